@@ -1,0 +1,73 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package frame
+
+import "strconv"
+
+// An EtherType names the payload's protocol; values below 0x0600 are 802.3
+// lengths.
+//
+// A length, at most 1500, counts the bytes of the LLC payload without padding;
+// 1501 to 1535 are undefined (IEEE 802.3, 3.2.6). It is held in host order.
+type EtherType uint16
+
+// Well-known EtherTypes. The full list is the IEEE's public EtherType registry.
+const (
+	EtherTypeIPv4         EtherType = 0x0800 // RFC 894
+	EtherTypeARP          EtherType = 0x0806 // RFC 826
+	EtherTypeVLAN         EtherType = 0x8100 // customer VLAN tag, IEEE 802.1Q, 9.5
+	EtherTypeIPv6         EtherType = 0x86dd // RFC 2464
+	EtherTypeQinQ         EtherType = 0x88a8 // service VLAN tag, IEEE 802.1Q, 9.5
+	EtherTypeExperimental EtherType = 0x88b5 // free for local experiments, IEEE 802, 9.2
+	EtherTypeLLDP         EtherType = 0x88cc // IEEE 802.1AB
+)
+
+const maxLength = 1500 // largest value that is an 802.3 length
+
+// String returns the protocol's name if it is one of this package's constants,
+// "length n" for an 802.3 length, and otherwise four hexadecimal digits as in
+// "0x1234".
+func (t EtherType) String() string {
+	switch t {
+	case EtherTypeIPv4:
+		return "IPv4"
+	case EtherTypeARP:
+		return "ARP"
+	case EtherTypeVLAN:
+		return "VLAN"
+	case EtherTypeIPv6:
+		return "IPv6"
+	case EtherTypeQinQ:
+		return "QinQ"
+	case EtherTypeExperimental:
+		return "Experimental"
+	case EtherTypeLLDP:
+		return "LLDP"
+	}
+	if t <= maxLength {
+		return "length " + strconv.Itoa(int(t))
+	}
+	return string([]byte{'0', 'x',
+		hexDigit[t>>12], hexDigit[t>>8&0xf], hexDigit[t>>4&0xf], hexDigit[t&0xf]})
+}
+
+// isTag reports whether t announces a VLAN tag rather than a payload.
+func (t EtherType) isTag() bool { return t == EtherTypeVLAN || t == EtherTypeQinQ }
+
+// A Tag is the control information of a VLAN tag, in host order: three bits of
+// priority, the drop eligible indicator, twelve bits of VLAN identifier
+// (IEEE 802.1Q, 9.6).
+type Tag uint16
+
+// ID returns the VLAN identifier, 0 to 4095. Identifier 0 means that the tag
+// carries a priority only; 4095 is reserved.
+func (t Tag) ID() uint16 { return uint16(t) & 0x0fff }
+
+// Priority returns the 802.1p priority, 0 to 7.
+func (t Tag) Priority() uint8 { return uint8(t >> 13) }
+
+// DropEligible returns the drop eligible indicator: under congestion such a
+// frame goes first. Before 802.1Q-2011 the same bit was the canonical format
+// indicator.
+func (t Tag) DropEligible() bool { return t&0x1000 != 0 }

@@ -1,0 +1,19 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+//go:build !poolleak
+
+package pool
+
+// Leak mode is off: these compile to nothing. See leak_on.go.
+
+type (
+	tracker struct{}
+	trace   struct{}
+)
+
+func (tracker) lent(*Buffer)     {}
+func (tracker) returned(*Buffer) {}
+func (tracker) leaks() []string  { return nil }
+
+func (*Buffer) mustLive() {}
