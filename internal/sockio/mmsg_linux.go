@@ -1,0 +1,238 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package sockio
+
+import (
+	"net"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	recvCall = "recvmmsg"
+	sendCall = "sendmmsg"
+
+	// recvFlags: MSG_TRUNC as an argument makes a datagram's own length the
+	// result even where the buffer was shorter (unix(7)).
+	recvFlags = unix.MSG_DONTWAIT | unix.MSG_TRUNC
+	sendFlags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
+)
+
+// mmsghdr is the kernel's struct mmsghdr. Its members come from x/sys for each
+// architecture, and Go pads the end to the alignment of Msghdr's pointers just
+// as C does, so the stride is right on all of them (asserted in a test).
+type mmsghdr struct {
+	hdr unix.Msghdr
+	len uint32 // bytes moved, written by the kernel
+}
+
+// A receiver holds the headers of one receiving batch. The poller calls back
+// through method values made once, so that a batch allocates nothing.
+type receiver struct {
+	step    func(fd uintptr) bool // try, and wait when there is nothing
+	tryStep func(fd uintptr)      // try once
+
+	mu    sync.Mutex // held for the whole receive, also while it waits; guards what follows
+	want  int        // datagrams asked for
+	n     int        // datagrams received
+	errno unix.Errno
+	hdrs  []mmsghdr
+	iovs  []unix.Iovec
+}
+
+func (r *receiver) init() {
+	r.step = func(fd uintptr) bool { return r.recv(fd) }
+	r.tryStep = func(fd uintptr) { r.recv(fd) }
+}
+
+// recv reports whether it is done; false asks the poller to wait.
+func (r *receiver) recv(fd uintptr) bool {
+	for {
+		r.n, r.errno = recvmmsg(fd, r.hdrs[:r.want], recvFlags)
+		switch r.errno {
+		case unix.EINTR:
+		case unix.EAGAIN:
+			return false
+		default:
+			return true
+		}
+	}
+}
+
+func (r *receiver) err() error {
+	if r.errno != 0 {
+		return os.NewSyscallError(recvCall, r.errno)
+	}
+	return nil
+}
+
+func (r *receiver) load(bufs [][]byte) {
+	r.want, r.n, r.errno = len(bufs), 0, 0
+	r.grow(len(bufs))
+	for i, b := range bufs {
+		setIovec(&r.iovs[i], b)
+	}
+}
+
+func (r *receiver) unload(n int) {
+	clear(r.iovs[:n])
+}
+
+// grow makes room for n headers, each tied to its one iovec.
+func (r *receiver) grow(n int) {
+	if n <= len(r.hdrs) {
+		return
+	}
+	n = roundUp(n)
+	r.hdrs, r.iovs = make([]mmsghdr, n), make([]unix.Iovec, n)
+	for i := range r.hdrs {
+		r.hdrs[i].hdr.Iov = &r.iovs[i]
+		r.hdrs[i].hdr.SetIovlen(1)
+	}
+}
+
+// sizes stores the length of each datagram received.
+func (r *receiver) sizes(bufs [][]byte, sizes []int) {
+	for i := range bufs {
+		sizes[i] = int(r.hdrs[i].len)
+	}
+}
+
+// A sender holds the headers of one sending batch.
+type sender struct {
+	wait    bool
+	step    func(fd uintptr) bool // send all, and wait for room when the queue is full
+	tryStep func(fd uintptr)      // send what fits
+
+	mu    sync.Mutex // held for the whole send, also while it waits; guards what follows
+	want  int        // datagrams loaded
+	next  int        // datagrams sent
+	calls int        // system calls that sent something
+	errno unix.Errno
+	hdrs  []mmsghdr
+	iovs  []unix.Iovec
+}
+
+func (t *sender) init(wait bool) {
+	t.wait = wait
+	t.step = func(fd uintptr) bool { return t.send(fd) }
+	t.tryStep = func(fd uintptr) { t.send(fd) }
+}
+
+// send reports whether it is done; false asks the poller to wait.
+func (t *sender) send(fd uintptr) bool {
+	t.errno = 0
+	for t.next < t.want {
+		n, errno := sendmmsg(fd, t.hdrs[t.next:t.want], sendFlags)
+		switch errno {
+		case 0:
+			t.next += n
+			t.calls++
+		case unix.EINTR:
+		case unix.EAGAIN:
+			t.errno = errno
+			return false
+		default:
+			t.errno = errno
+			return true
+		}
+	}
+	return true
+}
+
+// loadFrames loads at most MaxBatch whole datagrams and returns how many.
+func (t *sender) loadFrames(msgs [][]byte) int {
+	k := min(len(msgs), MaxBatch)
+	t.reset(k, k)
+	for i, m := range msgs[:k] {
+		setIovec(&t.iovs[i], m)
+		t.setMsg(i, i, 1)
+	}
+	return k
+}
+
+// loadBuffers loads at most MaxBatch datagrams given in pieces.
+func (t *sender) loadBuffers(msgs []net.Buffers) int {
+	k := min(len(msgs), MaxBatch)
+	pieces := 0
+	for _, m := range msgs[:k] {
+		pieces += len(m)
+	}
+	t.reset(k, pieces)
+	at := 0
+	for i, m := range msgs[:k] {
+		for j, b := range m {
+			setIovec(&t.iovs[at+j], b)
+		}
+		t.setMsg(i, at, len(m))
+		at += len(m)
+	}
+	return k
+}
+
+func (t *sender) setMsg(i, iov, iovs int) {
+	h := &t.hdrs[i].hdr
+	h.Iov = nil
+	if iovs > 0 {
+		h.Iov = &t.iovs[iov]
+	}
+	h.SetIovlen(iovs)
+}
+
+func (t *sender) reset(msgs, pieces int) {
+	t.want, t.next, t.calls, t.errno = msgs, 0, 0, 0
+	if msgs > len(t.hdrs) {
+		t.hdrs = make([]mmsghdr, roundUp(msgs))
+	}
+	if pieces > len(t.iovs) {
+		t.iovs = make([]unix.Iovec, roundUp(pieces))
+	}
+}
+
+func (t *sender) unload(n int) {
+	if n == 0 {
+		return
+	}
+	last := 0
+	for i := range t.hdrs[:n] {
+		last += int(t.hdrs[i].hdr.Iovlen)
+	}
+	clear(t.iovs[:last])
+}
+
+func setIovec(v *unix.Iovec, b []byte) {
+	if len(b) == 0 {
+		v.Base = nil
+	} else {
+		v.Base = &b[0]
+	}
+	v.SetLen(len(b))
+}
+
+// roundUp returns the scratch size for n elements, so that growing batches do
+// not reallocate each time.
+func roundUp(n int) int {
+	size := 8
+	for size < n {
+		size *= 2
+	}
+	return size
+}
+
+// discard takes every datagram that fd holds and returns how many there were.
+func discard(fd int) (count int) {
+	var hdrs [MaxBatch]mmsghdr // no iovecs: the bytes are not wanted
+	for {
+		n, errno := recvmmsg(uintptr(fd), hdrs[:], recvFlags)
+		switch {
+		case errno == unix.EINTR:
+		case errno != 0 || n == 0:
+			return count
+		default:
+			count += n
+		}
+	}
+}

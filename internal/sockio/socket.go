@@ -1,0 +1,260 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+//go:build linux || darwin || dragonfly || freebsd || netbsd || openbsd
+
+package sockio
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/internal/link"
+)
+
+// MaxBatch is the largest number of datagrams moved by one system call. Per
+// datagram the kernel's own work dominates from 8 on (the curve is flat after
+// 32), so a larger number would only cost scratch memory.
+const MaxBatch = 64
+
+// aLongTimeAgo is a deadline that has passed: setting it wakes whoever waits.
+var aLongTimeAgo = time.Unix(1, 0)
+
+// A Socket is a connected datagram socket on the runtime poller.
+//
+// Receives are serialized with receives and sends with sends; the two
+// directions, the deadlines and Close may overlap freely.
+type Socket struct {
+	file *os.File
+	raw  syscall.RawConn
+
+	closed atomic.Bool // set before the descriptor is closed
+
+	mu     sync.Mutex  // orders deadline changes against Hangup
+	hungUp atomic.Bool // written with mu held
+
+	rx  receiver // receives
+	tx  sender   // sends that wait
+	try sender   // sends that do not wait, apart so that they never queue behind one that does
+}
+
+// New takes ownership of the descriptor fd, makes it non-blocking and registers
+// it with the runtime poller. On failure fd is closed.
+func New(fd int, name string) (*Socket, error) {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	// Registration with the poller can fail without a word; then every call
+	// would block a thread and deadlines would be ignored. Asking is cheap.
+	if err := f.SetDeadline(time.Time{}); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("descriptor cannot be polled: %w", err)
+	}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	s := &Socket{file: f, raw: raw}
+	s.rx.init()
+	s.tx.init(true)
+	s.try.init(false)
+	return s, nil
+}
+
+// Recv takes as many datagrams as the kernel holds, at most min(len(bufs),
+// len(sizes), MaxBatch). With wait it waits for the first; without, it returns
+// [link.ErrEmpty] if there is none, and ignores the deadline. Datagram i is copied to the front of
+// bufs[i]; sizes[i] is its own length. sizes[i] > len(bufs[i]) says that the
+// datagram was longer than its buffer and its end is lost (where the system
+// does not tell by how much, sizes[i] is len(bufs[i])+1).
+//
+// err is non-nil only if n is 0: [net.ErrClosed], [os.ErrDeadlineExceeded],
+// [link.ErrDrained], or an [*os.SyscallError].
+func (s *Socket) Recv(bufs [][]byte, sizes []int, wait bool) (n int, err error) {
+	want := min(len(bufs), len(sizes), MaxBatch)
+	if want == 0 {
+		return 0, nil
+	}
+	r := &s.rx
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.load(bufs[:want])
+	defer r.unload(want)
+	if err := s.receive(r, wait); err != nil {
+		return 0, err
+	}
+	r.sizes(bufs[:r.n], sizes)
+	return r.n, nil
+}
+
+// receive runs the batch loaded into r; r.mu is held.
+func (s *Socket) receive(r *receiver, wait bool) error {
+	if wait && !s.hungUp.Load() {
+		err := s.raw.Read(r.step)
+		if err == nil {
+			return r.err()
+		}
+		if !s.hungUp.Load() {
+			return s.translate(err)
+		}
+	}
+	// A past deadline forbids raw.Read to try; Control does not look at it.
+	hungUp := s.hungUp.Load()
+	if err := s.raw.Control(r.tryStep); err != nil {
+		return s.translate(err)
+	}
+	switch {
+	case r.errno != unix.EAGAIN:
+		return r.err()
+	case hungUp:
+		return link.ErrDrained
+	}
+	return link.ErrEmpty
+}
+
+// Send sends datagrams in order. With wait it waits for room in the queue as
+// long as it takes; without, it stops at a full queue and returns [link.ErrFull],
+// also when another goroutine is waiting in Send, and ignores the deadline.
+// n is the number sent and calls the number of system calls that sent
+// something. If n < len(msgs), err says why msgs[n] was not sent.
+func (s *Socket) Send(msgs [][]byte, wait bool) (n, calls int, err error) {
+	t := s.sender(wait)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for n < len(msgs) {
+		k := t.loadFrames(msgs[n:])
+		sent, c, err := s.run(t, k)
+		n, calls = n+sent, calls+c
+		if err != nil {
+			return n, calls, err
+		}
+	}
+	return n, calls, nil
+}
+
+// SendBuffers is Send with each datagram given in pieces, which the kernel
+// gathers. A datagram may have any number of pieces; beyond the system's limit
+// on one message (1024 on Linux) the send fails with EMSGSIZE.
+func (s *Socket) SendBuffers(msgs []net.Buffers, wait bool) (n, calls int, err error) {
+	t := s.sender(wait)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for n < len(msgs) {
+		k := t.loadBuffers(msgs[n:])
+		sent, c, err := s.run(t, k)
+		n, calls = n+sent, calls+c
+		if err != nil {
+			return n, calls, err
+		}
+	}
+	return n, calls, nil
+}
+
+// sender picks the scratch space of sends that wait or of those that do not.
+func (s *Socket) sender(wait bool) *sender {
+	if wait {
+		return &s.tx
+	}
+	return &s.try
+}
+
+// run sends the k datagrams loaded into t; t.mu is held.
+func (s *Socket) run(t *sender, k int) (sent, calls int, err error) {
+	if t.wait {
+		err = s.raw.Write(t.step)
+	} else {
+		err = s.raw.Control(t.tryStep)
+	}
+	sent, calls = t.next, t.calls
+	errno := t.errno
+	t.unload(k)
+	switch {
+	case err != nil:
+		return sent, calls, s.translate(err)
+	case errno == unix.EAGAIN:
+		return sent, calls, link.ErrFull
+	case errno != 0:
+		return sent, calls, os.NewSyscallError(sendCall, errno)
+	}
+	return sent, calls, nil
+}
+
+// Hangup ends waiting for good: pending and later receives take what the kernel
+// still holds and then return [link.ErrDrained]; pending and later waiting sends
+// fail with [os.ErrDeadlineExceeded] instead of waiting. It is idempotent.
+func (s *Socket) Hangup() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hungUp.Store(true)
+	_ = s.file.SetDeadline(aLongTimeAgo) // fails only when closed, which wakes everybody too
+}
+
+// SetReadDeadline bounds pending and later receives; zero means no bound. After
+// Hangup it has no effect.
+func (s *Socket) SetReadDeadline(t time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hungUp.Load() {
+		return nil
+	}
+	return s.translate(s.file.SetReadDeadline(t))
+}
+
+// SetWriteDeadline bounds pending and later waiting sends; zero means no bound.
+// After Hangup it has no effect.
+func (s *Socket) SetWriteDeadline(t time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hungUp.Load() {
+		return nil
+	}
+	return s.translate(s.file.SetWriteDeadline(t))
+}
+
+// Close takes what the kernel still holds for this socket, so that the caller
+// can account for it, closes the descriptor and wakes every call, which returns
+// [net.ErrClosed]. unread is the number of datagrams thrown away. Calls after
+// the first return 0 and nil.
+func (s *Socket) Close() (unread int, err error) {
+	if s.closed.Swap(true) {
+		return 0, nil
+	}
+	// From here on nobody can queue another datagram, so the count is final.
+	_ = s.raw.Control(func(fd uintptr) {
+		if unix.Shutdown(int(fd), unix.SHUT_RD) == nil {
+			unread = discard(int(fd))
+		}
+	})
+	return unread, s.file.Close()
+}
+
+// RawConn gives access to the descriptor, with [net.ErrClosed] after Close.
+func (s *Socket) RawConn() syscall.RawConn { return rawConn{s} }
+
+// translate gives closing its one public name: the runtime's own error for a
+// closed file matches neither os.ErrClosed nor net.ErrClosed.
+func (s *Socket) translate(err error) error {
+	if err != nil && s.closed.Load() {
+		return net.ErrClosed
+	}
+	return err
+}
+
+// rawConn is the socket's syscall.RawConn with closing translated.
+type rawConn struct{ s *Socket }
+
+func (c rawConn) Control(f func(fd uintptr)) error { return c.s.translate(c.s.raw.Control(f)) }
+
+func (c rawConn) Read(f func(fd uintptr) bool) error { return c.s.translate(c.s.raw.Read(f)) }
+
+func (c rawConn) Write(f func(fd uintptr) bool) error { return c.s.translate(c.s.raw.Write(f)) }

@@ -1,0 +1,32 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package vde
+
+import (
+	"context"
+
+	"github.com/go-vde/sdk/internal/link"
+	"github.com/go-vde/sdk/internal/wire"
+)
+
+func init() { link.Attach = attach }
+
+// attach makes a Conn of a link that package vswitch made.
+func attach(name string, opts any, open func(link.Settings) (link.Link, error)) (link.Attached, error) {
+	cfg, err := newConfig(opts.([]Option))
+	if err != nil {
+		return link.Attached{}, err
+	}
+	l, err := open(link.Settings{
+		Description:  cfg.fullDescription(),
+		Port:         max(wire.Port(cfg.port), wire.ManagementPort),
+		MaxFrameSize: cfg.maxFrame,
+		WriteBuffer:  cfg.writeBuffer,
+	})
+	if err != nil {
+		return link.Attached{}, err
+	}
+	c := newConn(context.Background(), l, name, &cfg)
+	return link.Attached{Conn: c, End: c.end}, nil
+}

@@ -1,0 +1,406 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package vde
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/internal/sockio"
+	"github.com/go-vde/sdk/internal/wire"
+)
+
+// A joined is the result of joining: the sockets of one port.
+type joined struct {
+	dir       string // the control directory
+	data      *sockio.Socket
+	ctl       *os.File
+	early     [][]byte // frames from the switch that had come before connecting
+	strangers int      // datagrams from others that had, discarded
+}
+
+// join tries the directories of loc in turn. It goes on to the next one only if
+// there is no switch that this process may use.
+func join(ctx context.Context, loc locator, cfg *config) (*joined, error) {
+	var failed error
+	for _, dir := range loc.dirs {
+		j, err := joinDir(ctx, dir, loc, cfg)
+		if err == nil {
+			return j, nil
+		}
+		if failed == nil {
+			failed = err
+		} else {
+			failed = fmt.Errorf("%w; %w", failed, err)
+		}
+		if !errors.Is(err, ErrNoSwitch) && !errors.Is(err, ErrControlDenied) {
+			break
+		}
+	}
+	return nil, failed
+}
+
+// joinDir joins the switch with control directory name. The steps are those of
+// vde-protocol.md, section 4.
+func joinDir(ctx context.Context, name string, loc locator, cfg *config) (_ *joined, err error) {
+	dir, err := resolveDir(name)
+	if err != nil {
+		return nil, controlError("find the control directory", name, err)
+	}
+	// The group is looked up first: that may take its time, and a switch's
+	// bookkeeping suffers from clients that connect and then think (section 15,
+	// item 13).
+	gid, err := groupID(cfg.group)
+	if err != nil {
+		return nil, err
+	}
+	description := cfg.fullDescription()
+
+	ctl, port, err := dialControl(ctx, dir, loc, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			ctl.file.Close()
+		}
+	}()
+	data, err := bindData(dir, cfg.mode, gid, ctl)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		data.unlink()
+		if err != nil {
+			data.close()
+		}
+	}()
+	request, err := wire.AppendRequest(nil, wire.Request{Port: port, Path: data.path, Description: description})
+	if err != nil {
+		return nil, err
+	}
+	h := handshake{ctl: ctl, data: data, port: port}
+	peer, err := h.run(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	if err := data.connect(peer, dir); err != nil {
+		return nil, err
+	}
+	if cfg.writeBuffer > 0 {
+		if err := unix.SetsockoptInt(data.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, cfg.writeBuffer); err != nil {
+			return nil, &joinError{step: "set the write buffer", err: os.NewSyscallError("setsockopt", err)}
+		}
+	}
+	early, strangers, err := data.takeEarly(peer, cfg.maxFrame)
+	if err != nil {
+		return nil, err
+	}
+	sock, err := data.socket()
+	if err != nil {
+		return nil, &joinError{step: "register the data socket", path: data.path, err: err}
+	}
+	return &joined{dir: dir, data: sock, ctl: ctl.file, early: early, strangers: strangers}, nil
+}
+
+// A control is the connected control stream.
+type control struct {
+	file *os.File
+	path string // of the listening socket
+}
+
+// dialControl connects to the port group's socket or to ctl, and returns with it
+// the port to ask for there (section 7).
+func dialControl(ctx context.Context, dir string, loc locator, cfg *config) (control, wire.Port, error) {
+	if loc.portGroup != "" {
+		c, err := dialUnix(ctx, filepath.Join(dir, loc.portGroup))
+		if err == nil {
+			return c, wire.AnyPort, nil
+		}
+		if ctx.Err() != nil {
+			return control{}, 0, err
+		}
+		if loc.port == wire.AnyPort && !cfg.portGroupFallback {
+			if e := (*joinError)(nil); errors.As(err, &e) && e.kind == ErrNoSwitch {
+				e.step, e.kind = "connect to the port group's socket", ErrNoPortGroup
+				e.remedy = "check its name; WithPortGroupFallback joins any free port instead"
+			}
+			return control{}, 0, err
+		}
+	}
+	c, err := dialUnix(ctx, filepath.Join(dir, "ctl"))
+	return c, loc.port, err
+}
+
+// dialUnix connects a stream to the socket at path, which is a control socket.
+func dialUnix(ctx context.Context, path string) (control, error) {
+	const step = "connect to the control socket"
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return control{}, &joinError{step: "make the control socket", err: os.NewSyscallError("socket", err)}
+	}
+	// A full backlog is EAGAIN for a stream of this family, and the poller has
+	// no event for its end, so all one can do is to ask again.
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		if err = ctx.Err(); err != nil {
+			err = contextError(ctx)
+			break
+		}
+		err = ignoringEINTR(func() error { return unix.Connect(fd, &unix.SockaddrUnix{Name: path}) })
+		if err != unix.EAGAIN {
+			err = os.NewSyscallError("connect", err)
+			break
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+	if err != nil {
+		unix.Close(fd)
+		return control{}, controlError(step, path, err)
+	}
+	f := os.NewFile(uintptr(fd), path)
+	if err := f.SetDeadline(time.Time{}); err != nil {
+		f.Close()
+		return control{}, &joinError{step: "register the control socket", path: path, err: err}
+	}
+	return control{file: f, path: path}, nil
+}
+
+// controlError names what a failure to reach the control socket means.
+func controlError(step, path string, err error) error {
+	e := &joinError{step: step, path: path, err: err}
+	switch {
+	case is(err, syscall.ENAMETOOLONG), is(err, syscall.EINVAL) && len(path) > wire.MaxPathLen:
+		e.kind = ErrPathTooLong
+		e.remedy = fmt.Sprintf("%d bytes, at most %d are possible: use a shorter directory or a symbolic link's target", len(path), wire.MaxPathLen)
+	case is(err, syscall.ENOENT):
+		e.kind = ErrNoSwitch
+		e.remedy = "check the path, or start a switch there"
+	case is(err, syscall.ECONNREFUSED):
+		e.kind = ErrNoSwitch
+		e.remedy = "nobody listens: the switch that made this socket is gone, start it again"
+	case is(err, syscall.ENOTDIR, syscall.EPROTOTYPE, syscall.ELOOP):
+		e.kind = ErrNotSwitch
+		e.remedy = "give the control directory of a switch"
+	case is(err, syscall.EACCES, syscall.EPERM):
+		e.kind = ErrControlDenied
+		e.remedy = "ask the owner of the switch for access: its mode (-m) and group (-g), and search permission on every directory above"
+	case errors.Is(err, context.DeadlineExceeded):
+		e.remedy = "the switch does not accept connections: it is stopped or overloaded"
+	}
+	return e
+}
+
+// A handshake asks for a port on a connected control stream.
+type handshake struct {
+	ctl  control
+	data *dataSocket
+	port wire.Port
+}
+
+// probeDelay is how long to wait for a reply before asking whether silence is
+// the answer; less if the context leaves less time.
+const probeDelay = 250 * time.Millisecond
+
+// run sends the request and returns the name of the switch's data socket.
+func (h *handshake) run(ctx context.Context, request []byte) (peer string, err error) {
+	f := h.ctl.file
+	stop := context.AfterFunc(ctx, func() { f.SetDeadline(aLongTimeAgo) })
+	defer func() {
+		if !stop() && err == nil {
+			err = h.failed("wait for the switch's reply", contextError(ctx))
+		}
+		if err == nil {
+			err = f.SetDeadline(time.Time{})
+		}
+	}()
+	// One write, because the description has no length of its own: to a switch
+	// it is what one read brings.
+	if _, err := f.Write(request); err != nil {
+		return "", h.failed("send the request", orContext(ctx, err))
+	}
+	silent := h.watchSilence(ctx)
+	var reply [wire.ReplyLen]byte
+	n, err := io.ReadFull(f, reply[:])
+	refused := silent()
+	if err == nil {
+		peer, err := wire.ParseReply(reply[:])
+		if err != nil {
+			return "", h.notSwitch(err)
+		}
+		return peer, nil
+	}
+	switch {
+	case n > 0 && (errors.Is(err, io.ErrUnexpectedEOF) || is(err, syscall.ECONNRESET)):
+		return "", h.notSwitch(fmt.Errorf("reply of %d bytes instead of %d", n, wire.ReplyLen))
+	case errors.Is(err, io.EOF), is(err, syscall.ECONNRESET, syscall.EPIPE):
+		return "", h.refused("the switch closed the connection instead of replying")
+	case refused && ctx.Err() == nil:
+		return "", h.refused("the switch does not reply, but answers others")
+	}
+	return "", h.failed("wait for the switch's reply", orContext(ctx, err))
+}
+
+// watchSilence starts to find out, if no reply comes, whether the switch has
+// decided not to answer: vde_switch 2.3.2 refuses ports without a word and
+// leaves the stream open. A switch handles what it reads one after the other, so
+// once it has closed a later connection for a request that is certainly bad, it
+// has dealt with ours, and silence is the refusal. A switch that is stopped or
+// hangs does not close that one either.
+//
+// The returned function ends the watch and says whether the switch was found to
+// have refused; in that case it has made the pending read of ctl return.
+func (h *handshake) watchSilence(ctx context.Context) (silent func() bool) {
+	delay := probeDelay
+	if t, ok := ctx.Deadline(); ok {
+		delay = min(delay, time.Until(t)/4)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	result := make(chan bool, 1)
+	go func() {
+		timer := time.NewTimer(delay)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+			result <- false
+			return
+		case <-timer.C:
+		}
+		answers := answersGarbage(ctx, h.ctl.path)
+		if answers {
+			// A reply written before the probe was closed is in our stream
+			// already; leave the reader time to be scheduled for it.
+			h.ctl.file.SetReadDeadline(time.Now().Add(probeDelay / 4))
+		}
+		result <- answers
+	}()
+	return func() bool {
+		cancel()
+		return <-result
+	}
+}
+
+// answersGarbage reports whether the switch at path closes a connection that
+// sends no VDE request. It returns false when ctx ends.
+func answersGarbage(ctx context.Context, path string) bool {
+	c, err := dialUnix(ctx, path)
+	if err != nil {
+		return false
+	}
+	defer c.file.Close()
+	stop := context.AfterFunc(ctx, func() { c.file.SetDeadline(aLongTimeAgo) })
+	defer stop()
+	if _, err := c.file.Write(make([]byte, wire.FixedLen)); err != nil {
+		return false
+	}
+	n, err := c.file.Read(make([]byte, 1))
+	return n == 0 && errors.Is(err, io.EOF)
+}
+
+// refused names the reason of a refusal, which the protocol does not tell.
+func (h *handshake) refused(how string) error {
+	e := &joinError{step: "ask for " + portName(h.port), path: "at " + h.ctl.path, err: errors.New(how)}
+	switch {
+	case !h.switchMayWrite():
+		e.kind = ErrConnectBackDenied
+		e.remedy = fmt.Sprintf("the switch's user must be able to write to %s: give it the group (WithSocketGroup, group=) or a wider mode (WithSocketMode, mode=)", h.data.path)
+	case h.port == wire.AnyPort:
+		e.kind = ErrSwitchFull
+		e.remedy = "free a port or give the switch more of them (-n), if it is a VDE switch at all"
+	default:
+		e.kind = ErrPortRefused
+		e.remedy = "it is in use by another user, restricted, or beyond the switch's number of ports"
+	}
+	return e
+}
+
+// switchMayWrite reports whether the process that listens on the control socket
+// has write permission for our data socket, as far as can be told from here:
+// it may be in more groups than the one its credentials name.
+func (h *handshake) switchMayWrite() bool {
+	raw, err := h.ctl.file.SyscallConn()
+	if err != nil {
+		return true
+	}
+	var cred *unix.Ucred
+	if e := raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); e != nil || err != nil {
+		return true
+	}
+	var st unix.Stat_t
+	if cred.Uid == 0 || unix.Stat(h.data.path, &st) != nil {
+		return true
+	}
+	const readWrite = 6
+	switch {
+	case cred.Uid == st.Uid:
+		return st.Mode>>6&readWrite == readWrite
+	case cred.Gid == st.Gid:
+		return st.Mode>>3&readWrite == readWrite
+	}
+	return st.Mode&readWrite == readWrite
+}
+
+func (h *handshake) notSwitch(err error) error {
+	return &joinError{step: "read the reply of", path: h.ctl.path, kind: ErrNotSwitch, err: err, remedy: "give the control directory of a switch"}
+}
+
+// failed dresses an error that says nothing about the switch's decision.
+func (h *handshake) failed(step string, err error) error {
+	e := &joinError{step: step, path: "at " + h.ctl.path, err: err}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		e.remedy = "the switch is stopped, or refuses " + portName(h.port) + " without a word"
+	case is(err, syscall.EPIPE, syscall.ECONNRESET):
+		e.kind = ErrNotSwitch
+		e.remedy = "it closed the connection before the request"
+	}
+	return e
+}
+
+func portName(p wire.Port) string {
+	switch p {
+	case wire.AnyPort:
+		return "a port"
+	case wire.ManagementPort:
+		return "port 0"
+	}
+	return fmt.Sprintf("port %d", p)
+}
+
+// orContext returns ctx's error if that is what made err happen.
+func orContext(ctx context.Context, err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil {
+		return contextError(ctx)
+	}
+	return err
+}
+
+// contextError returns the error of ctx, and its cause if that says more.
+func contextError(ctx context.Context) error {
+	err := ctx.Err()
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, err) {
+		return fmt.Errorf("%w: %w", err, cause)
+	}
+	return err
+}
+
+func ignoringEINTR(f func() error) error {
+	for {
+		if err := f(); err != unix.EINTR {
+			return err
+		}
+	}
+}

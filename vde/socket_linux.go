@@ -1,0 +1,141 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package vde
+
+import (
+	"context"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/internal/link"
+	"github.com/go-vde/sdk/internal/sockio"
+	"github.com/go-vde/sdk/pool"
+)
+
+// A socketLink carries frames over the two sockets of the VDE protocol.
+type socketLink struct {
+	*sockio.Socket          // the data socket
+	ctl            *os.File // silent; its end-of-file is the connection's end
+
+	// early holds the frames that the switch sent before our data socket was
+	// connected to it, until they are received; then it is nil for good.
+	early atomic.Pointer[[][]byte]
+
+	// Of RecvBuffers, which one goroutine calls:
+	windows [readBatch][]byte // the buffers' bytes
+	busy    bool              // the last receive brought something
+}
+
+var _ link.Link = (*socketLink)(nil)
+
+// conn makes the Conn of a finished join.
+func (j *joined) conn(ctx context.Context, vnl string, cfg *config) *Conn {
+	l := &socketLink{Socket: j.data, ctl: j.ctl}
+	if len(j.early) > 0 {
+		l.early.Store(&j.early)
+	}
+	c := newConn(ctx, l, vnl, cfg)
+	c.stats.rxEarly.Store(uint64(j.strangers))
+	c.running.Go(func() { l.watch(c.end) })
+	return c
+}
+
+// watch waits for the end of the control stream, the only sign that the switch
+// has gone: a reader of a connected datagram socket is never told.
+func (l *socketLink) watch(end func(error)) {
+	var b [64]byte
+	for {
+		// The protocol leaves the stream silent after the reply; whatever a
+		// switch says nonetheless means nothing.
+		if _, err := l.ctl.Read(b[:]); err != nil {
+			end(ErrHangup) // after Close this changes nothing any more
+			return
+		}
+	}
+}
+
+func (l *socketLink) Recv(bufs [][]byte, sizes []int) (n int, err error) {
+	if early := l.early.Load(); early != nil {
+		return l.recvEarly(early, bufs, sizes)
+	}
+	return l.Socket.Recv(bufs, sizes, true)
+}
+
+// recvEarly is Recv from the early frames.
+func (l *socketLink) recvEarly(early *[][]byte, bufs [][]byte, sizes []int) (n int, err error) {
+	for ; n < min(len(bufs), len(sizes), len(*early)); n++ {
+		copy(bufs[n], (*early)[n])
+		sizes[n] = len((*early)[n])
+	}
+	var rest *[][]byte
+	if n < len(*early) {
+		r := (*early)[n:]
+		rest = &r
+	}
+	if !l.early.CompareAndSwap(early, rest) {
+		return 0, net.ErrClosed // and Close has counted them
+	}
+	return n, nil
+}
+
+// RecvBuffers waits with one buffer in hand and asks for a full batch only as
+// long as frames keep coming, so that an idle connection holds one buffer.
+func (l *socketLink) RecvBuffers(p *pool.Pool, bs []*pool.Buffer, sizes []int) (n int, err error) {
+	bs = bs[:min(len(bs), len(sizes), readBatch)]
+	for {
+		wait := !l.busy || l.early.Load() != nil
+		use := bs
+		if wait {
+			use = bs[:1]
+		}
+		p.GetBatch(use)
+		windows := pool.Windows(l.windows[:], use)
+		if wait {
+			n, err = l.Recv(windows, sizes)
+		} else {
+			n, err = l.Socket.Recv(windows, sizes, false)
+		}
+		for i, b := range use[:n] {
+			b.SetLen(min(sizes[i], len(windows[i])))
+		}
+		clear(windows)
+		l.busy = n > 0
+		if err != link.ErrEmpty {
+			return n, err
+		}
+		pool.ReleaseBatch(bs[1:])
+	}
+}
+
+func (l *socketLink) Gone() bool {
+	raw, err := l.ctl.SyscallConn()
+	if err != nil {
+		return true
+	}
+	gone := false
+	err = raw.Control(func(fd uintptr) {
+		var b [1]byte
+		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		gone = n == 0 && err == nil || err != nil && err != unix.EAGAIN && err != unix.EINTR
+	})
+	return gone || err != nil
+}
+
+func (l *socketLink) Close() (unread int, err error) {
+	unread, err = l.Socket.Close()
+	if early := l.early.Swap(nil); early != nil {
+		unread += len(*early)
+	}
+	// The switch forgets the port when this stream ends.
+	if e := l.ctl.Close(); err == nil {
+		err = e
+	}
+	return unread, err
+}
+
+func (l *socketLink) SyscallConn() (syscall.RawConn, error) { return l.RawConn(), nil }

@@ -1,0 +1,57 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package vde
+
+import "sync/atomic"
+
+// Stats counts whole frames, and bytes with their Ethernet headers, since Open.
+// Frames divided by Calls is the mean batch.
+//
+// Every frame that reached this end of the connection is in exactly one of
+// RxFrames, RxRunts, RxTruncated, RxEmpty, RxEarly and RxDiscarded, or still
+// waits to be read. Every frame given to a write method is in TxFrames, in one
+// of the causes below it, or reported as not sent by the method's count.
+type Stats struct {
+	RxFrames uint64 // delivered to a caller or to the Frames channel
+	RxBytes  uint64 // the sum of their lengths
+	RxCalls  uint64 // system calls (in-process: transfers) that brought at least one datagram
+
+	RxRunts     uint64 // received and discarded: no whole header, or a VLAN tag cut off
+	RxTruncated uint64 // received and discarded: longer than the space given or than the maximum frame size
+	RxEmpty     uint64 // datagrams of length zero: how old clients say goodbye, never a frame
+	RxEarly     uint64 // queued by others than the switch before the port was joined, and discarded
+	RxDiscarded uint64 // still unread when the connection was closed
+
+	TxFrames uint64 // accepted by the kernel, or by the in-process peer
+	TxBytes  uint64 // the sum of their lengths
+	TxCalls  uint64 // system calls (in-process: transfers) that took at least one frame
+
+	TxFull     uint64 // not sent by TryWriteBatch: the queue was full
+	TxRefused  uint64 // not sent: nobody at the other end (ECONNREFUSED and its like)
+	TxNoBuffer uint64 // not sent: the kernel had no memory (ENOBUFS, ENOMEM)
+	TxInvalid  uint64 // not sent: shorter than a header or longer than allowed
+}
+
+// counters are the live form of Stats.
+type counters struct {
+	rxFrames, rxBytes, rxCalls                          atomic.Uint64
+	rxRunts, rxTruncated, rxEmpty, rxEarly, rxDiscarded atomic.Uint64
+	txFrames, txBytes, txCalls                          atomic.Uint64
+	txFull, txRefused, txNoBuffer, txInvalid            atomic.Uint64
+}
+
+// Stats returns the counters accumulated since Open. Reading changes nothing;
+// each counter is exact, and a batch in flight on another goroutine may be in
+// some of them already.
+func (c *Conn) Stats() Stats {
+	s := &c.stats
+	return Stats{
+		RxFrames: s.rxFrames.Load(), RxBytes: s.rxBytes.Load(), RxCalls: s.rxCalls.Load(),
+		RxRunts: s.rxRunts.Load(), RxTruncated: s.rxTruncated.Load(), RxEmpty: s.rxEmpty.Load(),
+		RxEarly: s.rxEarly.Load(), RxDiscarded: s.rxDiscarded.Load(),
+		TxFrames: s.txFrames.Load(), TxBytes: s.txBytes.Load(), TxCalls: s.txCalls.Load(),
+		TxFull: s.txFull.Load(), TxRefused: s.txRefused.Load(),
+		TxNoBuffer: s.txNoBuffer.Load(), TxInvalid: s.txInvalid.Load(),
+	}
+}
