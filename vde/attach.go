@@ -20,7 +20,7 @@ func attach(name string, opts any, open func(link.Settings) (link.Link, error)) 
 	}
 	l, err := open(link.Settings{
 		Description:  cfg.fullDescription(),
-		Port:         max(wire.Port(cfg.port), wire.ManagementPort),
+		Port:         wire.Port(cfg.port),
 		MaxFrameSize: cfg.maxFrame,
 		WriteBuffer:  cfg.writeBuffer,
 	})

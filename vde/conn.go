@@ -41,8 +41,8 @@ type Conn struct {
 	ended   chan struct{} // closed by end
 	running sync.WaitGroup
 
-	rmu   sync.Mutex     // held by a read while it waits, and by Frames' goroutine for its life
-	sizes [readBatch]int // guarded by rmu
+	rmu   sync.Mutex     // held by a read, also while it waits
+	sizes [readBatch]int // guarded by rmu; belongs to Frames' goroutine once it has held rmu
 	one   [1][]byte      // guarded by rmu; Read's batch of one
 
 	wmu  sync.Mutex // held by Write, also while it waits
@@ -171,10 +171,12 @@ func (c *Conn) end(cause error) {
 		close(c.ended)
 		c.link.Hangup()
 		// Whoever holds rmu notices, because ended was closed before: see
-		// readDone for a read and deliver for Frames.
+		// readDone. If Frames owns reading, deliver finishes.
 		if c.rmu.TryLock() {
 			c.rmu.Unlock()
-			c.finish()
+			if !c.delivering.Load() {
+				c.finish()
+			}
 		}
 	})
 }
@@ -187,6 +189,15 @@ func (c *Conn) hungUp() bool {
 	default:
 		return false
 	}
+}
+
+// endReason is what a call returns that found the connection hung up. Closing
+// looks like a hangup to whoever watches the other side, so Close wins.
+func (c *Conn) endReason() error {
+	if c.isClosed() {
+		return net.ErrClosed
+	}
+	return c.cause
 }
 
 // finish cancels the context with the cause given to end.

@@ -4,12 +4,14 @@
 package vde
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -71,28 +73,71 @@ func bindData(dir string, mode fs.FileMode, gid int, ctl control) (_ *dataSocket
 	return d, nil
 }
 
+// testHookDataFile, if not nil, is called after each change of the data socket's
+// file, so that a test can look at its permissions at every moment they last.
+var testHookDataFile func(path string)
+
+func (d *dataSocket) fileChanged() {
+	if testHookDataFile != nil {
+		testHookDataFile(d.path)
+	}
+}
+
 // admit sets the file's group and its final mode. The switch has to be able to
 // write to it; where neither gid nor mode were meant to let others in and the
 // switch is another user's, its group is let in, or everybody if this process
 // may not give the file to that group. Once connected, the socket takes nothing
 // from anybody else anyway.
+//
+// The owner of the directory, whom a client run by root need not trust, can put
+// something else in the file's place at any time. So the name is looked up once,
+// and what it leads to is checked before it is changed.
 func (d *dataSocket) admit(mode fs.FileMode, gid int, ctl string) error {
+	const step = "set the permissions of the data socket"
+	file, err := unix.Open(d.path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &joinError{step: step, path: d.path, err: os.NewSyscallError("open", err)}
+	}
+	defer unix.Close(file)
 	var st unix.Stat_t
+	if err := unix.Fstat(file, &st); err != nil {
+		return &joinError{step: step, path: d.path, err: os.NewSyscallError("fstat", err)}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFSOCK || st.Nlink != 1 || int(st.Uid) != os.Geteuid() {
+		return &joinError{step: step, path: d.path, kind: ErrDataDenied, err: errors.New("its name leads to something else"), remedy: "somebody interferes in that directory"}
+	}
+	chown := func(gid int) error {
+		return os.NewSyscallError("chown", unix.Fchownat(file, "", -1, gid, unix.AT_EMPTY_PATH))
+	}
+	var sw unix.Stat_t
 	switch {
 	case gid != noGroup:
-		if err := os.Chown(d.path, -1, gid); err != nil {
+		if err := chown(gid); err != nil {
 			return &joinError{step: fmt.Sprintf("give group %d the data socket", gid), path: d.path, err: err, remedy: "only its members and root may do that"}
 		}
-	case mode&0o077 != 0 || unix.Stat(ctl, &st) != nil || st.Uid == 0 || int(st.Uid) == os.Geteuid():
-	case os.Chown(d.path, -1, int(st.Gid)) == nil:
+	case mode&0o077 != 0 || unix.Stat(ctl, &sw) != nil || sw.Uid == 0 || int(sw.Uid) == os.Geteuid():
+	case chown(int(sw.Gid)) == nil:
 		mode |= 0o070
 	default:
 		mode |= 0o077
 	}
-	if err := os.Chmod(d.path, mode); err != nil {
-		return &joinError{step: "set the permissions of the data socket", path: d.path, err: err}
+	d.fileChanged()
+	if err := chmodPath(file, mode); err != nil {
+		return &joinError{step: step, path: d.path, err: os.NewSyscallError("chmod", err)}
 	}
+	d.fileChanged()
 	return nil
+}
+
+// chmodPath is fchmod for a descriptor opened with O_PATH, which fchmod refuses.
+// The call made for it came with Linux 6.6, so the old way is tried first; where
+// /proc is not mounted the new one has to do.
+func chmodPath(fd int, mode fs.FileMode) error {
+	err := unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), uint32(mode))
+	if err == unix.ENOENT {
+		err = unix.Fchmodat(fd, "", uint32(mode), unix.AT_EMPTY_PATH)
+	}
+	return err
 }
 
 // bind names the socket as libvdeplug does: in dir, else in the first of the
@@ -136,6 +181,7 @@ func (d *dataSocket) bindFirst(name func(i int) string, names int) error {
 		err := unix.Bind(d.fd, &unix.SockaddrUnix{Name: path})
 		if err == nil {
 			d.path = path
+			d.fileChanged()
 			return nil
 		}
 		if err != unix.EADDRINUSE {
@@ -148,7 +194,8 @@ func (d *dataSocket) bindFirst(name func(i int) string, names int) error {
 // connect connects to the switch's data socket. The name is as the switch sees
 // it; where dir is mounted elsewhere for us, its last element is in our dir.
 func (d *dataSocket) connect(peer, dir string) error {
-	err := ignoringEINTR(func() error { return unix.Connect(d.fd, &unix.SockaddrUnix{Name: peer}) })
+	// Package syscall's, because x/sys takes no abstract name of all 108 bytes.
+	err := ignoringEINTR(func() error { return syscall.Connect(d.fd, &syscall.SockaddrUnix{Name: peer}) })
 	if is(err, unix.ENOENT, unix.ENOTDIR) {
 		if here := filepath.Join(dir, filepath.Base(peer)); here != peer {
 			err = ignoringEINTR(func() error { return unix.Connect(d.fd, &unix.SockaddrUnix{Name: here}) })
@@ -157,20 +204,23 @@ func (d *dataSocket) connect(peer, dir string) error {
 	if err == nil {
 		return nil
 	}
-	e := &joinError{step: "connect to the switch's data socket", path: peer, err: os.NewSyscallError("connect", err)}
+	e := &joinError{step: "connect to the switch's data socket", path: shortName(peer), err: os.NewSyscallError("connect", err)}
 	switch {
 	case is(err, unix.EACCES, unix.EPERM):
 		e.kind = ErrDataDenied
 		e.remedy = "ask the owner of the switch for access: its mode (-m) and group (-g)"
-	case is(err, unix.ENOENT, unix.ECONNREFUSED):
+	case is(err, unix.ENOENT), is(err, unix.ECONNREFUSED) && !notSocket(peer):
 		e.kind = ErrNoSwitch
 		e.remedy = "the switch went away while it was being joined"
-	case is(err, unix.EPROTOTYPE, unix.ENOTSOCK, unix.ENOTDIR, unix.EINVAL):
+	case is(err, unix.ECONNREFUSED, unix.EPROTOTYPE, unix.ENOTSOCK, unix.ENOTDIR, unix.ELOOP, unix.ENAMETOOLONG, unix.EINVAL):
 		e.kind = ErrNotSwitch
 		e.remedy = "the reply does not name a data socket"
 	}
 	return e
 }
+
+// shortName returns a socket's name without the NULs that pad an abstract one.
+func shortName(name string) string { return strings.TrimRight(name, "\x00") }
 
 // takeEarly empties the queue as far as it was filled before the socket was
 // connected, when anybody whom the file's mode let in could send to it. What the
@@ -188,7 +238,7 @@ func (d *dataSocket) takeEarly(peer string, maxFrame int) (early [][]byte, stran
 		case err != nil:
 			return nil, 0, &joinError{step: "empty the data socket's queue", path: d.path, err: os.NewSyscallError("recvfrom", err)}
 		}
-		if sa, ok := from.(*unix.SockaddrUnix); !ok || sa.Name != peer {
+		if sa, ok := from.(*unix.SockaddrUnix); !ok || shortName(sa.Name) != shortName(peer) {
 			strangers++
 			continue
 		}
@@ -214,7 +264,7 @@ func (d *dataSocket) socket() (*sockio.Socket, error) {
 // unlink removes the socket's name, if it has one.
 func (d *dataSocket) unlink() {
 	if d.path != "" {
-		_ = os.Remove(d.path) // gone already is as good
+		_ = unix.Unlink(d.path) // gone already is as good
 	}
 }
 

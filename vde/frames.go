@@ -57,9 +57,11 @@ var aLongTimeAgo = time.Unix(1, 0)
 // deliver moves frames from the link to ch until the connection ends.
 func (c *Conn) deliver(ch chan<- Frame) {
 	defer close(ch)
+	// Holding rmu once says that the last read has left; those that come later
+	// see delivering before they touch anything, and must not be kept waiting.
 	c.rmu.Lock()
-	defer c.rmu.Unlock()
 	_ = c.link.SetReadDeadline(time.Time{}) // fails only if closed, which the first receive reports
+	c.rmu.Unlock()
 
 	bs := make([]*pool.Buffer, readBatch)
 	defer func() {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -189,6 +190,9 @@ func controlError(step, path string, err error) error {
 	case is(err, syscall.ENOENT):
 		e.kind = ErrNoSwitch
 		e.remedy = "check the path, or start a switch there"
+	case is(err, syscall.ECONNREFUSED) && notSocket(path):
+		e.kind = ErrNotSwitch
+		e.remedy = "this file is not a socket: give the control directory of a switch"
 	case is(err, syscall.ECONNREFUSED):
 		e.kind = ErrNoSwitch
 		e.remedy = "nobody listens: the switch that made this socket is gone, start it again"
@@ -204,6 +208,13 @@ func controlError(step, path string, err error) error {
 	return e
 }
 
+// notSocket reports whether there is a file at path that is no socket, for which
+// connect has the same error as for a socket that nobody listens on.
+func notSocket(path string) bool {
+	fi, err := os.Stat(path)
+	return err == nil && fi.Mode()&fs.ModeSocket == 0
+}
+
 // A handshake asks for a port on a connected control stream.
 type handshake struct {
 	ctl  control
@@ -212,8 +223,8 @@ type handshake struct {
 }
 
 // probeDelay is how long to wait for a reply before asking whether silence is
-// the answer; less if the context leaves less time.
-const probeDelay = 250 * time.Millisecond
+// the answer; less if the context leaves less time. Only tests change it.
+var probeDelay = 250 * time.Millisecond
 
 // run sends the request and returns the name of the switch's data socket.
 func (h *handshake) run(ctx context.Context, request []byte) (peer string, err error) {
@@ -229,7 +240,11 @@ func (h *handshake) run(ctx context.Context, request []byte) (peer string, err e
 	}()
 	// One write, because the description has no length of its own: to a switch
 	// it is what one read brings.
-	if _, err := f.Write(request); err != nil {
+	if _, err := f.Write(request); is(err, syscall.EPIPE, syscall.ECONNRESET) {
+		// It depends on the moment whether a door that is slammed is noticed
+		// here or when reading; that must not make a difference.
+		return "", h.refused(closedInstead)
+	} else if err != nil {
 		return "", h.failed("send the request", orContext(ctx, err))
 	}
 	silent := h.watchSilence(ctx)
@@ -244,22 +259,25 @@ func (h *handshake) run(ctx context.Context, request []byte) (peer string, err e
 		return peer, nil
 	}
 	switch {
-	case n > 0 && (errors.Is(err, io.ErrUnexpectedEOF) || is(err, syscall.ECONNRESET)):
+	case n > 0 && (errors.Is(err, io.ErrUnexpectedEOF) || is(err, syscall.ECONNRESET) || refused && ctx.Err() == nil):
 		return "", h.notSwitch(fmt.Errorf("reply of %d bytes instead of %d", n, wire.ReplyLen))
 	case errors.Is(err, io.EOF), is(err, syscall.ECONNRESET, syscall.EPIPE):
-		return "", h.refused("the switch closed the connection instead of replying")
+		return "", h.refused(closedInstead)
 	case refused && ctx.Err() == nil:
 		return "", h.refused("the switch does not reply, but answers others")
 	}
 	return "", h.failed("wait for the switch's reply", orContext(ctx, err))
 }
 
+// closedInstead is how a switch says no.
+const closedInstead = "the switch closed the connection instead of replying"
+
 // watchSilence starts to find out, if no reply comes, whether the switch has
 // decided not to answer: vde_switch 2.3.2 refuses ports without a word and
-// leaves the stream open. A switch handles what it reads one after the other, so
-// once it has closed a later connection for a request that is certainly bad, it
-// has dealt with ours, and silence is the refusal. A switch that is stopped or
-// hangs does not close that one either.
+// leaves the stream open, and vdeplug4's nodes do that with port 0. A switch
+// handles what it reads one after the other, so once it has answered a later
+// connection it has dealt with ours, and silence is the refusal. A switch that
+// is stopped or hangs does not answer that one either.
 //
 // The returned function ends the watch and says whether the switch was found to
 // have refused; in that case it has made the pending read of ctl return.
@@ -279,9 +297,9 @@ func (h *handshake) watchSilence(ctx context.Context) (silent func() bool) {
 			return
 		case <-timer.C:
 		}
-		answers := answersGarbage(ctx, h.ctl.path)
+		answers := answersOthers(ctx, h.ctl.path)
 		if answers {
-			// A reply written before the probe was closed is in our stream
+			// A reply written before the probe was answered is in our stream
 			// already; leave the reader time to be scheduled for it.
 			h.ctl.file.SetReadDeadline(time.Now().Add(probeDelay / 4))
 		}
@@ -293,9 +311,20 @@ func (h *handshake) watchSilence(ctx context.Context) (silent func() bool) {
 	}
 }
 
-// answersGarbage reports whether the switch at path closes a connection that
-// sends no VDE request. It returns false when ctx ends.
-func answersGarbage(ctx context.Context, path string) bool {
+// nowhere is the name of a data socket that cannot exist.
+const nowhere = "/dev/null/nowhere"
+
+// answersOthers reports whether the switch at path answers a connection that
+// asks for any port but names a data socket that cannot be reached. vde_switch
+// looks at that first and closes the connection, without side effects. A node of
+// vdeplug4 replies, and forgets the cable when the connection ends; to a request
+// it does not understand it would not answer, and it runs in circles for ever
+// once such a connection is closed. answersOthers returns false when ctx ends.
+func answersOthers(ctx context.Context, path string) bool {
+	request, err := wire.AppendRequest(nil, wire.Request{Path: nowhere})
+	if err != nil {
+		return false
+	}
 	c, err := dialUnix(ctx, path)
 	if err != nil {
 		return false
@@ -303,11 +332,11 @@ func answersGarbage(ctx context.Context, path string) bool {
 	defer c.file.Close()
 	stop := context.AfterFunc(ctx, func() { c.file.SetDeadline(aLongTimeAgo) })
 	defer stop()
-	if _, err := c.file.Write(make([]byte, wire.FixedLen)); err != nil {
-		return false
+	if _, err := c.file.Write(request); err != nil {
+		return is(err, syscall.EPIPE, syscall.ECONNRESET)
 	}
-	n, err := c.file.Read(make([]byte, 1))
-	return n == 0 && errors.Is(err, io.EOF)
+	_, err = c.file.Read(make([]byte, wire.ReplyLen))
+	return err == nil || errors.Is(err, io.EOF) || is(err, syscall.ECONNRESET)
 }
 
 // refused names the reason of a refusal, which the protocol does not tell.
@@ -360,12 +389,8 @@ func (h *handshake) notSwitch(err error) error {
 // failed dresses an error that says nothing about the switch's decision.
 func (h *handshake) failed(step string, err error) error {
 	e := &joinError{step: step, path: "at " + h.ctl.path, err: err}
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	if errors.Is(err, context.DeadlineExceeded) {
 		e.remedy = "the switch is stopped, or refuses " + portName(h.port) + " without a word"
-	case is(err, syscall.EPIPE, syscall.ECONNRESET):
-		e.kind = ErrNotSwitch
-		e.remedy = "it closed the connection before the request"
 	}
 	return e
 }

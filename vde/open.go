@@ -14,8 +14,8 @@ import (
 	"github.com/go-vde/sdk/internal/wire"
 )
 
-// joinTimeout bounds joining when ctx has no deadline.
-const joinTimeout = 5 * time.Second
+// joinTimeout bounds joining when ctx has no deadline. Only tests change it.
+var joinTimeout = 5 * time.Second
 
 // Open joins the network named by vnl, a Virtual Network Locator:
 //
@@ -68,7 +68,7 @@ func open(ctx context.Context, vnl string, opts []Option) (*Conn, error) {
 	}
 	if loc.portGroup == "" && cfg.port != 0 {
 		// As in libvdeplug a number given here means what it means in the VNL.
-		loc.port = max(wire.Port(cfg.port), wire.ManagementPort)
+		loc.port = wire.Port(cfg.port)
 		loc.portGroup = strconv.Itoa(max(cfg.port, 0))
 	}
 	joining := ctx

@@ -63,7 +63,7 @@ func WithSocketGroup(name string) Option {
 // WithPort asks for port n of the switch: 0, the default, is any free port, and
 // a negative n is port 0, the management port. The VNL's own [n] wins over it.
 func WithPort(n int) Option {
-	return option(func(c *config) { c.port = n })
+	return option(func(c *config) { c.port = max(n, int(wire.ManagementPort)) })
 }
 
 // WithPortGroupFallback makes a port group that the switch does not have join
@@ -83,8 +83,8 @@ func WithWriteBuffer(bytes int) Option {
 }
 
 // WithMaxFrameSize limits frames in both directions to n bytes, Ethernet header
-// included (default [frame.DefaultMax], 9234). Longer ones are an error to
-// write, and are discarded and counted in [Stats] when received.
+// included (default, also for 0, [frame.DefaultMax], 9234). Longer ones are an
+// error to write, and are discarded and counted in [Stats] when received.
 func WithMaxFrameSize(n int) Option {
 	return option(func(c *config) { c.maxFrame = n })
 }
@@ -114,6 +114,9 @@ func newConfig(opts []Option) (config, error) {
 	}
 	if c.depth == 0 {
 		c.depth = 256
+	}
+	if c.maxFrame == 0 {
+		c.maxFrame = frame.DefaultMax
 	}
 	switch {
 	case c.mode&^0o777 != 0:

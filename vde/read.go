@@ -86,7 +86,8 @@ func (c *Conn) readSome(bufs [][]byte) (int, error) {
 		n := 0
 		for i, size := range c.sizes[:k] {
 			if t.take(bufs[i], size, c.maxFrame) {
-				bufs[n], bufs[i] = bufs[i][:size], bufs[n]
+				bufs[n], bufs[i] = bufs[i], bufs[n]
+				bufs[n] = bufs[n][:size]
 				n++
 			}
 		}
@@ -107,7 +108,7 @@ func (c *Conn) recv(bufs [][]byte) (int, error) {
 	case err == nil:
 		return k, nil
 	case errors.Is(err, link.ErrDrained):
-		return 0, c.cause
+		return 0, c.endReason()
 	case errors.Is(err, os.ErrDeadlineExceeded) && c.delivering.Load():
 		return 0, ErrBusy // Frames took over and woke this read
 	}
@@ -115,9 +116,10 @@ func (c *Conn) recv(bufs [][]byte) (int, error) {
 }
 
 // readDone ends the context if the other side hung up while rmu was held by the
-// caller, which has just released it: end then left that to us.
+// caller, which has just released it: end then left that to us. Once Frames owns
+// reading, it is for deliver to say when the last frame was passed on.
 func (c *Conn) readDone() {
-	if c.hungUp() {
+	if c.hungUp() && !c.delivering.Load() {
 		c.finish()
 	}
 }

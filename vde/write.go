@@ -128,11 +128,11 @@ func (c *Conn) checkSize(n int) error {
 
 // writable returns why nothing can be written any more, or nil.
 func (c *Conn) writable() error {
+	if c.hungUp() {
+		return c.endReason()
+	}
 	if c.isClosed() {
 		return net.ErrClosed
-	}
-	if c.hungUp() {
-		return c.cause
 	}
 	return nil
 }
@@ -162,7 +162,7 @@ func (c *Conn) writeErr(err, sizeErr error, left int) error {
 		return ErrFull
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		if c.hungUp() {
-			return c.cause // the hangup woke this write
+			return c.endReason() // the hangup woke this write
 		}
 		return err
 	case !errors.As(err, &errno):
@@ -173,10 +173,10 @@ func (c *Conn) writeErr(err, sizeErr error, left int) error {
 		// The peer's data socket is gone. It usually goes together with the
 		// control socket, but the sign of that may not have been seen yet.
 		c.stats.txRefused.Add(1)
-		if c.hungUp() {
-			return fmt.Errorf("%w: %w", c.cause, err)
-		}
-		if c.link.Gone() {
+		switch {
+		case c.hungUp() || c.isClosed():
+			return fmt.Errorf("%w: %w", c.endReason(), err)
+		case c.link.Gone():
 			return fmt.Errorf("%w: %w", ErrHangup, err)
 		}
 	case syscall.ENOBUFS, syscall.ENOMEM:

@@ -200,22 +200,22 @@ func (s *Socket) Hangup() {
 }
 
 // SetReadDeadline bounds pending and later receives; zero means no bound. After
-// Hangup it has no effect.
+// Hangup it has no effect, after Close it fails.
 func (s *Socket) SetReadDeadline(t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hungUp.Load() {
+	if s.hungUp.Load() && !s.closed.Load() {
 		return nil
 	}
 	return s.translate(s.file.SetReadDeadline(t))
 }
 
 // SetWriteDeadline bounds pending and later waiting sends; zero means no bound.
-// After Hangup it has no effect.
+// After Hangup it has no effect, after Close it fails.
 func (s *Socket) SetWriteDeadline(t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hungUp.Load() {
+	if s.hungUp.Load() && !s.closed.Load() {
 		return nil
 	}
 	return s.translate(s.file.SetWriteDeadline(t))

@@ -1,0 +1,516 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package testutil
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+)
+
+var (
+	longAgo    = time.Unix(1, 0) // a deadline that has passed
+	noDeadline time.Time
+)
+
+// fakeMaxFrame is the size of receive buffers: no datagram is longer than the
+// default send queue.
+const fakeMaxFrame = 256 << 10
+
+// A FakeClient is one client of a [FakeSwitch], seen from the switch: its
+// control connection and the switch's data socket for it.
+type FakeClient struct {
+	Index int    // 0 for the first client of the switch
+	Group string // the portgroup it connected to; empty for ctl
+
+	sw     *FakeSwitch
+	ctl    *net.UnixConn
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	scripted bool // the script has returned; guarded by sw.mu
+
+	mu       sync.Mutex
+	err      error         // first error of a handshake step; guarded by mu
+	closed   bool          // guarded by mu
+	req      *FakeRequest  // guarded by mu
+	data     *net.UnixConn // nil until ConnectBack or Bind; guarded by mu
+	dataPath string        // guarded by mu
+	port     int           // guarded by mu
+	late     []byte        // bytes on ctl after the script; guarded by mu
+
+	recvMu  sync.Mutex
+	recvBuf []byte // guarded by recvMu
+}
+
+func newFakeClient(s *FakeSwitch, ctl *net.UnixConn, index int) *FakeClient {
+	c := &FakeClient{sw: s, ctl: ctl, Index: index}
+	c.ctx, c.cancel = context.WithCancelCause(s.ctx)
+	return c
+}
+
+// step runs one step of the handshake unless an earlier one has failed.
+func (c *FakeClient) step(f func() error) error {
+	err := c.Err()
+	if err == nil {
+		if err = f(); err != nil {
+			c.mu.Lock()
+			c.err = err
+			c.mu.Unlock()
+		}
+	}
+	return err
+}
+
+// Err returns the error that ended the handshake, if one did.
+func (c *FakeClient) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// ReadRequest reads the request as a switch does, with one read of at most 256
+// bytes, and records it. A malformed request is no error here: see
+// [FakeRequest.Err]. After an error the request is nil.
+func (c *FakeClient) ReadRequest() (*FakeRequest, error) {
+	var r *FakeRequest
+	err := c.step(func() error {
+		buf := make([]byte, FakeRequestMax)
+		n, err := c.ctl.Read(buf)
+		if err != nil {
+			return err
+		}
+		r = &FakeRequest{Raw: buf[:n]}
+		r.Err = r.parse()
+		if r.PID, r.UID, r.GID, err = fakePeerCred(c.ctl); err != nil {
+			return err
+		}
+		r.look(c.sw.dir)
+		c.mu.Lock()
+		c.req = r
+		c.mu.Unlock()
+		c.sw.mu.Lock()
+		c.sw.requests = append(c.sw.requests, r)
+		c.sw.notify()
+		c.sw.mu.Unlock()
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// ReadCtl reads exactly n bytes from the control connection and records
+// nothing, for a switch that loses interest half way.
+func (c *FakeClient) ReadCtl(n int) ([]byte, error) {
+	buf := make([]byte, n)
+	err := c.step(func() error {
+		_, err := io.ReadFull(c.ctl, buf)
+		return err
+	})
+	return buf, err
+}
+
+// Request returns the request read by ReadRequest, or nil.
+func (c *FakeClient) Request() *FakeRequest {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.req
+}
+
+// ConnectBack connects the switch's data socket to the client's, without which
+// the switch cannot send, and the client's queue takes but a handful of frames.
+func (c *FakeClient) ConnectBack() error {
+	return c.step(func() error {
+		r := c.Request()
+		if r == nil || r.Path == "" {
+			return errors.New("no address to connect to")
+		}
+		data, err := c.socket()
+		if err != nil {
+			return err
+		}
+		return fakeConnect(data, r.Path)
+	})
+}
+
+// Bind gives the switch's data socket its name, Dir/NNN.F as vde_switch has it.
+// [FakeClient.ReplyBytes] does so if it has not been done.
+func (c *FakeClient) Bind() error {
+	return c.step(c.bind)
+}
+
+func (c *FakeClient) bind() error {
+	data, err := c.socket()
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dataPath != "" {
+		return nil
+	}
+	port, uid := 0, -1
+	if c.req != nil {
+		uid = c.req.UID
+		if c.req.Kind == 0 {
+			port = c.req.Port
+		}
+	}
+	s := c.sw
+	s.mu.Lock()
+	if port == 0 && (c.req == nil || c.req.Kind == 0) {
+		s.nextPort++
+		port = s.nextPort
+	}
+	s.nextName++
+	name := fmt.Sprintf("%03d.%d", port, s.nextName)
+	s.own[name] = true
+	s.mu.Unlock()
+	path := filepath.Join(s.dir, name)
+	if err := fakeBind(data, path, 0o600); err != nil {
+		return err
+	}
+	if os.Geteuid() == 0 && uid > 0 {
+		if err := os.Chown(path, uid, -1); err != nil {
+			return err
+		}
+	}
+	c.dataPath, c.port = path, port
+	return nil
+}
+
+// socket returns the switch's data socket, making it first if need be.
+func (c *FakeClient) socket() (*net.UnixConn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, net.ErrClosed
+	}
+	if c.data == nil {
+		data, err := fakeSocket()
+		if err != nil {
+			return nil, err
+		}
+		c.data = data
+	}
+	return c.data, nil
+}
+
+// link returns the data socket if there is one.
+func (c *FakeClient) link() (*net.UnixConn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.data == nil {
+		return nil, net.ErrClosed
+	}
+	return c.data, nil
+}
+
+// DataPath returns the name of the switch's data socket; empty before Bind.
+func (c *FakeClient) DataPath() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dataPath
+}
+
+// PeerPath returns the name of the client's data socket, as it requested;
+// a well-behaved client has removed it once joined.
+func (c *FakeClient) PeerPath() string {
+	if r := c.Request(); r != nil {
+		return r.Path
+	}
+	return ""
+}
+
+// Port returns the port that Bind chose: the one asked for, or a free one.
+func (c *FakeClient) Port() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.port
+}
+
+// ReplyBytes returns the 110 bytes of the right reply, binding the data socket
+// if need be. After an error their path is empty.
+func (c *FakeClient) ReplyBytes() []byte {
+	c.Bind()
+	return FakeSockaddr(fakeFamily, c.DataPath())
+}
+
+// Reply sends the right reply in one piece.
+func (c *FakeClient) Reply() error {
+	return c.WriteCtl(c.ReplyBytes())
+}
+
+// WriteCtl writes any bytes to the control connection.
+func (c *FakeClient) WriteCtl(b []byte) error {
+	return c.step(func() error {
+		_, err := c.ctl.Write(b)
+		return err
+	})
+}
+
+// WritePieces writes to the control connection piece by piece, each only after
+// the client has taken the one before, so that no read gets two of them.
+func (c *FakeClient) WritePieces(pieces ...[]byte) error {
+	return c.step(func() error {
+		for _, p := range pieces {
+			if _, err := c.ctl.Write(p); err != nil {
+				return err
+			}
+			if err := c.drained(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// drained waits until the client has read everything written to ctl. The
+// kernel offers no event for this, so it looks from time to time.
+func (c *FakeClient) drained() error {
+	tick := time.NewTicker(100 * time.Microsecond)
+	defer tick.Stop()
+	for {
+		n, err := fakeUnread(c.ctl)
+		if err != nil || n == 0 {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-c.ctx.Done():
+			return context.Cause(c.ctx)
+		}
+	}
+}
+
+// Wait holds the script until ch is closed or gets a value, or the switch
+// closes.
+func (c *FakeClient) Wait(ch <-chan struct{}) error {
+	return c.step(func() error {
+		select {
+		case <-ch:
+			return nil
+		case <-c.ctx.Done():
+			return context.Cause(c.ctx)
+		}
+	})
+}
+
+// Inject sends one datagram to the client's data socket from a stranger's
+// socket: one without a name, connected to nobody. It does not wait; a full
+// queue is EAGAIN, and a client already connected to its switch EPERM.
+func (c *FakeClient) Inject(frame []byte) error {
+	path := c.PeerPath()
+	if path == "" {
+		return errors.New("no address to inject to")
+	}
+	sock, err := fakeSocket()
+	if err != nil {
+		return err
+	}
+	defer sock.Close()
+	return fakeSendTo(sock, frame, path)
+}
+
+// InjectUntilConnected injects frame again and again until the client accepts
+// no more from strangers because it is connected to its switch, and returns how
+// often it went in. Begun before the reply, it fills every gap there is between
+// reply and connect.
+func (c *FakeClient) InjectUntilConnected(frame []byte) (n int, err error) {
+	for {
+		switch err := c.Inject(frame); {
+		case err == nil:
+			n++
+		case fakeIsConnected(err):
+			return n, nil
+		case !fakeIsFull(err):
+			return n, err
+		}
+		if err := context.Cause(c.ctx); err != nil {
+			return n, err
+		}
+		runtime.Gosched()
+	}
+}
+
+// Send sends one datagram to the client, waiting while its queue is full. Any
+// length will do, so a test can send what is not a frame.
+func (c *FakeClient) Send(frame []byte) error {
+	data, err := c.link()
+	if err != nil {
+		return err
+	}
+	_, err = data.Write(frame)
+	return err
+}
+
+// TrySend is Send that does not wait; a full queue is EAGAIN.
+func (c *FakeClient) TrySend(frame []byte) error {
+	data, err := c.link()
+	if err != nil {
+		return err
+	}
+	return fakeSendTo(data, frame, "")
+}
+
+// Flood sends frame until the client's queue is full and returns how many
+// times it went in.
+func (c *FakeClient) Flood(frame []byte) (n int, err error) {
+	for {
+		err := c.TrySend(frame)
+		if fakeIsFull(err) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		n++
+	}
+}
+
+// Recv waits for a datagram from the client. When the client has left and
+// everything it sent has been received, the error is [io.EOF].
+func (c *FakeClient) Recv(ctx context.Context) ([]byte, error) {
+	c.recvMu.Lock()
+	defer c.recvMu.Unlock()
+	if c.recvBuf == nil {
+		c.recvBuf = make([]byte, fakeMaxFrame)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(c.ctx, func() { cancel(context.Cause(c.ctx)) })()
+	n, err := c.recv(ctx, c.recvBuf)
+	if err != nil {
+		return nil, err
+	}
+	return append([]byte(nil), c.recvBuf[:n]...), nil
+}
+
+// recv reads one datagram into buf. When ctx ends it still takes what is
+// queued; then it returns ctx's cause.
+func (c *FakeClient) recv(ctx context.Context, buf []byte) (int, error) {
+	data, err := c.link()
+	if err != nil {
+		return 0, err
+	}
+	woken := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		data.SetReadDeadline(longAgo)
+		close(woken)
+	})
+	n, err := data.Read(buf)
+	if !stop() {
+		<-woken
+		data.SetReadDeadline(noDeadline)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		if n, err = fakeTryRecv(data, buf); fakeIsFull(err) {
+			return 0, context.Cause(ctx)
+		}
+	}
+	return n, err
+}
+
+// SetWriteBuffer sets the send buffer of the switch's data socket: it decides
+// how many frames may wait for the client.
+func (c *FakeClient) SetWriteBuffer(bytes int) error {
+	data, err := c.link()
+	if err != nil {
+		return err
+	}
+	return data.SetWriteBuffer(bytes)
+}
+
+// SetReadBuffer sets the receive buffer of the switch's data socket, which on
+// Linux changes nothing for sockets of this family.
+func (c *FakeClient) SetReadBuffer(bytes int) error {
+	data, err := c.link()
+	if err != nil {
+		return err
+	}
+	return data.SetReadBuffer(bytes)
+}
+
+// Hangup closes the control connection, the sign that the cable is gone, and
+// leaves the data socket open.
+func (c *FakeClient) Hangup() {
+	c.ctl.Close()
+}
+
+// HalfClose ends only the switch's direction of the control connection.
+func (c *FakeClient) HalfClose() error {
+	return c.ctl.CloseWrite()
+}
+
+// CloseData closes only the switch's data socket and removes its name.
+func (c *FakeClient) CloseData() {
+	c.mu.Lock()
+	data, path := c.data, c.dataPath
+	c.data = nil
+	c.mu.Unlock()
+	if data != nil {
+		data.Close()
+	}
+	if path != "" {
+		os.Remove(path)
+	}
+}
+
+// Close closes both sockets, as a switch does that dies.
+func (c *FakeClient) Close() {
+	c.mu.Lock()
+	c.closed = true
+	if c.err == nil {
+		c.err = net.ErrClosed
+	}
+	c.mu.Unlock()
+	c.CloseData()
+	c.Hangup()
+}
+
+// Context returns a context that ends when the client closes its end of the
+// control connection (its cause is then [io.EOF]) or the switch closes its own.
+// It is watched from the moment the script has returned.
+func (c *FakeClient) Context() context.Context {
+	return c.ctx
+}
+
+// Late returns what the client sent on the control connection after its
+// request: nothing, if it is well-behaved.
+func (c *FakeClient) Late() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]byte(nil), c.late...)
+}
+
+// watch reads the control connection to its end. At most 64 KiB of what a
+// client says there is kept.
+func (c *FakeClient) watch() {
+	buf := make([]byte, 4096)
+	for {
+		n, err := c.ctl.Read(buf)
+		c.mu.Lock()
+		if len(c.late) < 64<<10 {
+			c.late = append(c.late, buf[:n]...)
+		}
+		c.mu.Unlock()
+		if err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				// A client that leaves bytes unread is seen as a reset.
+				err = io.EOF
+			}
+			c.cancel(err)
+			return
+		}
+	}
+}

@@ -1,0 +1,190 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package testutil
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// FakeServe is the script of a switch that behaves: it reads the request,
+// connects back, replies, and leaves the link to the test. It refuses a
+// malformed request, and a client it cannot reach, by end of file.
+func FakeServe(c *FakeClient) {
+	r, err := c.ReadRequest()
+	if err != nil || r.Err != nil || c.ConnectBack() != nil {
+		c.Close()
+		return
+	}
+	c.Reply()
+}
+
+// FakeRefuse is the script of a switch that reads the request and says no by
+// end of file.
+func FakeRefuse(c *FakeClient) {
+	c.ReadRequest()
+	c.Close()
+}
+
+// FakeSilence is the script of a switch that reads the request and never
+// answers, as vde_switch 2.3.2 does when a port is taken.
+func FakeSilence(c *FakeClient) {
+	c.ReadRequest()
+}
+
+// FakeRefusePort returns the script of a switch that serves every port but
+// one: who asks for that port is refused by end of file, or by silence.
+func FakeRefusePort(port int, silent bool) FakeScript {
+	return func(c *FakeClient) {
+		r, err := c.ReadRequest()
+		switch {
+		case err == nil && r.Err == nil && r.Port == port:
+			if !silent {
+				c.Close()
+			}
+		case err != nil || r.Err != nil || c.ConnectBack() != nil:
+			c.Close()
+		default:
+			c.Reply()
+		}
+	}
+}
+
+// FakeNet returns a switch that is a hub: what one client sends reaches all
+// others, unchanged and in order. Frames shorter than an Ethernet header are
+// dropped. Unlike a real switch it never drops at a full queue but waits, so
+// that tests need no retries; a client that stops reading thus holds up those
+// who send to it.
+func FakeNet(tb testing.TB) *FakeSwitch {
+	tb.Helper()
+	h := new(fakeHub)
+	return NewFakeSwitch(tb, h.serve)
+}
+
+// A fakeHub joins the clients of one switch.
+type fakeHub struct {
+	mu    sync.Mutex // serializes changes of ports
+	ports atomic.Pointer[[]*fakeHubPort]
+}
+
+type fakeHubPort struct {
+	c    *FakeClient
+	data *net.UnixConn
+}
+
+func (h *fakeHub) serve(c *FakeClient) {
+	r, err := c.ReadRequest()
+	if err != nil || r.Err != nil || c.ConnectBack() != nil || c.Bind() != nil {
+		c.Close()
+		return
+	}
+	data, err := c.link()
+	if err != nil {
+		return
+	}
+	// On the hub before the reply: once the client has it, it may rely on
+	// receiving what others send.
+	p := &fakeHubPort{c, data}
+	h.change(func(ports []*fakeHubPort) []*fakeHubPort { return append(ports, p) })
+	c.sw.wg.Go(func() { h.forward(p) })
+	c.Reply()
+}
+
+func (h *fakeHub) change(f func([]*fakeHubPort) []*fakeHubPort) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var ports []*fakeHubPort
+	if old := h.ports.Load(); old != nil {
+		ports = slices.Clone(*old)
+	}
+	ports = f(ports)
+	h.ports.Store(&ports)
+}
+
+// forward moves what p's client sends until the client has left and its queue
+// is empty. It allocates nothing per frame: tests that count allocations count
+// everybody's.
+func (h *fakeHub) forward(p *fakeHubPort) {
+	defer p.c.Close()
+	defer h.change(func(ports []*fakeHubPort) []*fakeHubPort {
+		return slices.DeleteFunc(ports, func(q *fakeHubPort) bool { return q == p })
+	})
+	defer context.AfterFunc(p.c.ctx, func() { p.data.SetReadDeadline(longAgo) })()
+	buf := make([]byte, fakeMaxFrame)
+	for {
+		n, err := p.data.Read(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			n, err = fakeTryRecv(p.data, buf)
+		}
+		if err != nil {
+			return // closed, or drained after the client left
+		}
+		if n < 14 {
+			continue
+		}
+		for _, q := range *h.ports.Load() {
+			if q != p {
+				q.data.Write(buf[:n]) // an error means that q's client has left
+			}
+		}
+	}
+}
+
+// FakeCable returns a switch that joins its first two clients directly: each
+// is given the address of the other's data socket, so that a frame is in the
+// receiver's queue when the sender's call returns, and a full queue stops the
+// sender at once. The reply comes when both have asked: open the two ends at
+// the same time. Further clients are refused.
+//
+// [FakeSwitch.HangupAll] then hangs up on both without touching the data.
+func FakeCable(tb testing.TB) *FakeSwitch {
+	tb.Helper()
+	k := &fakeCable{}
+	for i := range k.ends {
+		k.ends[i].known = make(chan struct{})
+	}
+	return NewFakeSwitch(tb, k.serve)
+}
+
+type fakeCable struct {
+	ends [2]struct {
+		known chan struct{} // closed once path is set
+		path  string
+	}
+}
+
+func (k *fakeCable) serve(c *FakeClient) {
+	r, err := c.ReadRequest()
+	if err != nil || r.Err != nil || c.Index >= len(k.ends) {
+		c.Close()
+		return
+	}
+	mine, other := &k.ends[c.Index], &k.ends[1-c.Index]
+	mine.path = r.Path
+	if r.Path[0] != '@' {
+		// A second name: the client removes its own as soon as it has joined,
+		// perhaps before the other has connected to it.
+		name := "end" + strconv.Itoa(c.Index)
+		c.sw.mu.Lock()
+		c.sw.own[name] = true
+		c.sw.mu.Unlock()
+		mine.path = filepath.Join(c.sw.dir, name)
+		if err := os.Link(r.Path, mine.path); err != nil {
+			c.Close()
+			return
+		}
+	}
+	close(mine.known)
+	if c.Wait(other.known) == nil {
+		c.WriteCtl(FakeSockaddr(fakeFamily, other.path))
+	}
+}

@@ -1,0 +1,132 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package testutil
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// Main runs a package's tests and fails if goroutines are left at their end. Call it from TestMain.
+func Main(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// leakPatience is how long the checks wait for things to go away that a test gives back without waiting: a
+// descriptor whose last user is still inside a system call, a name that another process removes, a
+// goroutine on its way out. Those have no event to wait for, so the checks look again, at intervals that
+// grow from 1 to 50 ms; a real leak costs a test this long.
+const leakPatience = 2 * time.Second
+
+// patiently calls check until it returns an empty string or patience is over, and returns its last result.
+func patiently(check func() string) string {
+	end := time.Now().Add(leakPatience)
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		problem := check()
+		if problem == "" || time.Now().After(end) {
+			return problem
+		}
+		time.Sleep(pause)
+	}
+}
+
+// NoLeaks fails the test if, at its end, this process has descriptors or goroutines that it did not have when
+// NoLeaks was called. Call it first: cleanups registered later run before the check. It sees the whole
+// process, so it is not for tests that run in parallel with others. Descriptors are checked on Linux only.
+func NoLeaks(t testing.TB) {
+	t.Helper()
+	goroutines := goleak.IgnoreCurrent()
+	before := openFiles()
+	t.Cleanup(func() {
+		if t.Failed() {
+			return // a test that stopped half-way leaves things behind
+		}
+		if err := goleak.Find(goroutines); err != nil {
+			t.Errorf("goroutines left: %v", err)
+		}
+		if problem := patiently(func() string {
+			var left []string
+			for fd, what := range openFiles() {
+				if before[fd] != what {
+					left = append(left, fmt.Sprintf("%s (%s)", fd, what))
+				}
+			}
+			slices.Sort(left)
+			return strings.Join(left, ", ")
+		}); problem != "" {
+			t.Errorf("descriptors left: %s", problem)
+		}
+	})
+}
+
+// openFiles returns this process's descriptors and what they are, without those the Go runtime opens for itself
+// when it first needs them.
+func openFiles() map[string]string {
+	const dir = "/proc/self/fd"
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	files := make(map[string]string)
+	for _, e := range entries {
+		what, err := os.Readlink(filepath.Join(dir, e.Name()))
+		if err != nil || // it was ReadDir's own
+			what == "anon_inode:[eventpoll]" || what == "anon_inode:[eventfd]" {
+			continue
+		}
+		files[e.Name()] = what
+	}
+	return files
+}
+
+// NoFiles fails the test if, at its end, dir holds names that were not there when NoFiles was called, or no
+// longer holds some that were. A directory that does not exist counts as empty. Call it before starting what
+// might leave files.
+func NoFiles(t testing.TB, dir string) {
+	t.Helper()
+	before := names(t, dir)
+	t.Cleanup(func() {
+		if problem := patiently(func() string {
+			after := names(t, dir)
+			if slices.Equal(before, after) {
+				return ""
+			}
+			return fmt.Sprintf("%q, were %q", after, before)
+		}); problem != "" {
+			t.Errorf("files in %s: %s", dir, problem)
+		}
+	})
+}
+
+func names(t testing.TB, dir string) (list []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil && !os.IsNotExist(err) {
+		t.Error(err)
+	}
+	for _, e := range entries {
+		list = append(list, e.Name())
+	}
+	return list
+}
+
+// NoLive fails the test if, at its end, live does not return 0; give it the count of a pool's buffers in use.
+func NoLive(t testing.TB, what string, live func() int64) {
+	t.Helper()
+	t.Cleanup(func() {
+		if problem := patiently(func() string {
+			if n := live(); n != 0 {
+				return fmt.Sprint(n)
+			}
+			return ""
+		}); problem != "" {
+			t.Errorf("%s: %s live at the end", what, problem)
+		}
+	})
+}
