@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -36,56 +37,59 @@ const (
 	consoleMaxLine = 127 // the switch reads at most 128 bytes at once, and a full read harms it
 )
 
-// A console is one session with the management socket of a vde_switch. It is for one goroutine.
+// A console is a session with the management socket of a vde_switch. It lasts as long as the switch or the
+// test: when vde_switch sees any connection close between a plug's connect and its request, it may never notice
+// the end of that plug's cable, so helpers that come and go would disturb what they observe. Its methods may
+// be called from any goroutine.
 type console struct {
-	conn   net.Conn
-	rest   string // read and not yet consumed
-	events int    // events seen
+	conn net.Conn
+	slot chan struct{} // full while a command is on its way: the switch takes what one read gives it as one command
+	done chan struct{} // closed when the session has ended, after err is set
+	err  error
+
+	noEvents error // why there are no events, set before the console is shared
+
+	mu      sync.Mutex
+	reply   chan consoleAnswer // where the next answer goes; mu held
+	changed chan struct{}      // closed and replaced at each event; mu held
 }
 
+type consoleAnswer struct {
+	data   string
+	status *ConsoleError // nil at the end of the session
+}
+
+// dialConsole opens a session and subscribes it to the events of ports.
 func dialConsole(ctx context.Context, path string) (*console, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", path)
 	if err != nil {
 		return nil, err
 	}
-	c := &console{conn: conn}
-	defer deadlineOnDone(ctx, conn)()
-	for !strings.HasSuffix(c.rest, "\n"+consolePrompt) {
-		if err := c.more(ctx); err != nil {
-			conn.Close()
-			return nil, fmt.Errorf("testutil: no prompt from %s after %q: %w", path, c.rest, err)
-		}
+	c := &console{
+		conn:    conn,
+		slot:    make(chan struct{}, 1),
+		done:    make(chan struct{}),
+		reply:   make(chan consoleAnswer, 1),
+		changed: make(chan struct{}),
 	}
-	c.rest = ""
+	c.slot <- struct{}{} // until the switch has greeted
+	go c.read()
+	if _, err := c.command(ctx, "debug/add port"); err != nil {
+		var refused *ConsoleError
+		if !errors.As(err, &refused) {
+			c.close()
+			return nil, err
+		}
+		c.noEvents = fmt.Errorf("testutil: this vde_switch tells no events: %w", err)
+	}
 	return c, nil
 }
 
-func (c *console) close() { c.conn.Close() }
-
-// more reads once. The caller has tied ctx to the read deadline.
-func (c *console) more(ctx context.Context) error {
-	buf := make([]byte, 64<<10)
-	n, err := c.conn.Read(buf)
-	c.rest += string(buf[:n])
-	if n > 0 {
-		return nil
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
-}
-
-// line takes the next whole line off what has been read.
-func (c *console) line() (string, bool) {
-	line, rest, ok := strings.Cut(c.rest, "\n")
-	if !ok {
-		return "", false
-	}
-	c.rest = rest
-	// An event between two commands follows the prompt on the same line.
-	return strings.TrimPrefix(line, consolePrompt), true
+// close ends the session.
+func (c *console) close() {
+	c.conn.Close()
+	<-c.done
 }
 
 var (
@@ -93,71 +97,130 @@ var (
 	consoleStatus = regexp.MustCompile(`^1(\d\d\d) (.*)$`)
 )
 
-// command sends one command and reads to the prompt that ends its answer.
-func (c *console) command(ctx context.Context, command string) (string, error) {
-	// An empty line or a comment gets a prompt and no status.
-	if text := strings.TrimLeft(command, " \t"); text == "" || text[0] == '#' ||
-		len(command) >= consoleMaxLine || strings.ContainsAny(command, "\n\x00") {
-		return "", fmt.Errorf("testutil: not a console command: %q", command)
+// read takes the switch's output apart until the session ends.
+func (c *console) read() {
+	defer close(c.done)
+	var rest string
+	buf := make([]byte, 64<<10)
+	// The greeting ends with the first prompt.
+	for !strings.HasSuffix(rest, "\n"+consolePrompt) {
+		n, err := c.conn.Read(buf)
+		rest += string(buf[:n])
+		if n == 0 {
+			c.err = fmt.Errorf("testutil: no prompt after %q: %w", rest, err)
+			return
+		}
 	}
-	// The switch takes what one read gives it as one command: one write.
-	if _, err := io.WriteString(c.conn, command+"\n"); err != nil {
-		return "", err
-	}
-	defer deadlineOnDone(ctx, c.conn)()
+	rest = ""
+	<-c.slot
+
 	var data strings.Builder
 	var status *ConsoleError
 	inData := false
 	for {
-		line, ok := c.line()
+		line, after, whole := strings.Cut(rest, "\n")
+		// A prompt ends the answer if a status has come. Events that follow it stand on the same line.
+		if !inData && strings.HasPrefix(line, consolePrompt) {
+			if status != nil {
+				c.answer(data.String(), status)
+				data.Reset()
+				status = nil
+			}
+			rest = rest[len(consolePrompt):]
+			continue
+		}
+		if !whole {
+			if !inData && rest == consoleGoodbye {
+				c.answer(data.String(), nil)
+			}
+			n, err := c.conn.Read(buf)
+			rest += string(buf[:n])
+			if n == 0 {
+				c.err = fmt.Errorf("testutil: the console has ended: %w", err)
+				return
+			}
+			continue
+		}
+		rest = after
 		switch {
-		case !ok && !inData && status != nil && c.rest == consolePrompt:
-			if status.Code != 0 {
-				return data.String(), status
-			}
-			return data.String(), nil
-		case !ok && !inData && c.rest == consoleGoodbye:
-			return data.String(), nil
-		case !ok:
-			if err := c.more(ctx); err != nil {
-				if errors.Is(err, io.EOF) {
-					err = io.ErrUnexpectedEOF
-				}
-				return data.String(), fmt.Errorf("testutil: answer to %q cut off: %w", command, err)
-			}
 		case inData && line == ".":
 			inData = false
 		case inData:
 			data.WriteString(line)
 			data.WriteByte('\n')
 		case consoleEvent.MatchString(line):
-			c.events++
+			c.mu.Lock()
+			close(c.changed)
+			c.changed = make(chan struct{})
+			c.mu.Unlock()
 		case strings.HasPrefix(line, consoleData):
 			inData = true
 		default:
 			if m := consoleStatus.FindStringSubmatch(line); m != nil {
 				code, _ := strconv.Atoi(m[1])
-				status = &ConsoleError{Command: command, Code: code, Text: m[2]}
+				status = &ConsoleError{Code: code, Text: m[2]}
 			}
 		}
 	}
 }
 
-// waitEvent waits until an event has come since events was last set to 0.
-func (c *console) waitEvent(ctx context.Context) error {
-	defer deadlineOnDone(ctx, c.conn)()
-	for c.events == 0 {
-		line, ok := c.line()
-		switch {
-		case !ok:
-			if err := c.more(ctx); err != nil {
-				return err
-			}
-		case consoleEvent.MatchString(line):
-			c.events++
+// answer delivers an answer and frees the slot for the next command.
+func (c *console) answer(data string, status *ConsoleError) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.slot:
+		c.reply <- consoleAnswer{data, status} // has room: one reply channel per command
+	default: // nobody asked
+	}
+}
+
+// command sends one command and returns the data of its answer. If ctx ends first, the session remains in step:
+// the next command waits for the late answer.
+func (c *console) command(ctx context.Context, command string) (string, error) {
+	// An empty line or a comment gets a prompt and no status.
+	if text := strings.TrimLeft(command, " \t"); text == "" || text[0] == '#' ||
+		len(command) >= consoleMaxLine || strings.ContainsAny(command, "\n\x00") {
+		return "", fmt.Errorf("testutil: not a console command: %q", command)
+	}
+	select {
+	case c.slot <- struct{}{}:
+	case <-c.done:
+		return "", c.err
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
+	reply := make(chan consoleAnswer, 1)
+	c.mu.Lock()
+	c.reply = reply
+	c.mu.Unlock()
+	if _, err := io.WriteString(c.conn, command+"\n"); err != nil {
+		return "", err
+	}
+	var a consoleAnswer
+	select {
+	case a = <-reply:
+	case <-ctx.Done():
+		return "", fmt.Errorf("testutil: no answer to %q: %w", command, context.Cause(ctx))
+	case <-c.done:
+		select {
+		case a = <-reply: // it came just before the end
+		default:
+			return "", fmt.Errorf("testutil: no answer to %q: %w", command, c.err)
 		}
 	}
-	return nil
+	if a.status != nil && a.status.Code != 0 {
+		a.status.Command = command
+		return a.data, a.status
+	}
+	return a.data, nil
+}
+
+// event returns a channel that is closed at the next event.
+func (c *console) event() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changed
 }
 
 var (

@@ -75,7 +75,7 @@ type CResult struct {
 	Full       uint64        // times a send had to wait for room in the queue
 	SendErrors uint64        // sends that failed for another reason
 	Elapsed    time.Duration // since the first frame
-	Reason     string        // at the end: "count", "stop", "eof", "hangup", "recv" or "poll"
+	Reason     string        // why it was done: "count", "stop", "eof", "hangup", "recv" or "poll"
 }
 
 // A CPeer is a small C program on libvdeplug, the independent other end for tests of Go code. Its source is
@@ -177,20 +177,32 @@ func (c *CPeer) Await(ctx context.Context, n uint64) (CResult, error) {
 // Report returns the figures of this moment.
 func (c *CPeer) Report(ctx context.Context) (CResult, error) { return c.ask(ctx, "report", "report") }
 
-// Wait waits until the peer has done its work (Count frames, or a hangup) and returns the final figures.
+// Wait waits until the peer has done its work (Count frames, or a hangup) and returns the final figures. A peer
+// that is done with its count stays plugged in until Finish, Stop or the end of the test: a switch forgets
+// the frames it has not read yet when their sender leaves.
 func (c *CPeer) Wait(ctx context.Context) (CResult, error) { return c.expect(ctx, "done") }
 
-// Finish tells the peer to take what is queued for it and to end, and returns the final figures. After the end
-// it returns the same again.
+// Finish tells the peer to take what is queued for it and to leave the network, waits until it has ended, and
+// returns the final figures. After the end it returns the same again.
 func (c *CPeer) Finish(ctx context.Context) (CResult, error) {
-	if err := c.tell("stop"); err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, fs.ErrClosed) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := c.tell("stop"); err != nil {
 		return CResult{}, err
 	}
-	return c.expect(ctx, "done")
+	r, err := c.expect(ctx, "done")
+	if err != nil {
+		return r, err
+	}
+	return r, c.Process.Wait(ctx)
 }
 
+// tell writes a line. It is no error if the peer has ended: what it said before is still to be read.
 func (c *CPeer) tell(line string) error {
 	_, err := io.WriteString(c.current().stdin, line+"\n")
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, fs.ErrClosed) {
+		return nil
+	}
 	return err
 }
 

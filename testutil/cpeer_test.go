@@ -67,46 +67,51 @@ func TestCPeerSourceToSink(t *testing.T) {
 		name string
 		make func(*testing.T) testutil.SwitchHandle
 		size int
+		n    uint64 // so few that the smallest queue on their way holds them all
 	}{
-		{"vde_switch", func(t *testing.T) testutil.SwitchHandle { return testutil.Switch(t, testutil.SwitchConfig{}) }, 1514},
-		{"hub", func(t *testing.T) testutil.SwitchHandle { return testutil.Switch(t, testutil.SwitchConfig{Hub: true}) }, 60},
-		{"node", func(t *testing.T) testutil.SwitchHandle { return testutil.Node(t, "switch") }, 9000},
+		{"vde_switch", func(t *testing.T) testutil.SwitchHandle { return testutil.Switch(t, testutil.SwitchConfig{}) }, 1514, 80},
+		{"hub", func(t *testing.T) testutil.SwitchHandle { return testutil.Switch(t, testutil.SwitchConfig{Hub: true}) }, 60, 250},
+		{"node", func(t *testing.T) testutil.SwitchHandle { return testutil.Node(t, "switch") }, 9000, 10},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			const n, first = 500, 1000
+			const first = 1000
+			n := tt.n
 			sw := tt.make(t)
 			sink := testutil.StartCPeer(t, testutil.CPeerConfig{Role: testutil.CSink, Network: sw.Dir(), First: first})
 			count := testutil.StartCPeer(t, testutil.CPeerConfig{Role: testutil.CCount, Network: sw.Dir()})
 			source := testutil.StartCPeer(t, testutil.CPeerConfig{
 				Role: testutil.CSource, Network: sw.Dir(), MAC: macA, Peer: broadcast, Count: n, First: first, Size: tt.size,
-				Burst: 10, Gap: time.Millisecond, // so that the switch drops nothing
+				Burst: 10, Gap: time.Millisecond,
 			})
 			if err := source.Begin(); err != nil {
 				t.Fatal(err)
 			}
 			sent, err := source.Wait(t.Context())
-			if err != nil || sent.Sent != n || sent.SentBytes != uint64(n*tt.size) || sent.Reason != "count" || sent.SendErrors != 0 {
+			if err != nil || sent.Sent != n || sent.SentBytes != n*uint64(tt.size) || sent.Reason != "count" || sent.SendErrors != 0 {
 				t.Errorf("source %+v, %v", sent, err)
 			}
-			if sent.Elapsed < (n/10-1)*time.Millisecond {
+			if sent.Elapsed < time.Duration(n/10-1)*time.Millisecond {
 				t.Errorf("sent in %v: no pauses", sent.Elapsed)
-			}
-			if err := source.Process.Wait(t.Context()); err != nil {
-				t.Error(err)
 			}
 			if _, err := sink.Await(t.Context(), n); err != nil {
 				t.Error(err)
 			}
 			got, err := sink.Finish(t.Context())
-			want := testutil.CResult{Frames: n, Bytes: uint64(n * tt.size), Elapsed: got.Elapsed, Reason: "stop"}
+			if again, err := source.Finish(t.Context()); err != nil || again != sent || source.Running() {
+				t.Errorf("source %+v, %v", again, err)
+			}
+			want := testutil.CResult{Frames: n, Bytes: n * uint64(tt.size), Elapsed: got.Elapsed, Reason: "stop"}
 			if err != nil || got != want {
 				t.Errorf("sink %+v, %v", got, err)
 			}
 			if again, err := sink.Finish(t.Context()); err != nil || again != want {
 				t.Errorf("again %+v, %v", again, err)
 			}
+			if _, err := count.Await(t.Context(), n); err != nil {
+				t.Error(err)
+			}
 			got, err = count.Finish(t.Context())
-			if err != nil || got.Frames != n || got.Bytes != uint64(n*tt.size) {
+			if err != nil || got.Frames != n || got.Bytes != n*uint64(tt.size) {
 				t.Errorf("count %+v, %v", got, err)
 			}
 		})
@@ -132,11 +137,12 @@ func TestCPeerSinkJudges(t *testing.T) {
 	send(bad)
 	send(testFrame(macB, macA, 200, 8)[:199])
 	send(testFrame(macB, macA, 200, 1<<26)) // a number no sink keeps track of
-	send(make([]byte, 60))
+	other := testFrame(macB, macA, 60, 0)
+	other[13]++
+	send(other)
 	send(testFrame(macB, macA, 1514, 7))
 	if _, err := sink.Await(t.Context(), 6); err != nil {
-		r, _ := sink.Report(t.Context())
-		t.Fatalf("%v, %+v", err, r)
+		t.Fatal(err)
 	}
 	now, err := sink.Report(t.Context())
 	want := testutil.CResult{

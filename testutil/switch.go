@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -37,7 +38,9 @@ type SwitchConfig struct {
 type SwitchProc struct {
 	*Process
 	dir, mgmt string
-	config    SwitchConfig
+
+	consoleMu sync.Mutex
+	console   *console // opened at first use; consoleMu held
 }
 
 var (
@@ -62,7 +65,7 @@ func Switch(t testing.TB, cfg SwitchConfig) *SwitchProc {
 			t.Fatal(err)
 		}
 	}
-	s := &SwitchProc{dir: cfg.Dir, config: cfg}
+	s := &SwitchProc{dir: cfg.Dir}
 	if s.dir == "" {
 		s.dir = filepath.Join(base, "s")
 	}
@@ -100,6 +103,7 @@ func Switch(t testing.TB, cfg SwitchConfig) *SwitchProc {
 	args = append(args, cfg.Args...)
 
 	removeAtEnd(t, s.dir)
+	t.Cleanup(s.hangup)
 	s.Process = newProcess(t, ProcessConfig{Args: args, User: cfg.User, Namespace: cfg.Namespace})
 	if err := s.start(); err != nil {
 		t.Fatal(err)
@@ -123,6 +127,7 @@ func removeAtEnd(t testing.TB, dir string) {
 
 // start runs the switch and waits until it listens.
 func (s *SwitchProc) start() error {
+	s.hangup()
 	if err := s.Process.start(); err != nil {
 		return err
 	}
@@ -224,8 +229,8 @@ func (n *NodeProc) Restart() {
 	}
 }
 
-// Console runs one command of the management console in a session of its own and returns the data lines of
-// the answer, each with its newline. A status other than success is a [*ConsoleError].
+// Console runs one command of the management console and returns the data lines of the answer, each with its
+// newline. A status other than success is a [*ConsoleError]. All commands of a test share one session.
 func (s *SwitchProc) Console(command string) (string, error) {
 	ctx, cancel := bounded(context.Background())
 	defer cancel()
@@ -233,15 +238,46 @@ func (s *SwitchProc) Console(command string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer c.close()
-	return c.command(ctx, command)
+	text, err := c.command(ctx, command)
+	if err != nil && ctx.Err() != nil {
+		s.hangup() // an answer that was cut off (very long ones are) will never end
+	}
+	return text, err
 }
 
+// session returns the console, opening it if need be.
 func (s *SwitchProc) session(ctx context.Context) (*console, error) {
 	if s.mgmt == "" {
 		return nil, errors.New("testutil: this switch has no management socket")
 	}
-	return dialConsole(ctx, s.mgmt)
+	s.consoleMu.Lock()
+	defer s.consoleMu.Unlock()
+	if s.console != nil {
+		select {
+		case <-s.console.done:
+			s.console.close()
+			s.console = nil
+		default:
+		}
+	}
+	if s.console == nil {
+		c, err := dialConsole(ctx, s.mgmt)
+		if err != nil {
+			return nil, err
+		}
+		s.console = c
+	}
+	return s.console, nil
+}
+
+// hangup closes the console.
+func (s *SwitchProc) hangup() {
+	s.consoleMu.Lock()
+	defer s.consoleMu.Unlock()
+	if s.console != nil {
+		s.console.close()
+		s.console = nil
+	}
 }
 
 // Ports lists all ports of the switch, by number. Descriptions come from the plugs and can forge lines of the
@@ -264,13 +300,11 @@ func (s *SwitchProc) WaitPorts(ctx context.Context, cond func([]Port) bool) ([]P
 	if err != nil {
 		return nil, err
 	}
-	defer c.close()
-	// Subscribed first and read afterwards, no change goes unseen.
-	if _, err := c.command(ctx, "debug/add port"); err != nil {
-		return nil, err
+	if c.noEvents != nil {
+		return nil, c.noEvents
 	}
 	for {
-		c.events = 0
+		changed := c.event() // before the look, so that no change goes unseen
 		text, err := c.command(ctx, "port/allprint")
 		if err != nil {
 			return nil, err
@@ -279,8 +313,12 @@ func (s *SwitchProc) WaitPorts(ctx context.Context, cond func([]Port) bool) ([]P
 		if cond(ports) {
 			return ports, nil
 		}
-		if err := c.waitEvent(ctx); err != nil {
-			return ports, fmt.Errorf("waiting for ports, now %+v: %w", ports, err)
+		select {
+		case <-changed:
+		case <-c.done:
+			return ports, c.err
+		case <-ctx.Done():
+			return ports, fmt.Errorf("waiting for ports, now %+v: %w", ports, context.Cause(ctx))
 		}
 	}
 }

@@ -33,7 +33,8 @@ func talk(t *testing.T, from, to *testutil.Station, ip netip.Addr) {
 	go func() {
 		c, err := l.Accept()
 		if err == nil {
-			_, err = io.CopyN(c, c, int64(len(text)))
+			// The wrapper keeps the runtime from splicing, for which it would keep a pipe.
+			_, err = io.CopyN(struct{ io.Writer }{c}, c, int64(len(text)))
 			err = errors.Join(err, c.Close())
 		}
 		served <- err

@@ -48,6 +48,8 @@ type Conn struct {
 	wmu  sync.Mutex // held by Write, also while it waits
 	wone [1][]byte  // guarded by wmu; Write's batch of one
 
+	refusedAt atomic.Pointer[time.Time] // when a write first found the peer's data socket gone
+
 	delivering atomic.Bool // written with mu held; true once Frames owns reading
 	frames     chan Frame  // guarded by mu; nil until Frames is called
 	pool       *pool.Pool

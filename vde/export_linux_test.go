@@ -5,9 +5,6 @@ package vde
 
 import "time"
 
-// Nowhere is the data socket that no switch can reach; see answersOthers.
-const Nowhere = nowhere
-
 // JoinTimeout is what bounds Open when ctx has no deadline.
 func JoinTimeout() time.Duration { return joinTimeout }
 

@@ -77,7 +77,7 @@ func TestOpenHangs(t *testing.T) {
 		script testutil.FakeScript
 		step   string
 	}{
-		{"before reading the request", func(*testutil.FakeClient) {}, "wait for the switch's reply at "},
+		{"before reading the request", func(*testutil.FakeClient) {}, "at "}, // perhaps before it is sent
 		{"within the request", func(c *testutil.FakeClient) { c.ReadCtl(50) }, "wait for the switch's reply at "},
 		{"before the reply", testutil.FakeSilence, "wait for the switch's reply at "},
 		{"after connecting back", func(c *testutil.FakeClient) { c.ReadRequest(); c.ConnectBack(); c.Bind() }, "wait for the switch's reply at "},
@@ -451,7 +451,7 @@ func TestOpenSilentRefusal(t *testing.T) {
 			checkOpenError(t, sw.VNL()+tt.params, err, tt.kind, tt.step+sw.Dir()+"/ctl", "does not reply, but answers others")
 			noStrays(t, sw)
 			requests := sw.Requests()
-			if len(requests) != 2 || requests[1].Path != vde.Nowhere || requests[1].TypeWord != 0 || requests[1].Err != nil {
+			if len(requests) != 2 || requests[1].Path != "/dev/null/nowhere" || requests[1].TypeWord != 0 || requests[1].Err != nil {
 				t.Errorf("requests: %+v", requests)
 			}
 		})

@@ -250,7 +250,14 @@ func (h *handshake) run(ctx context.Context, request []byte) (peer string, err e
 	silent := h.watchSilence(ctx)
 	var reply [wire.ReplyLen]byte
 	n, err := io.ReadFull(f, reply[:])
-	refused := silent()
+	refused := silent() && err != nil
+	if refused {
+		// What was written before the other connection was answered is in our
+		// stream by now.
+		if n += readNow(f, reply[n:]); n == len(reply) {
+			err = nil
+		}
+	}
 	if err == nil {
 		peer, err := wire.ParseReply(reply[:])
 		if err != nil {
@@ -299,9 +306,7 @@ func (h *handshake) watchSilence(ctx context.Context) (silent func() bool) {
 		}
 		answers := answersOthers(ctx, h.ctl.path)
 		if answers {
-			// A reply written before the probe was answered is in our stream
-			// already; leave the reader time to be scheduled for it.
-			h.ctl.file.SetReadDeadline(time.Now().Add(probeDelay / 4))
+			h.ctl.file.SetReadDeadline(aLongTimeAgo)
 		}
 		result <- answers
 	}()
@@ -309,6 +314,24 @@ func (h *handshake) watchSilence(ctx context.Context) (silent func() bool) {
 		cancel()
 		return <-result
 	}
+}
+
+// readNow reads what there is of p, without waiting and whatever the deadline.
+func readNow(f *os.File, p []byte) (n int) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	_ = raw.Control(func(fd uintptr) {
+		for n < len(p) {
+			k, err := unix.Read(int(fd), p[n:])
+			if err != unix.EINTR && k <= 0 {
+				return
+			}
+			n += max(k, 0)
+		}
+	})
+	return n
 }
 
 // nowhere is the name of a data socket that cannot exist.

@@ -441,7 +441,7 @@ func TestOpenNoSwitch(t *testing.T) {
 // the data socket's usual name.
 func TestOpenPathLengths(t *testing.T) {
 	testutil.NoLeaks(t)
-	for length := 88; length <= 110; length++ {
+	for _, length := range []int{88, 93, 94, 95, 100, 102, 103, 104, 105, 108, 110} {
 		t.Run(fmt.Sprint(length), func(t *testing.T) {
 			sw := testutil.NewFakeSwitch(t)
 			// The switch keeps its short name, which becomes a link.

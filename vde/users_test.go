@@ -84,7 +84,8 @@ func startAs(t testing.TB, cred *syscall.Credential, r role, result any) {
 	}
 	// The program's own path leads through directories that others may not enter.
 	cmd := exec.CommandContext(watchdog(t), "/proc/self/exe", "-test.run=^TestAsOtherUser$", "-test.timeout=60s")
-	cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "HOME=/nonexistent", "SSH_CLIENT=")
+	cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "HOME=/nonexistent", "SSH_CLIENT=",
+		"GORACE=atexit_sleep_ms=0") // which the race detector would make 1 s
 	cmd.Dir = "/"
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred, Pdeathsig: syscall.SIGKILL}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/internal/link"
@@ -87,7 +88,7 @@ func (c *Conn) send(frames [][]byte, wait bool) (int, error) {
 		bytes += len(f)
 	}
 	c.stats.sent(n, bytes, calls)
-	return n, c.writeErr(err, sizeErr, len(frames)-n)
+	return n, c.writeErr(err, sizeErr, len(frames)-n, wait)
 }
 
 // sendBuffers is send for frames in pieces.
@@ -109,7 +110,7 @@ func (c *Conn) sendBuffers(frames []net.Buffers) (int, error) {
 		bytes += length(f)
 	}
 	c.stats.sent(n, bytes, calls)
-	return n, c.writeErr(err, sizeErr, len(frames)-n)
+	return n, c.writeErr(err, sizeErr, len(frames)-n, true)
 }
 
 func length(pieces net.Buffers) (n int) {
@@ -145,8 +146,8 @@ func (s *counters) sent(frames, bytes, calls int) {
 }
 
 // writeErr counts and names the reason why a send stopped with left frames
-// unsent: the link's error, else sizeErr.
-func (c *Conn) writeErr(err, sizeErr error, left int) error {
+// unsent: the link's error, else sizeErr. wait is whether the write may wait.
+func (c *Conn) writeErr(err, sizeErr error, left int, wait bool) error {
 	if err == nil {
 		if sizeErr != nil {
 			c.stats.txInvalid.Add(1)
@@ -171,8 +172,12 @@ func (c *Conn) writeErr(err, sizeErr error, left int) error {
 	switch errno {
 	case syscall.ECONNREFUSED, syscall.ENOTCONN, syscall.ECONNRESET, syscall.EPIPE:
 		// The peer's data socket is gone. It usually goes together with the
-		// control socket, but the sign of that may not have been seen yet.
+		// control socket, but not in the same moment: a process that dies
+		// closes its descriptors one after the other.
 		c.stats.txRefused.Add(1)
+		if wait {
+			c.awaitEnd()
+		}
 		switch {
 		case c.hungUp() || c.isClosed():
 			return fmt.Errorf("%w: %w", c.endReason(), err)
@@ -186,4 +191,21 @@ func (c *Conn) writeErr(err, sizeErr error, left int) error {
 		return fmt.Errorf("%w: the socket takes no frame of this size or in so many pieces (see WithWriteBuffer): %w", ErrFrameSize, err)
 	}
 	return err
+}
+
+// endGrace is how long writes that find the data socket gone wait for the
+// control socket to follow, counted from the first of them.
+const endGrace = 100 * time.Millisecond
+
+// awaitEnd gives the connection a moment to end.
+func (c *Conn) awaitEnd() {
+	now := time.Now()
+	c.refusedAt.CompareAndSwap(nil, &now)
+	timer := time.NewTimer(endGrace - now.Sub(*c.refusedAt.Load()))
+	defer timer.Stop()
+	select {
+	case <-c.ended:
+	case <-c.closing:
+	case <-timer.C:
+	}
 }
