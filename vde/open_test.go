@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net"
 	"os"
 	"os/user"
@@ -57,7 +58,7 @@ func TestOpenRequest(t *testing.T) {
 		{name: "WithPort", opts: []vde.Option{vde.WithPort(7)}, word: 0x700},
 		{name: "WithPort 0 is any", opts: []vde.Option{vde.WithPort(0)}},
 		{name: "WithPort -1 is the management port", opts: []vde.Option{vde.WithPort(-1)}, word: 1},
-		{name: "WithPort of the least int", opts: []vde.Option{vde.WithPort(-1 << 63)}, word: 1},
+		{name: "WithPort of the least int", opts: []vde.Option{vde.WithPort(math.MinInt)}, word: 1},
 		{name: "the last WithPort", opts: []vde.Option{vde.WithPort(7), nil, vde.WithPort(8)}, word: 0x800},
 		{name: "the VNL's port wins", params: "[5]", opts: []vde.Option{vde.WithPort(7)}, word: 0x500},
 		{name: "a port group", params: "[lan]", group: "lan"},
@@ -350,7 +351,11 @@ func TestOpenOptionErrors(t *testing.T) {
 	}
 	// 0 is the default of them all.
 	c := open(t, sw.VNL(), vde.WithMaxFrameSize(0), vde.WithWriteBuffer(0), vde.WithFrames(nil, 0), vde.WithSocketGroup(""))
-	works(t, c, next(t, sw))
+	client := next(t, sw)
+	works(t, c, client)
+	if client.Index != 0 {
+		t.Errorf("the switch has had %d connections before, without a request", client.Index)
+	}
 	if _, err := c.Write(testFrame(9234, 1)); err != nil {
 		t.Error(err)
 	}
@@ -663,4 +668,27 @@ func TestOpenThousandTimes(t *testing.T) {
 		client.Close()
 	}
 	noStrays(t, sw)
+}
+
+// libvdeplug gives the file that the reply names the client's own mode. A switch
+// can name any file: Open leaves it as it is.
+func TestOpenNeverTouchesTheSwitchsSocket(t *testing.T) {
+	sw := testutil.NewFakeSwitch(t)
+	c := open(t, sw.VNL(), vde.WithSocketMode(0o777))
+	client := next(t, sw)
+	works(t, c, client)
+	if fi, err := os.Stat(client.DataPath()); err != nil || fi.Mode() != fs.ModeSocket|0o600 {
+		t.Errorf("the switch's socket is %v, %v", fi.Mode(), err)
+	}
+
+	// Not even when the path leads astray.
+	victim := writeFile(t, "victim", "")
+	astray := testutil.NewFakeSwitch(t, func(c *testutil.FakeClient) {
+		c.ReadRequest()
+		c.WriteCtl(testutil.FakeSockaddr(1, victim))
+	})
+	checkOpenError(t, astray.VNL(), failsToOpen(t, watchdog(t), astray.VNL(), vde.WithSocketMode(0o777)), vde.ErrNotSwitch)
+	if fi, err := os.Stat(victim); err != nil || fi.Mode() != 0o600 {
+		t.Errorf("the file is %v, %v", fi.Mode(), err)
+	}
 }
