@@ -218,6 +218,7 @@ func (c retains) Write(p []byte) (int, error) {
 func (c scribbles) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if len(p) > 20 {
+		//lint:ignore SA1023 this is the fault that the suite has to find
 		p[20] ^= 1
 	}
 	return n, err
@@ -267,14 +268,11 @@ func (c closesOnce) Close() error {
 }
 
 func (c deafToClose) Read(p []byte) (int, error) {
-	for {
-		n, err := c.Conn.Read(p)
-		if !errors.Is(err, net.ErrClosed) {
-			return n, err
-		}
+	n, err := c.Conn.Read(p)
+	if errors.Is(err, net.ErrClosed) {
 		<-c.rouse.Done() // long after the watchdog
-		return n, err
 	}
+	return n, err
 }
 
 func (c anySource) ReadFrom(p []byte) (int, net.Addr, error) {

@@ -35,9 +35,8 @@ type Socket struct {
 	file *os.File
 	raw  syscall.RawConn
 
-	closed atomic.Bool // set before the descriptor is closed
-
-	mu     sync.Mutex  // orders deadline changes against Hangup
+	mu     sync.Mutex  // orders deadline changes against Hangup and Close
+	closed atomic.Bool // written with mu held, before the descriptor is closed
 	hungUp atomic.Bool // written with mu held
 
 	rx  receiver // receives
@@ -88,6 +87,9 @@ func (s *Socket) Recv(bufs [][]byte, sizes []int, wait bool) (n int, err error) 
 	r := &s.rx
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if s.closed.Load() {
+		return 0, net.ErrClosed
+	}
 	r.load(bufs[:want])
 	defer r.unload(want)
 	if err := s.receive(r, wait); err != nil {
@@ -204,7 +206,10 @@ func (s *Socket) Hangup() {
 func (s *Socket) SetReadDeadline(t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hungUp.Load() && !s.closed.Load() {
+	switch {
+	case s.closed.Load():
+		return net.ErrClosed
+	case s.hungUp.Load():
 		return nil
 	}
 	return s.translate(s.file.SetReadDeadline(t))
@@ -215,7 +220,10 @@ func (s *Socket) SetReadDeadline(t time.Time) error {
 func (s *Socket) SetWriteDeadline(t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hungUp.Load() && !s.closed.Load() {
+	switch {
+	case s.closed.Load():
+		return net.ErrClosed
+	case s.hungUp.Load():
 		return nil
 	}
 	return s.translate(s.file.SetWriteDeadline(t))
@@ -226,15 +234,25 @@ func (s *Socket) SetWriteDeadline(t time.Time) error {
 // [net.ErrClosed]. unread is the number of datagrams thrown away. Calls after
 // the first return 0 and nil.
 func (s *Socket) Close() (unread int, err error) {
+	s.mu.Lock()
 	if s.closed.Swap(true) {
+		s.mu.Unlock()
 		return 0, nil
 	}
-	// From here on nobody can queue another datagram, so the count is final.
+	// A receive that waits lets go of rx; one that has datagrams returns them.
+	// Only then are the rest thrown away, so that no gap opens before what a
+	// receive delivers.
+	_ = s.file.SetReadDeadline(aLongTimeAgo)
+	s.mu.Unlock()
+	s.rx.mu.Lock()
 	_ = s.raw.Control(func(fd uintptr) {
+		// Once reading is shut down nobody can queue another datagram, so the
+		// count is final.
 		if unix.Shutdown(int(fd), unix.SHUT_RD) == nil {
 			unread = discard(int(fd))
 		}
 	})
+	s.rx.mu.Unlock()
 	return unread, s.file.Close()
 }
 

@@ -316,6 +316,13 @@ func (s *suite) testCycles(t *testing.T) {
 		case 0: // all three unread
 		case 1: // one read, the rest on its way
 			got := <-ch
+			if s.Concurrent {
+				// What was on its way to earlier newcomers may come to this one.
+				for seq, err := testutil.CheckTestFrame(got.Bytes()); err == nil && seq < i; seq, err = testutil.CheckTestFrame(got.Bytes()) {
+					got.Release()
+					got = <-ch
+				}
+			}
 			n.same("the newcomer", got.Bytes(), f)
 			got.Release()
 		case 2:
@@ -333,7 +340,7 @@ func (s *suite) testCycles(t *testing.T) {
 		for got := range c.Frames() {
 			got.Release()
 		}
-		if st := c.Stats(); st.RxFrames+st.RxDiscarded > 3 || st.RxRunts+st.RxTruncated+st.RxEmpty+st.RxEarly != 0 {
+		if st := c.Stats(); st.RxFrames+st.RxDiscarded > 3 && !s.Concurrent || st.RxRunts+st.RxTruncated+st.RxEmpty+st.RxEarly != 0 {
 			t.Fatalf("counted %+v", st)
 		}
 	}

@@ -45,6 +45,11 @@ type Options struct {
 	// Cuts says that longer frames arrive cut to MaxFrame. Otherwise they must not arrive.
 	Cuts bool
 
+	// Concurrent says that frames of different stations go through the switch at the same time, so that nothing
+	// tells from outside whether a frame that the switch has taken is on its way out. What the conformance suite
+	// promises about frames sent before a hangup is then not tested.
+	Concurrent bool
+
 	// NoPorts says that port numbers are ignored, and that there is always a free port.
 	NoPorts bool
 

@@ -29,14 +29,18 @@ func (s *suite) testConformance(t *testing.T) {
 			}
 			conns[i] = c
 		}
-		return &testutil.Pair{A: conns[0], B: conns[1], Hangup: func() {
-			for _, c := range conns {
-				if c.Err() == nil {
-					n.settle(c, 16)
+		pair := &testutil.Pair{A: conns[0], B: conns[1]}
+		if !s.Concurrent {
+			pair.Hangup = func() {
+				for _, c := range conns {
+					if c.Err() == nil {
+						n.settle(c, 16)
+					}
 				}
+				n.end()
 			}
-			n.end()
-		}}, nil
+		}
+		return pair, nil
 	}, testutil.ConnOptions{Lossy: s.Lossy, MaxFrame: s.MaxFrame})
 }
 

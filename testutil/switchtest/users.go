@@ -260,7 +260,7 @@ func childMain(task string) error {
 	expected := map[string]error{"echo": nil, "refused": vde.ErrPortRefused, "denied": vde.ErrControlDenied}[what]
 	switch {
 	case !errors.Is(err, expected):
-		return fmt.Errorf("Open: %v, want %v", err, expected)
+		return fmt.Errorf("opening: %v, want %v", err, expected)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("the refusal was not noticed: %v", err)
 	case err != nil:

@@ -1,0 +1,38 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+// Command vde puts programs and people on Virtual Distributed Ethernet networks:
+// a switch in the foreground, and a demonstration of what the SDK does.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := newRoot().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "vde:", err)
+		os.Exit(1)
+	}
+}
+
+// newRoot returns the command with all its subcommands. Cobra adds help and
+// completion.
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "vde",
+		Short:         "Virtual Distributed Ethernet: switch, demonstration",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(newDemo(), newSwitch())
+	return root
+}

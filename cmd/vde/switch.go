@@ -1,0 +1,102 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/vswitch"
+)
+
+// switchOptions are the flags of vde switch.
+type switchOptions struct {
+	config        vswitch.Config
+	mode, dirMode string
+	policy        string
+	logLevel      string
+}
+
+func newSwitch() *cobra.Command {
+	var o switchOptions
+	cmd := &cobra.Command{
+		Use:   "switch DIR",
+		Short: "Run a switch in the foreground that serves the control directory DIR",
+		Long: `Runs a switch that every VDE program can plug into by the name DIR, until it
+is interrupted or terminated; then it hangs up on all clients and removes what
+it created.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runSwitch(cmd.Context(), cmd.ErrOrStderr(), args[0], o)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	f := cmd.Flags()
+	f.IntVarP(&o.config.NumPorts, "ports", "n", vswitch.DefaultNumPorts, "highest port number")
+	f.BoolVarP(&o.config.Hub, "hub", "x", false, "be a hub: every frame to every port")
+	f.StringVarP(&o.mode, "mode", "m", "", "permissions of the sockets, octal (default 0600)")
+	f.StringVar(&o.dirMode, "dirmode", "", "permissions of DIR, octal (default 02700, or what --mode lets in)")
+	f.StringVarP(&o.config.Group, "group", "g", "", "group of DIR and the sockets")
+	f.IntVar(&o.config.MaxFrame, "max-frame", frame.DefaultMax, "longest frame in bytes, header included")
+	f.DurationVar(&o.config.Age, "age", vswitch.DefaultAge, "how long a silent station is remembered")
+	f.StringVar(&o.policy, "policy", vswitch.WaitForRoom.String(), "at a full queue: wait, drop-newest or drop-oldest")
+	f.DurationVar(&o.config.Port.Wait, "wait", vswitch.DefaultWait, "longest wait for a full queue under the policy wait")
+	f.StringVar(&o.logLevel, "log", "info", "what to log: debug, info, warn or error")
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions([]string{"wait", "drop-newest", "drop-oldest"}, cobra.ShellCompDirectiveNoFileComp)))
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("log", cobra.FixedCompletions([]string{"debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp)))
+	return cmd
+}
+
+func runSwitch(ctx context.Context, log io.Writer, dir string, o switchOptions) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+		return fmt.Errorf("--log %q: give debug, info, warn or error", o.logLevel)
+	}
+	o.config.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level}))
+	if err := o.config.Port.Policy.UnmarshalText([]byte(o.policy)); err != nil {
+		return fmt.Errorf("--policy: %w", err)
+	}
+	var err error
+	if o.config.Mode, err = parseMode("--mode", o.mode, 0o777); err != nil {
+		return err
+	}
+	if o.config.DirMode, err = parseMode("--dirmode", o.dirMode, 0o2777); err != nil {
+		return err
+	}
+	sw := vswitch.New(o.config)
+	listener, err := sw.Listen(dir)
+	if err != nil {
+		return errors.Join(err, sw.Close())
+	}
+	o.config.Logger.Info("serving", "dir", listener.Dir())
+	err = listener.Serve(ctx)
+	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Cause(ctx))) {
+		err = nil // told to stop
+	}
+	return errors.Join(err, sw.Close())
+}
+
+// parseMode reads an octal number; the empty string is 0, for the default.
+func parseMode(flag, s string, most uint64) (fs.FileMode, error) {
+	if s == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(s, 8, 32)
+	if err != nil || n > most {
+		return 0, fmt.Errorf("%s %q: give an octal number up to %#o", flag, s, most)
+	}
+	mode := fs.FileMode(n & 0o777)
+	if n&0o2000 != 0 {
+		mode |= fs.ModeSetgid
+	}
+	return mode, nil
+}

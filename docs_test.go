@@ -1,0 +1,93 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+// Package sdk_test checks the repository as a whole: who imports whom, that
+// documents quote the programs that are tested, and licence headers.
+package sdk_test
+
+import (
+	"os"
+	"path"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestDocsProgram compares the program in the README with the one that is
+// compiled and tested.
+func TestDocsProgram(t *testing.T) {
+	_, program, ok := strings.Cut(read(t, "examples/hello/main.go"), "\npackage main\n")
+	if !ok {
+		t.Fatal("examples/hello/main.go has no package clause")
+	}
+	if block := "```go\npackage main\n" + program + "```\n"; !strings.Contains(read(t, "README.md"), block) {
+		t.Errorf("README.md does not hold examples/hello/main.go word for word:\n%s", block)
+	}
+}
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	command = regexp.MustCompile("(?m)(?:^|`|run: |step )make ([a-z]+)")
+	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	symbols = regexp.MustCompile(`[^a-z0-9 _-]`)
+)
+
+// TestDocsLinks looks for what the documents link to within the repository.
+func TestDocsLinks(t *testing.T) {
+	for _, doc := range sources(t, ".md") {
+		for _, m := range link.FindAllStringSubmatch(read(t, doc), -1) {
+			target, anchor, _ := strings.Cut(m[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			name := doc
+			if target != "" {
+				name = path.Join(path.Dir(doc), target)
+			}
+			if _, err := os.Stat(name); err != nil {
+				t.Errorf("%s links to %s: %v", doc, m[1], err)
+				continue
+			}
+			if anchor != "" && !anchors(read(t, name))[anchor] {
+				t.Errorf("%s links to %s: there is no such heading", doc, m[1])
+			}
+		}
+	}
+}
+
+// anchors returns the names that a renderer gives to the headings of a document.
+func anchors(text string) map[string]bool {
+	names := map[string]bool{}
+	for _, m := range heading.FindAllStringSubmatch(text, -1) {
+		name := symbols.ReplaceAllString(strings.ToLower(m[1]), "")
+		names[strings.ReplaceAll(name, " ", "-")] = true
+	}
+	return names
+}
+
+// TestDocsCommands looks for the make targets that the documents name.
+func TestDocsCommands(t *testing.T) {
+	makefile := read(t, "Makefile")
+	files := append(sources(t, ".md", ".yml"), ".ci/run")
+	for _, doc := range files {
+		for _, m := range command.FindAllStringSubmatch(read(t, doc), -1) {
+			if !strings.Contains(makefile, "\n"+m[1]+":") {
+				t.Errorf("%s names make %s, which is not in the Makefile", doc, m[1])
+			}
+		}
+	}
+}
+
+// notice is the licence at the head of a file, in comments of either form, after
+// the line that says what runs or checks a script.
+var notice = regexp.MustCompile(`^(?:#.*\n)?(?://|#|/\*\n \*) Copyright 2026 The go-vde Authors\n(?://|#| \*) SPDX-License-Identifier: BSD-3-Clause\n`)
+
+// TestHeaders looks for the licence at the head of each file of ours.
+func TestHeaders(t *testing.T) {
+	files := append(sources(t, ".go", ".c", ".h", ".sh", ".yml"), "Makefile", ".ci/run")
+	for _, name := range files {
+		if !notice.MatchString(read(t, name)) {
+			t.Errorf("%s does not begin with the licence, as the other files do", name)
+		}
+	}
+}

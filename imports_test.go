@@ -1,0 +1,152 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package sdk_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/go-vde/sdk/"
+
+// A floor says what of ours the product code of a package may import; tests may
+// import what they like. "dir/..." stands for dir and everything below it.
+type floor struct {
+	pkg string
+	may []string
+}
+
+// The floors, from the ground up; docs/architecture.md gives the reasons. The
+// first row that matches counts.
+var floors = []floor{
+	{"frame", nil},
+	{"pool", nil},
+	{"ringbuf", nil},
+	{"internal/wire", nil},
+	{"internal/link", []string{"pool", "internal/wire"}},
+	{"internal/sockio", []string{"internal/link"}},
+	{"vde", []string{"frame", "pool", "ringbuf", "internal/..."}},
+	{"vswitch", []string{"frame", "pool", "ringbuf", "internal/...", "vde"}},
+	{"testutil/...", []string{"testutil/...", "frame", "pool", "ringbuf", "vde", "vswitch"}},
+	{"examples/...", []string{"frame", "pool", "ringbuf", "vde", "vswitch"}},
+	{"netstack/...", []string{"netstack/...", "frame", "pool", "vde"}},
+	{"bench/...", []string{"bench/...", "frame", "pool", "ringbuf", "vde", "vswitch", "netstack/...", "testutil/..."}},
+	{"cmd/...", []string{"cmd/...", "frame", "pool", "ringbuf", "vde", "vswitch", "netstack/..."}},
+	{"tools/...", []string{"tools/..."}},
+}
+
+// ownDependencies lists the nested modules, which may depend on what they like.
+// Everything else is the SDK, and what it needs its users have to carry.
+var ownDependencies = []string{"netstack/...", "bench/...", "cmd/...", "tools/..."}
+
+func matches(pattern, pkg string) bool {
+	if dir, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return pkg == dir || strings.HasPrefix(pkg, dir+"/")
+	}
+	return pkg == pattern
+}
+
+func TestImports(t *testing.T) {
+	fset := token.NewFileSet()
+	for _, file := range sources(t, ".go") {
+		f, err := parser.ParseFile(fset, file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		pkg := path.Dir(file)
+		test := strings.HasSuffix(file, "_test.go")
+		anything := func(pattern string) bool { return matches(pattern, pkg) }
+		for _, spec := range f.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ours, isOurs := strings.CutPrefix(imported, module)
+			switch {
+			case imported == "C":
+				t.Errorf("%s uses cgo", file)
+			case isOurs && !test:
+				checkFloor(t, file, pkg, ours)
+			case isOurs || slices.ContainsFunc(ownDependencies, anything):
+			case !sdkMayImport(imported, test || matches("testutil/...", pkg)):
+				t.Errorf("%s imports %s: the SDK depends on no more than golang.org/x/sys and golang.org/x/sync, tests also on goleak", file, imported)
+			}
+		}
+	}
+}
+
+func checkFloor(t *testing.T, file, pkg, imported string) {
+	t.Helper()
+	i := slices.IndexFunc(floors, func(f floor) bool { return matches(f.pkg, pkg) })
+	if i < 0 {
+		t.Errorf("%s: package %s has no row in the table of imports_test.go", file, pkg)
+		return
+	}
+	if !slices.ContainsFunc(floors[i].may, func(pattern string) bool { return matches(pattern, imported) }) {
+		t.Errorf("%s imports %s, which package %s may not", file, imported, pkg)
+	}
+}
+
+// sdkMayImport reports whether the SDK may depend on a package of others.
+func sdkMayImport(imported string, test bool) bool {
+	first, _, _ := strings.Cut(imported, "/")
+	if !strings.Contains(first, ".") {
+		return true // the standard library
+	}
+	return strings.HasPrefix(imported, "golang.org/x/sys/") ||
+		strings.HasPrefix(imported, "golang.org/x/sync/") ||
+		test && imported == "go.uber.org/goleak"
+}
+
+// sources returns the names of all files in the repository with one of the
+// endings, with slashes, leaving out what tools make and keep.
+func sources(t *testing.T, endings ...string) []string {
+	t.Helper()
+	var names []string
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			switch base := d.Name(); {
+			case name == ".", base == ".ci", base == ".github":
+			case strings.HasPrefix(base, "."), base == "testdata", base == "scratch":
+				return fs.SkipDir
+			}
+			return nil
+		}
+		for _, e := range endings {
+			if strings.HasSuffix(d.Name(), e) {
+				names = append(names, filepath.ToSlash(name))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(names) == 0 {
+		t.Fatalf("no files with endings %q", endings)
+	}
+	return names
+}
+
+// read returns the text of a file.
+func read(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.FromSlash(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}

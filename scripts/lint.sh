@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Copyright 2026 The go-vde Authors
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Checks that need no test to run. All of them are made before it fails.
+
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+failed=0
+
+# check runs a command under a heading.
+check() {
+	say "$*"
+	"$@" || failed=1
+}
+
+# empty runs a command that lists what is wrong, and nothing if all is well.
+empty() {
+	local out
+	say "$*"
+	out=$("$@") || failed=1
+	if [ -n "$out" ]; then
+		echo "$out"
+		failed=1
+	fi
+}
+
+empty gofmt -l .
+for script in scripts/*.sh .ci/run; do
+	bash -n "$script" || failed=1
+done
+
+staticcheck=$(tool staticcheck)
+
+# static runs staticcheck on the code of several builds at once: what is unused
+# in one may be used in another.
+static() {
+	say "staticcheck -matrix ./..."
+	"$staticcheck" -matrix ./... <<-'END' || failed=1
+		linux: GOOS=linux
+		poolleak: GOOS=linux -tags=poolleak
+		freebsd: GOOS=freebsd
+		windows: GOOS=windows
+	END
+}
+
+for dir in "${modules[@]}"; do
+	cd "$dir"
+	say "module $(name "$dir")"
+	check go mod tidy -diff
+	check go vet ./...
+	check go vet -tags=poolleak ./...
+	static
+done
+
+cd "$root/tools"
+say "module tools"
+export GOWORK=off
+check go mod tidy -diff
+check go vet ./...
+say "staticcheck ./..."
+"$staticcheck" ./... || failed=1
+unset GOWORK
+
+# Who may import whom, licence headers, and what the documents quote.
+cd "$root"
+check go test -count=1 -run '^(TestImports|TestHeaders|TestDocs.*)$' .
+
+exit $failed

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Copyright 2026 The go-vde Authors
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Installs what the tests run against: the VDE programs and library of Debian
+# and a few tools. Nothing is fetched if nothing is missing. Where it may not
+# install, it says what is missing and what that costs, and ends well all the
+# same: the tests decide what they can do without.
+
+set -euo pipefail
+
+# Debian package | a program, or a file where it begins with / | what needs it
+peers='
+vde-switch      | vde_switch              | all tests against the stock switch
+vdeplug         | vde_plug                | all tests against vdeplug4 nodes and vde_plug
+vde2            | vde_plug2tap            | tests against further programs of the vde2 suite
+vde-wirefilter  | wirefilter              | tests over lossy and slow wires
+libvdeplug-dev  | /usr/include/libvdeplug.h | all tests against C peers
+gcc             | gcc                     | all tests against C peers, and the race detector
+libc6-dev       | /usr/include/stdlib.h   | all tests against C peers, and the race detector
+iproute2        | ip                      | tests against the stack of the kernel
+tcpdump         | tcpdump                 | tests that look at the traffic of the kernel
+iperf3          | iperf3                  | throughput through the stack of the kernel
+'
+
+PATH=$PATH:/usr/sbin:/sbin
+
+# missing prints the lines of peers whose program or file is not there.
+missing() {
+	while IFS='|' read -r package sign reason; do
+		package=${package// /} sign=${sign// /}
+		case $sign in
+		'') continue ;;
+		/*) [ -e "$sign" ] && continue ;;
+		*) command -v "$sign" >/dev/null && continue ;;
+		esac
+		printf '%s|%s|%s\n' "$package" "$sign" "${reason# }"
+	done <<<"$peers"
+}
+
+lacking=$(missing)
+if [ -n "$lacking" ]; then
+	mapfile -t packages < <(cut -d'|' -f1 <<<"$lacking")
+	sudo=()
+	if [ "$(id -u)" != 0 ]; then
+		sudo=(sudo -n)
+	fi
+	apt() {
+		"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+			apt-get -o DPkg::Lock::Timeout=300 -qq "$@" </dev/null
+	}
+	if ! command -v apt-get >/dev/null; then
+		echo "peers: there is no apt-get here, so nothing can be installed"
+	elif [ ${#sudo[@]} != 0 ] && ! "${sudo[@]}" true 2>/dev/null; then
+		echo "peers: neither root nor sudo without a password, so nothing can be installed"
+		echo "peers: to have it all: apt-get install ${packages[*]}"
+	else
+		echo "peers: installing ${packages[*]}"
+		apt update || echo "peers: apt-get update failed, trying with the package lists that are there"
+		apt install -y --no-install-recommends "${packages[@]}" >/dev/null ||
+			for p in "${packages[@]}"; do
+				apt install -y --no-install-recommends "$p" >/dev/null || echo "peers: cannot install $p"
+			done
+	fi
+	while IFS='|' read -r package sign reason; do
+		[ -n "$package" ] || continue
+		echo "peers: MISSING $sign (Debian package $package); skipped without it: $reason"
+	done < <(missing)
+fi
+
+if [ "$(id -u)" != 0 ]; then
+	echo "peers: not root; skipped: tests with network namespaces, tap devices and processes of other users"
+elif [ ! -c /dev/net/tun ]; then
+	echo "peers: MISSING /dev/net/tun; skipped without it: tests with tap devices"
+fi

@@ -1,0 +1,431 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package vswitch
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/internal/link"
+	"github.com/go-vde/sdk/internal/sockio"
+	"github.com/go-vde/sdk/pool"
+)
+
+// A socketCable is a cable to another process: the control stream, which stays
+// silent and whose end is the cable's end, and a datagram socket for the frames.
+//
+// Two goroutines serve it. One reads the control stream. The other reads frames
+// and forwards them; while it waits, it holds one buffer.
+type socketCable struct {
+	cable
+	sw   *Switch
+	ctl  *net.UnixConn
+	sock *sockio.Socket
+	path string // of our data socket
+
+	naming func() error // gives the data socket its name, once the port is known
+
+	done    chan struct{} // closed by close
+	reading chan struct{} // closed when read has returned
+	dead    atomic.Bool   // the peer's socket is gone: nothing more can be sent
+
+	gate     chan struct{} // one slot; held by the goroutine that waits for room
+	writable func(fd uintptr) bool
+
+	queue   sendQueue
+	running sync.WaitGroup // the drainer; added to with queue.mu held
+}
+
+var _ outlet = (*socketCable)(nil)
+
+func newSocketCable(sw *Switch, ctl *net.UnixConn, sock *sockio.Socket, info Cable) *socketCable {
+	c := &socketCable{
+		sw: sw, ctl: ctl, sock: sock,
+		done: make(chan struct{}), reading: make(chan struct{}), gate: make(chan struct{}, 1), writable: pollOut,
+	}
+	c.cable.info = info
+	c.cable.out = c
+	c.cable.ended = func(error) { c.close() }
+	return c
+}
+
+// plugged implements outlet.
+func (c *socketCable) plugged(*cable) error { return c.naming() }
+
+// close releases what the cable holds, and with it ends its goroutines.
+func (c *socketCable) close() {
+	close(c.done)
+	os.Remove(c.path) // the peer has connected, or never will
+	c.sock.Close()
+	c.ctl.Close()
+	c.port.out.dropped[outClosed].Add(uint64(c.queue.close()))
+}
+
+// watch waits for the end of the control stream.
+func (c *socketCable) watch() {
+	var b [1]byte
+	n, err := c.ctl.Read(b[:])
+	if n > 0 {
+		// Nothing may follow the request. vde_switch takes it for another one
+		// and loses its hold on the cable (section 10); here it ends the cable.
+		c.sw.serve.late.Add(1)
+		err = errLate
+	}
+	if n == 0 && errors.Is(err, io.EOF) {
+		c.drainIn()
+	}
+	c.hangup(err)
+}
+
+// drainIn lets the reader forward what the peer had sent when it ended the
+// control stream, and nothing that it may send later.
+func (c *socketCable) drainIn() {
+	const limit = time.Second // should a port that is sent to keep the reader waiting
+	timer := time.AfterFunc(limit, func() { c.hangup(io.EOF) })
+	defer timer.Stop()
+	_ = c.sock.RawConn().Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RD) }) // fails if closed, as does all
+	c.sock.Hangup()
+	<-c.reading
+}
+
+var errLate = errors.New("vswitch: the client sent something after its request")
+
+// read forwards what the peer sends until the cable is closed.
+func (c *socketCable) read() {
+	const fatal = 16 // errors in a row; one may be left over from something that is over
+	var (
+		p        = c.sw.pools[len(c.sw.pools)-1]
+		maxFrame = c.sw.cfg.MaxFrame
+		bs       [maxBatch]*pool.Buffer
+		windows  [maxBatch][]byte
+		sizes    [maxBatch]int
+		busy     bool // there may be more to read at once
+		failed   int
+	)
+	defer close(c.reading)
+	defer pool.ReleaseBatch(bs[:])
+	for {
+		want := 1
+		if busy {
+			want = maxBatch
+		} else {
+			pool.ReleaseBatch(bs[1:])
+		}
+		p.GetBatch(bs[:want])
+		for i, b := range bs[:want] {
+			windows[i] = b.Bytes()[:maxFrame]
+		}
+		n, err := c.sock.Recv(windows[:want], sizes[:], !busy)
+		switch {
+		case err == nil:
+			failed = 0
+		case err == link.ErrEmpty:
+			busy = false
+			continue
+		case errors.Is(err, net.ErrClosed), err == link.ErrDrained:
+			return
+		default:
+			if failed++; failed == fatal {
+				c.hangup(err)
+				return
+			}
+			continue
+		}
+		busy = n == want // else there is nothing more
+		b := newBatch(c.port)
+		b.done = c.done
+		for i, size := range sizes[:n] {
+			it := &b.items[i]
+			it.home, it.data, it.size = bs[i], windows[i][:min(size, maxFrame)], size
+		}
+		b.n = n
+		b.forward()
+		for i := range bs[:n] {
+			bs[i] = b.items[i].home // nil if it was handed on
+		}
+		b.free()
+	}
+}
+
+// offer implements outlet.
+func (c *socketCable) offer(b *batch, items []uint8, as *portConf, give bool) (n int, cause dropCause) {
+	if c.dead.Load() {
+		return 0, outRefused
+	}
+	oldest := c.port.conf.Load().Policy == DropOldest
+	if !oldest && !c.queue.draining.Load() {
+		return c.send(b, items, as)
+	}
+	q := &c.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.draining.Load() {
+		if n, cause = c.send(b, items, as); n == len(items) || cause != outFull {
+			return n, cause
+		}
+	}
+	switch {
+	case q.closed:
+		return n, outClosed
+	case !oldest:
+		return n, outFull // what was queued under another policy goes first
+	}
+	b.keep(items[n:], as)
+	for _, i := range items[n:] {
+		if evicted := q.push(b.ref(i, as, give), c.port.conf.Load().Queue); evicted != nil {
+			evicted.Release()
+			c.port.out.dropped[outOldest].Add(1)
+		}
+	}
+	if !q.draining.Load() {
+		q.draining.Store(true)
+		c.running.Go(c.drain)
+	}
+	return len(items), outFull
+}
+
+// send sends items without waiting.
+func (c *socketCable) send(b *batch, items []uint8, as *portConf) (n int, cause dropCause) {
+	views := b.views[:len(items)]
+	for k, i := range items {
+		views[k] = b.form(i, as)
+	}
+	n, cause = c.write(views)
+	clear(views)
+	return n, cause
+}
+
+// write sends frames without waiting and counts those sent.
+func (c *socketCable) write(views [][]byte) (n int, cause dropCause) {
+	n, _, err := c.sock.Send(views, false)
+	if n > 0 {
+		bytes := 0
+		for _, v := range views[:n] {
+			bytes += len(v)
+		}
+		c.port.out.frames.Add(uint64(n))
+		c.port.out.bytes.Add(uint64(bytes))
+	}
+	if err != nil {
+		cause = c.causeOf(err)
+	}
+	return n, cause
+}
+
+// causeOf returns what a failure to send means for the frame.
+func (c *socketCable) causeOf(err error) dropCause {
+	var errno syscall.Errno
+	errors.As(err, &errno)
+	switch {
+	case err == link.ErrFull:
+		return outFull
+	case errors.Is(err, net.ErrClosed):
+		return outClosed
+	case errno == unix.EMSGSIZE:
+		return outTooLong
+	case errno == unix.ENOBUFS || errno == unix.ENOMEM:
+		return outNoBuffer
+	case errno == unix.ECONNREFUSED || errno == unix.ENOTCONN:
+		// The peer has closed its data socket, and the kernel has forgotten the
+		// connection. Nothing brings it back.
+		c.dead.Store(true)
+	}
+	return outRefused
+}
+
+// await implements outlet.
+func (c *socketCable) await(b *batch, left time.Duration) waitResult {
+	select {
+	case c.gate <- struct{}{}:
+	default:
+		// Somebody waits here already. His time is not ours.
+		start := time.Now()
+		alarm := b.alarm(left)
+		defer b.silence()
+		select {
+		case c.gate <- struct{}{}:
+			if left != Forever {
+				left = max(left-time.Since(start), 1)
+			}
+		case <-alarm:
+			return waitTimeout
+		case <-c.done:
+			return waitRoom
+		case <-b.done:
+			return waitAborted
+		case <-b.expired:
+			return waitAborted
+		}
+	}
+	defer func() { <-c.gate }()
+	return c.awaitRoom(left, b.done, b.expired)
+}
+
+// patience is how long a sender may be kept from noticing that it should end.
+const patience = 20 * time.Millisecond
+
+// awaitRoom waits until the kernel's queue has room again; gate is held. That is
+// when three quarters of it are free.
+func (c *socketCable) awaitRoom(left time.Duration, done, expired <-chan struct{}) waitResult {
+	var until time.Time
+	if left != Forever {
+		until = time.Now().Add(left)
+	}
+	if c.sock.SetWriteDeadline(until) != nil {
+		return waitRoom // closed: the next send will say so
+	}
+	if left == Forever || left > patience {
+		over, ended := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(ended)
+			select {
+			case <-done:
+			case <-expired:
+			case <-over:
+				return
+			}
+			c.sock.SetWriteDeadline(time.Unix(1, 0))
+		}()
+		defer func() { close(over); <-ended }()
+	}
+	err := c.sock.RawConn().Write(c.writable)
+	switch {
+	case err == nil || !errors.Is(err, os.ErrDeadlineExceeded):
+		return waitRoom
+	case left == Forever || aborting(done, expired):
+		return waitAborted
+	}
+	return waitTimeout
+}
+
+// pollOut reports whether the socket fd has room. It asks the kernel: the
+// runtime's poller knows only of changes since the wait began.
+func pollOut(fd uintptr) bool {
+	fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	n, err := unix.Poll(fds[:], 0)
+	return n > 0 || err != nil && err != unix.EINTR
+}
+
+// aborting reports whether one of the channels is closed; nil ones are not.
+func aborting(done, expired <-chan struct{}) bool {
+	select {
+	case <-done:
+	case <-expired:
+	default:
+		return false
+	}
+	return true
+}
+
+// queued implements outlet.
+func (c *socketCable) queued() int {
+	c.queue.mu.Lock()
+	defer c.queue.mu.Unlock()
+	return c.queue.n
+}
+
+// A sendQueue holds frames for a socket under [DropOldest]: the kernel's queue
+// does not give back what it has.
+type sendQueue struct {
+	draining atomic.Bool // a goroutine sends what is queued; written with mu held
+
+	mu     sync.Mutex
+	closed bool           // guarded by mu
+	ring   []*pool.Buffer // guarded by mu; nil until something is queued
+	head   int            // guarded by mu; index of the oldest
+	n      int            // guarded by mu
+}
+
+// push adds buf to the queue and returns the one that had to make room for it,
+// if any; mu is held.
+func (q *sendQueue) push(buf *pool.Buffer, limit int) (evicted *pool.Buffer) {
+	if q.ring == nil {
+		q.ring = make([]*pool.Buffer, limit)
+	}
+	if q.n == len(q.ring) {
+		evicted = q.pop()
+	}
+	q.ring[(q.head+q.n)%len(q.ring)] = buf
+	q.n++
+	return evicted
+}
+
+// pop takes the oldest, which is there; mu is held.
+func (q *sendQueue) pop() *pool.Buffer {
+	buf := q.ring[q.head]
+	q.ring[q.head] = nil
+	q.head = (q.head + 1) % len(q.ring)
+	q.n--
+	return buf
+}
+
+// close empties the queue for good and returns how many frames there were.
+func (q *sendQueue) close() (n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	for ; q.n > 0; n++ {
+		q.pop().Release()
+	}
+	q.ring = nil
+	return n
+}
+
+// drain sends what is queued, in order, until nothing is left.
+func (c *socketCable) drain() {
+	const chunk = 16 // these can no longer be dropped for later ones
+	var (
+		bufs  [chunk]*pool.Buffer
+		views [chunk][]byte
+		q     = &c.queue
+	)
+	for {
+		n := 0
+		q.mu.Lock()
+		for ; n < chunk && q.n > 0; n++ {
+			bufs[n] = q.pop()
+			views[n] = bufs[n].Bytes()
+		}
+		if n == 0 {
+			q.draining.Store(false)
+			q.ring = nil
+			q.mu.Unlock()
+			return
+		}
+		q.mu.Unlock()
+		c.drainAll(views[:n])
+		clear(views[:n])
+		pool.ReleaseBatch(bufs[:n])
+	}
+}
+
+// drainAll sends views, waiting as long as it takes.
+func (c *socketCable) drainAll(views [][]byte) {
+	for len(views) > 0 {
+		n, cause := c.write(views)
+		views = views[n:]
+		switch {
+		case len(views) == 0:
+		case cause == outFull:
+			c.gate <- struct{}{} // who holds it waits for room too, for a time or until close
+			c.awaitRoom(Forever, c.done, nil)
+			<-c.gate
+		default:
+			drop := len(views)
+			if cause == outTooLong {
+				drop = 1
+			}
+			c.port.out.dropped[cause].Add(uint64(drop))
+			views = views[drop:]
+		}
+	}
+}

@@ -1,0 +1,338 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package vswitch
+
+import (
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/go-vde/sdk/frame"
+)
+
+// Defaults of [Config] and [PortConfig].
+const (
+	DefaultNumPorts    = 4096
+	DefaultMaxStations = 65536
+	DefaultAge         = 100 * time.Second // as vde_switch
+	DefaultWait        = 20 * time.Millisecond
+	DefaultQueue       = 512 // frames
+	DefaultWriteBuffer = 512 << 10
+	DefaultMaxPending  = 128
+	DefaultTimeout     = 10 * time.Second
+)
+
+// MaxMaxFrame is the largest [Config.MaxFrame].
+const MaxMaxFrame = 65550
+
+// maxNumPorts is the largest [Config.NumPorts]: what a request can name.
+const maxNumPorts = 1<<23 - 1
+
+// A Config describes a [Switch]. The zero Config works.
+type Config struct {
+	// Name is what LocalAddr of in-process ports shows (default "vswitch").
+	Name string
+
+	// NumPorts is the highest port number (default 4096, more than vde_switch's
+	// 32 because an unused port costs nothing here). Port 0, the management
+	// port, exists besides and is given only to who asks for it.
+	NumPorts int
+
+	// Hub makes the switch start in hub mode; see [Switch.SetHub].
+	Hub bool
+
+	// MaxFrame is the longest frame taken, header included (default
+	// [frame.DefaultMax], at most 65550). Longer ones are dropped and counted.
+	MaxFrame int
+
+	// Age is how long a station is remembered after its last frame (default
+	// 100 s; negative: for ever).
+	Age time.Duration
+
+	// MaxStations bounds the learning table (default 65536). Stations that find
+	// it full are not learned: frames for them are flooded, and counted.
+	MaxStations int
+
+	// Port is the configuration of ports that Ports does not name.
+	Port PortConfig
+
+	// Ports configures single ports, by number.
+	Ports map[int]PortConfig
+
+	// PortGroups are further control sockets beside ctl, by file name.
+	PortGroups map[string]PortGroup
+
+	// Admit, if not nil, decides about each client of a control socket, after
+	// its request was found valid: it returns the port to give it (p.Port leaves
+	// the choice as it is), or an error to refuse it, which is logged. It may be
+	// called by several goroutines at once.
+	Admit func(p Peer) (port int, err error)
+
+	// Mode, DirMode and Group are the permissions of what Serve makes. With
+	// neither mode given, ctl has 0600 and the directory 02700. Mode alone also
+	// opens the directory for those it lets in; DirMode alone gives the sockets
+	// its read and write bits. A directory that was there keeps its own
+	// permissions unless one of the three is given.
+	Mode    fs.FileMode
+	DirMode fs.FileMode
+	Group   string // a name or a number
+
+	// WriteBuffer is the size in bytes of the queue in the kernel to each socket
+	// client (default 512 KiB, which holds some 1,360 frames of 60 bytes or 450 of
+	// 1514). The kernel doubles the figure for its own overhead. Without
+	// CAP_NET_ADMIN it is capped at the sysctl net.core.wmem_max.
+	WriteBuffer int
+
+	// MaxPending bounds the connections that have not sent their request yet
+	// (default 128); one more closes the oldest. HandshakeTimeout is how long
+	// they may take (default 10 s).
+	MaxPending       int
+	HandshakeTimeout time.Duration
+
+	// Logger gets refusals, arrivals and departures (default: nothing is
+	// logged).
+	Logger *slog.Logger
+}
+
+// A PortConfig describes one port, or all those not described on their own.
+// The zero PortConfig is an access port of VLAN 0 that makes senders wait.
+type PortConfig struct {
+	// VLAN is the untagged VLAN (default 0, which every port not told otherwise
+	// is in; [NoVLAN] for none): frames without a tag are of this VLAN, and
+	// frames of this VLAN leave without a tag.
+	VLAN uint16
+
+	// Tagged are the VLANs, 0 to 4094, whose frames arrive and leave with a tag.
+	// [AllVLANs] makes a trunk.
+	Tagged []uint16 `json:",omitempty"`
+
+	// Policy decides what happens to frames for this port when its queue is
+	// full; Wait bounds [WaitForRoom] (default 20 ms: on a busy machine a reader
+	// may well be without a processor for 10; [Forever]).
+	Policy Policy
+	Wait   time.Duration
+
+	// Queue is the number of frames an in-process port can hold, rounded up to a
+	// power of two, and the queue of a socket client under [DropOldest], which
+	// is in front of the kernel's (default 512). It takes effect for cables
+	// plugged in later.
+	Queue int
+
+	// StormLimit bounds the frames per second from this port that are flooded,
+	// with bursts of a tenth of that or 64, whichever is more (default 0: no
+	// limit).
+	StormLimit int
+
+	// MaxStations bounds how many stations may be behind this port; frames of
+	// others are dropped (default 0: no limit; negative: only those in Stations).
+	MaxStations int
+
+	// Stations are known to be behind this port. They do not age, and frames
+	// that claim to come from them on another port are dropped.
+	Stations []Station `json:",omitempty"`
+}
+
+// A Station is a MAC address in a VLAN.
+type Station struct {
+	MAC  frame.MAC
+	VLAN uint16
+}
+
+// Forever makes the policy [WaitForRoom] wait without a bound: nothing is ever
+// dropped for a full queue, except what is flooded, but a port that stops
+// reading stops everybody who sends to it. It suits networks of two.
+const Forever time.Duration = -1
+
+// A Policy says what happens to a frame for a port whose queue is full. Frames
+// that are flooded or mirrored never wait: under [WaitForRoom] they are
+// dropped as under [DropNewest].
+type Policy int
+
+const (
+	// WaitForRoom delays the sender, by no more than [PortConfig.Wait] for one
+	// batch of up to 64 frames; then the rest of what the batch has for this
+	// port is dropped. When senders have waited five times in vain, they do not
+	// wait for this port again until it takes a frame: one that has stopped costs
+	// its senders a moment, not their throughput.
+	WaitForRoom Policy = iota
+
+	// DropNewest drops the frame.
+	DropNewest
+
+	// DropOldest drops the frame that has waited longest instead.
+	DropOldest
+)
+
+var policyNames = [...]string{"wait", "drop-newest", "drop-oldest"}
+
+// String returns "wait", "drop-newest" or "drop-oldest".
+func (p Policy) String() string {
+	if p < 0 || int(p) >= len(policyNames) {
+		return fmt.Sprintf("Policy(%d)", int(p))
+	}
+	return policyNames[p]
+}
+
+// MarshalText implements [encoding.TextMarshaler] with the form of String.
+func (p Policy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (p *Policy) UnmarshalText(b []byte) error {
+	for i, name := range policyNames {
+		if string(b) == name {
+			*p = Policy(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("vswitch: unknown policy %q, want one of %s", b, strings.Join(policyNames[:], ", "))
+}
+
+// A PortGroup is a range of ports with a control socket of its own: whoever
+// joins there gets the lowest free port from First to Last.
+type PortGroup struct {
+	First, Last int
+
+	// Port configures all ports of the range that [Config.Ports] does not name.
+	Port PortConfig
+}
+
+// A Peer is a client of a control socket, asking for a port.
+type Peer struct {
+	// UID, GID and PID are what the kernel says about the client. What it could
+	// claim itself, such as the owner of a file it names, is not looked at.
+	UID, GID uint32
+	PID      int32
+
+	Dir         string // the control directory
+	Group       string // the port group's name; empty at ctl
+	Port        int    // 0 for any; [Management] for port 0
+	Description string // as the client gave it, made printable
+	Path        string // of the client's data socket; '@' begins an abstract name
+}
+
+// Management stands for port 0 where 0 means any port.
+const Management = -1
+
+// normalize returns c with its defaults filled in.
+func (c Config) normalize() (Config, error) {
+	setDefault(&c.Name, "vswitch")
+	setDefault(&c.NumPorts, DefaultNumPorts)
+	setDefault(&c.MaxFrame, frame.DefaultMax)
+	setDefault(&c.Age, DefaultAge)
+	setDefault(&c.MaxStations, DefaultMaxStations)
+	setDefault(&c.WriteBuffer, DefaultWriteBuffer)
+	setDefault(&c.MaxPending, DefaultMaxPending)
+	setDefault(&c.HandshakeTimeout, DefaultTimeout)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case c.NumPorts < 1 || c.NumPorts > maxNumPorts:
+		return c, configError("NumPorts is %d, want 1 to %d", c.NumPorts, maxNumPorts)
+	case c.MaxFrame < frame.HeaderLen+frame.TagLen || c.MaxFrame > MaxMaxFrame:
+		return c, configError("MaxFrame is %d, want %d to %d", c.MaxFrame, frame.HeaderLen+frame.TagLen, MaxMaxFrame)
+	case c.MaxStations < 1:
+		return c, configError("MaxStations is %d, want a positive number", c.MaxStations)
+	case c.WriteBuffer < 0 || c.MaxPending < 0 || c.HandshakeTimeout < 0:
+		return c, configError("WriteBuffer, MaxPending and HandshakeTimeout must not be negative")
+	case c.Mode&^0o777 != 0 || c.DirMode&^(fs.ModePerm|fs.ModeSetgid) != 0:
+		return c, configError("Mode %#o, DirMode %#o: only permission bits are possible", c.Mode, c.DirMode)
+	}
+	var err error
+	if c.Port, err = c.Port.normalize(); err != nil {
+		return c, fmt.Errorf("Port: %w", err)
+	}
+	if len(c.Port.Stations) > 0 {
+		return c, configError("Port: a station is behind one port only; name the port in Ports")
+	}
+	ports := make(map[int]PortConfig)
+	for name, g := range c.PortGroups {
+		if err := checkGroupName(name); err != nil {
+			return c, err
+		}
+		if g.First < 1 || g.Last < g.First || g.Last > c.NumPorts {
+			return c, configError("PortGroups[%q]: ports %d to %d, want a range within 1 to %d", name, g.First, g.Last, c.NumPorts)
+		}
+		p, err := g.Port.normalize()
+		if err != nil {
+			return c, fmt.Errorf("PortGroups[%q]: %w", name, err)
+		}
+		if len(p.Stations) > 0 {
+			return c, configError("PortGroups[%q]: a station is behind one port only; name the port in Ports", name)
+		}
+		for n := g.First; n <= g.Last; n++ {
+			if _, ok := ports[n]; ok {
+				return c, configError("PortGroups[%q]: port %d is in two groups", name, n)
+			}
+			ports[n] = p
+		}
+	}
+	for n, p := range c.Ports {
+		if n < 0 || n > c.NumPorts {
+			return c, configError("Ports[%d]: there are ports 0 to %d", n, c.NumPorts)
+		}
+		if ports[n], err = p.normalize(); err != nil {
+			return c, fmt.Errorf("port %d: %w", n, err)
+		}
+	}
+	c.Ports = ports
+	return c, nil
+}
+
+// checkGroupName keeps port groups apart from the switch's other files.
+func checkGroupName(name string) error {
+	switch {
+	case name == "" || name == "ctl" || name[0] == '.' || strings.ContainsAny(name, "/\x00"):
+		return configError("PortGroups[%q]: not usable as the name of a socket beside ctl", name)
+	case strings.Trim(name, "0123456789") == "":
+		// libvdeplug asks for the port of that number at such a socket too, on
+		// a connection that it has used up (section 7).
+		return configError("PortGroups[%q]: libvdeplug cannot join a group whose name is a number", name)
+	case strings.Trim(name, "0123456789.") == "":
+		return configError("PortGroups[%q]: data sockets have such names", name)
+	}
+	return nil
+}
+
+// normalize returns c with its defaults filled in.
+func (c PortConfig) normalize() (PortConfig, error) {
+	setDefault(&c.Wait, DefaultWait)
+	setDefault(&c.Queue, DefaultQueue)
+	switch {
+	case c.VLAN > maxVLAN && c.VLAN != NoVLAN:
+		return c, configError("VLAN is %d, want 0 to %d or NoVLAN", c.VLAN, maxVLAN)
+	case c.Policy < 0 || int(c.Policy) >= len(policyNames):
+		return c, configError("Policy is %d", c.Policy)
+	case c.Wait < 0 && c.Wait != Forever:
+		return c, configError("Wait is %v, want a positive time or Forever", c.Wait)
+	case c.Queue < 1 || c.Queue > 1<<20:
+		return c, configError("Queue is %d, want 1 to %d", c.Queue, 1<<20)
+	case c.StormLimit < 0:
+		return c, configError("StormLimit is %d, want a number of frames per second", c.StormLimit)
+	}
+	for _, v := range c.Tagged {
+		if v > maxVLAN {
+			return c, configError("Tagged: %d, want 0 to %d", v, maxVLAN)
+		}
+	}
+	for _, s := range c.Stations {
+		if s.MAC.IsGroup() || s.VLAN > maxVLAN {
+			return c, configError("Stations: %v in VLAN %d is no station", s.MAC, s.VLAN)
+		}
+	}
+	return c, nil
+}
+
+func setDefault[T comparable](v *T, to T) {
+	var zero T
+	if *v == zero {
+		*v = to
+	}
+}
+
+func configError(format string, args ...any) error {
+	return fmt.Errorf("vswitch: "+format, args...)
+}

@@ -1,0 +1,58 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+// Package vswitch is a Virtual Distributed Ethernet switch.
+//
+// Goroutines of the same process plug in with [Switch.Attach] and get a
+// [vde.Conn] like any other, whose frames move through memory. Other processes
+// plug in through control directories that [Switch.Serve] answers in: programs
+// on libvdeplug 2 and 4, vde_plug, QEMU, and [vde.Open].
+//
+//	sw := vswitch.New(vswitch.Config{})
+//	defer sw.Close()
+//	go sw.Serve(ctx, "/run/lab.ctl")
+//	c, err := sw.Attach()
+//
+// The switch learns where stations are, floods what it does not know, knows
+// VLANs as vde_switch does, can be a hub, and can mirror, limit and lock ports;
+// see [Config] and [PortConfig]. It has no spanning tree: BPDUs are forwarded
+// as any multicast, so loops are for the user to avoid.
+//
+// # How a frame travels
+//
+// Forwarding is done by the goroutine that received: of an in-process port the
+// one that writes, of a socket client the one that reads its socket. Up to 64
+// frames are looked up together and handed on in groups with one destination
+// each: one system call, or one push onto a ring. Sending to one station costs
+// the same whatever the number of ports; flooding costs for each port. Frames of
+// one sender stay in order at each receiver.
+//
+// # Full queues
+//
+// What happens to a frame for a port whose queue is full is the port's [Policy].
+// By default the sender waits, some milliseconds at most. What is flooded never
+// waits. A port that stops reading delays nobody who does not send to it, and
+// after a few vain waits nobody at all.
+//
+// # Accounting
+//
+// Each frame that comes in is forwarded or dropped, each copy that a forwarded
+// frame makes is delivered, queued or dropped, and each cause of dropping has a
+// counter. [Switch.Stats] returns the counters of one moment, which add up; see
+// [Stats].
+//
+// # Who is who
+//
+// A socket client is who the kernel says it is. The data socket that it names
+// must belong to it (root may name any, abstract names belong to nobody): a
+// switch run by root could otherwise be sent to write to other users' sockets.
+// A program that changes its user between making its data socket and connecting
+// to the switch is therefore refused. Config.Admit decides beyond that.
+//
+// # Differences from vde_switch
+//
+// Opening a port flushes nothing, and a station that moves is found at its new
+// port at once. Ports are refused by closing the connection at once, with the
+// reason in the log. Frames of up to 9234 bytes are forwarded whole and longer
+// ones dropped, not cut. There are no access lists and no management console.
+package vswitch

@@ -1,0 +1,52 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package vswitch
+
+import (
+	"fmt"
+
+	"github.com/go-vde/sdk/pool"
+	"github.com/go-vde/sdk/vde"
+)
+
+// Live returns the number of frame buffers in use.
+func Live(sw *Switch) int64 { return sw.live() }
+
+// Queued returns the number of frames that wait to be read from c, a connection
+// of sw.
+func Queued(sw *Switch, c *vde.Conn) int {
+	for _, p := range append(sw.records(), sw.taps) {
+		for _, cable := range *p.cables.Load() {
+			if o, ok := cable.out.(*inprocOutlet); ok && o.conn == c {
+				return o.queued()
+			}
+		}
+	}
+	return 0
+}
+
+// Inject forwards frames as if a socket client on port n, which exists, had sent
+// them together.
+func Inject(sw *Switch, n int, frames [][]byte) {
+	sw.mu.Lock()
+	p := sw.ports[n]
+	sw.mu.Unlock()
+	homes := make([]*pool.Buffer, len(frames))
+	b := newBatch(p)
+	for i, f := range frames {
+		homes[i] = sw.pools[len(sw.pools)-1].Get()
+		it := &b.items[i]
+		it.home, it.size = homes[i], len(f)
+		it.data = it.home.Bytes()[:copy(it.home.Bytes()[:sw.cfg.MaxFrame], f)]
+	}
+	b.n = len(frames)
+	if k, err := b.forward(); k != len(frames) || err != nil {
+		panic(fmt.Sprint("forward: ", k, err))
+	}
+	for i := range homes {
+		homes[i] = b.items[i].home
+	}
+	pool.ReleaseBatch(homes)
+	b.free()
+}

@@ -1,0 +1,15 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package vswitch_test
+
+import (
+	"testing"
+
+	"github.com/go-vde/sdk/testutil"
+)
+
+func TestMain(m *testing.M) {
+	runChild()
+	testutil.Main(m)
+}
