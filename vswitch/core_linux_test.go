@@ -169,7 +169,9 @@ func startChild(t testing.TB, cfg switchtest.Config) testutil.SwitchHandle {
 		t.Fatal(err)
 	}
 	return testutil.Serving(t, dir, testutil.ProcessConfig{
-		Args: []string{testutil.Self(t, user != nil)}, Env: []string{childEnv + "=" + string(b)}, User: user,
+		Args: []string{testutil.Self(t, user != nil)}, User: user,
+		// With the race detector a program waits a second at its end otherwise.
+		Env: []string{childEnv + "=" + string(b), "GORACE=atexit_sleep_ms=0"},
 	})
 }
 

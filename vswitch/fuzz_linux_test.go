@@ -5,6 +5,7 @@ package vswitch_test
 
 import (
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -56,6 +57,11 @@ func FuzzRequest(f *testing.F) {
 		}()
 		got, err := vswitch.ReadRequest(server, time.Minute)
 		server.Close()
+		if errors.Is(err, io.ErrClosedPipe) {
+			// Unlike a socket, a pipe whose other end is closed refuses the
+			// deadline that the reader sets.
+			err = vswitch.ErrSilent
+		}
 
 		const most = wire.MaxRequestLen + 1
 		var want wire.Request
