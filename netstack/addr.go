@@ -1,0 +1,176 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package netstack
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
+)
+
+// address converts a to gVisor's form; the zero Addr becomes no address.
+func address(a netip.Addr) tcpip.Address {
+	switch {
+	case !a.IsValid():
+		return tcpip.Address{}
+	case a.Is4():
+		return tcpip.AddrFrom4(a.As4())
+	}
+	return tcpip.AddrFrom16(a.As16())
+}
+
+// netipAddr converts back. An address of IPv4 in IPv6 becomes IPv4.
+func netipAddr(a tcpip.Address) netip.Addr {
+	b, _ := netip.AddrFromSlice(a.AsSlice())
+	return b.Unmap()
+}
+
+// protocolOf returns the network protocol of a.
+func protocolOf(a netip.Addr) tcpip.NetworkProtocolNumber {
+	if a.Is4() {
+		return ipv4.ProtocolNumber
+	}
+	return ipv6.ProtocolNumber
+}
+
+// fullAddress converts ap. Addresses that mean something on one link only get
+// the interface.
+func fullAddress(ap netip.AddrPort) tcpip.FullAddress {
+	full := tcpip.FullAddress{Addr: address(ap.Addr().WithZone("")), Port: ap.Port()}
+	if a := ap.Addr(); a.Is6() && (a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast()) {
+		full.NIC = nicID
+	}
+	return full
+}
+
+func addrPort(full tcpip.FullAddress) netip.AddrPort {
+	a := netipAddr(full.Addr)
+	if full.NIC == nicID && a.Is6() && (a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast()) {
+		a = a.WithZone(nicName)
+	}
+	return netip.AddrPortFrom(a, full.Port)
+}
+
+// netAddr makes the net.Addr of proto ("tcp" or "udp"); for an unspecified
+// address the IP is the one that package net shows.
+func netAddr(proto string, ap netip.AddrPort, v6 bool) net.Addr {
+	a := ap.Addr()
+	if !a.IsValid() {
+		a = netip.IPv4Unspecified()
+		if v6 {
+			a = netip.IPv6Unspecified()
+		}
+	}
+	ap = netip.AddrPortFrom(a, ap.Port())
+	if proto == "tcp" {
+		return net.TCPAddrFromAddrPort(ap)
+	}
+	return net.UDPAddrFromAddrPort(ap)
+}
+
+// A networkName is a network as Dial and Listen take it, in parts.
+type networkName struct {
+	proto string // "tcp" or "udp"
+	v4    bool   // IPv4 will do
+	v6    bool   // IPv6 will do
+}
+
+func parseNetwork(network string) (networkName, error) {
+	proto := strings.TrimRight(network, "46")
+	n := networkName{proto, true, true}
+	switch {
+	case proto != "tcp" && proto != "udp":
+		return n, unknownNetwork(network)
+	case network == proto+"4":
+		n.v6 = false
+	case network == proto+"6":
+		n.v4 = false
+	case network != proto:
+		return n, unknownNetwork(network)
+	}
+	return n, nil
+}
+
+func (n networkName) wants(a netip.Addr) bool { return a.Is4() && n.v4 || a.Is6() && n.v6 }
+
+// resolve returns the addresses that hostport stands for, in the order to try.
+// An empty host gives the zero Addr.
+func (h *Host) resolve(ctx context.Context, network, hostport string) (networkName, []netip.Addr, uint16, error) {
+	name, err := parseNetwork(network)
+	if err != nil {
+		return name, nil, 0, err
+	}
+	host, service, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return name, nil, 0, err
+	}
+	port := 0
+	if service != "" {
+		if port, err = net.DefaultResolver.LookupPort(ctx, name.proto, service); err != nil {
+			return name, nil, 0, err
+		}
+	}
+	if host == "" {
+		return name, []netip.Addr{{}}, uint16(port), nil
+	}
+	a, err := netip.ParseAddr(host)
+	if err == nil {
+		a = a.Unmap()
+		if !name.wants(a) {
+			return name, nil, 0, &net.AddrError{Err: errNoAddress.Error(), Addr: host}
+		}
+		return name, []netip.Addr{a}, uint16(port), nil
+	}
+	all, err := h.lookup(ctx, network, host)
+	if err != nil {
+		return name, nil, 0, err
+	}
+	var found []netip.Addr
+	for _, a := range all {
+		if a = a.Unmap(); name.wants(a) && (a.Is4() || h.hasV6) {
+			found = append(found, a)
+		}
+	}
+	if len(found) == 0 {
+		return name, nil, 0, &net.AddrError{Err: errNoAddress.Error(), Addr: host}
+	}
+	return name, found, uint16(port), nil
+}
+
+// lookup asks the resolver of the configuration, or the name servers known.
+func (h *Host) lookup(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	family := "ip"
+	if last := network[len(network)-1]; last == '4' || last == '6' {
+		family += string(last)
+	}
+	if h.lookupNetIP != nil {
+		return h.lookupNetIP(ctx, family, host)
+	}
+	servers := h.DNS()
+	if len(servers) == 0 {
+		return nil, &net.DNSError{Err: errNoLookup.Error(), Name: host, IsNotFound: true}
+	}
+	next := 0
+	r := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		server := servers[next%len(servers)]
+		next++
+		return h.DialContext(ctx, network, netip.AddrPortFrom(server, 53).String())
+	}}
+	return r.LookupNetIP(ctx, family, host)
+}
+
+// contextError is ctx's error with the cause beside it, if that says more.
+func contextError(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return err
+}

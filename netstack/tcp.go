@@ -1,0 +1,287 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package netstack
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
+)
+
+// keepAlive is how package net sets up its TCP connections.
+const (
+	keepAliveIdle     = 15 * time.Second
+	keepAliveInterval = 15 * time.Second
+	keepAliveCount    = 9
+)
+
+// A TCPConn is a TCP connection of a [Host]. It is to its host what
+// [net.TCPConn] is to the kernel's: Nagle's algorithm is off and keep-alive on.
+// Any method may be called from any goroutine.
+type TCPConn struct {
+	socket
+	network string
+	laddr   net.Addr
+	raddr   net.Addr
+	payload bytes.Reader // guarded by wmu
+}
+
+var (
+	_ net.Conn     = (*TCPConn)(nil)
+	_ net.Listener = (*TCPListener)(nil)
+)
+
+func newTCPConn(h *Host, network string, ep tcpip.Endpoint, wq *waiter.Queue, v6 bool) *TCPConn {
+	c := &TCPConn{network: network}
+	c.init(h, ep, wq, v6)
+	c.laddr, c.raddr = c.local("tcp"), c.remote("tcp")
+	ops := ep.SocketOptions()
+	ops.SetDelayOption(false)
+	ops.SetKeepAlive(true)
+	// These fail for values out of range only.
+	idle, interval := tcpip.KeepaliveIdleOption(keepAliveIdle), tcpip.KeepaliveIntervalOption(keepAliveInterval)
+	_ = ep.SetSockOpt(&idle)
+	_ = ep.SetSockOpt(&interval)
+	_ = ep.SetSockOptInt(tcpip.KeepaliveCountOption, keepAliveCount)
+	return c
+}
+
+// Read implements net.Conn.
+func (c *TCPConn) Read(b []byte) (int, error) {
+	c.rmu.Lock()
+	defer c.rmu.Unlock()
+	if err := c.passed(&c.rd); err != nil {
+		return 0, c.opError("read", err)
+	}
+	if len(b) == 0 {
+		return 0, nil
+	}
+	for {
+		w := tcpip.SliceWriter(b)
+		res, err := c.ep.Read(&w, tcpip.ReadOptions{})
+		switch err.(type) {
+		case nil:
+			c.ep.ModerateRecvBuf(res.Count)
+			return res.Count, nil
+		case *tcpip.ErrWouldBlock:
+			if err := c.wait(&c.readable, &c.rd); err != nil {
+				return 0, c.opError("read", err)
+			}
+		case *tcpip.ErrClosedForReceive:
+			if err := c.ended(); err != nil {
+				return 0, c.opError("read", err)
+			}
+			return 0, io.EOF
+		default:
+			return 0, c.opError("read", c.failure("read", err))
+		}
+	}
+}
+
+// Write implements net.Conn.
+func (c *TCPConn) Write(b []byte) (n int, err error) {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	defer c.payload.Reset(nil)
+	if err := c.passed(&c.wd); err != nil {
+		return 0, c.opError("write", err)
+	}
+	if err := c.h.Err(); err != nil {
+		return 0, c.opError("write", err)
+	}
+	for n < len(b) {
+		c.payload.Reset(b[n:])
+		k, err := c.ep.Write(&c.payload, tcpip.WriteOptions{})
+		n += int(k)
+		switch {
+		case err == nil:
+		case !wouldBlock(err):
+			return n, c.opError("write", c.failure("write", err))
+		default:
+			if err := c.wait(&c.writable, &c.wd); err != nil {
+				return n, c.opError("write", err)
+			}
+		}
+	}
+	return n, nil
+}
+
+// Close implements net.Conn. What was written is still sent in the background,
+// as long as the Host is open; see [Host.Shutdown].
+func (c *TCPConn) Close() error {
+	if !c.close() {
+		return c.opError("close", net.ErrClosed)
+	}
+	return nil
+}
+
+// CloseRead ends reading.
+func (c *TCPConn) CloseRead() error { return c.shutdown(tcpip.ShutdownRead) }
+
+// CloseWrite tells the peer that nothing more will be written.
+func (c *TCPConn) CloseWrite() error { return c.shutdown(tcpip.ShutdownWrite) }
+
+func (c *TCPConn) shutdown(how tcpip.ShutdownFlags) error {
+	if isDone(c.closing) {
+		return c.opError("close", net.ErrClosed)
+	}
+	if err := c.ep.Shutdown(how); err != nil {
+		return c.opError("close", c.failure("shutdown", err))
+	}
+	return nil
+}
+
+// LocalAddr implements net.Conn.
+func (c *TCPConn) LocalAddr() net.Addr { return c.laddr }
+
+// RemoteAddr implements net.Conn.
+func (c *TCPConn) RemoteAddr() net.Addr { return c.raddr }
+
+// SetNoDelay turns Nagle's algorithm off (the default) or on.
+func (c *TCPConn) SetNoDelay(noDelay bool) error {
+	if isDone(c.closing) {
+		return c.opError("set", net.ErrClosed)
+	}
+	c.ep.SocketOptions().SetDelayOption(!noDelay)
+	return nil
+}
+
+// SetKeepAlive turns keep-alive probes on (the default) or off.
+func (c *TCPConn) SetKeepAlive(keepalive bool) error {
+	if isDone(c.closing) {
+		return c.opError("set", net.ErrClosed)
+	}
+	c.ep.SocketOptions().SetKeepAlive(keepalive)
+	return nil
+}
+
+// SetLinger makes Close discard what has not been sent and reset the connection
+// (sec 0), or return to the default (sec < 0). Close never waits, so other
+// values are the default too.
+func (c *TCPConn) SetLinger(sec int) error {
+	if isDone(c.closing) {
+		return c.opError("set", net.ErrClosed)
+	}
+	c.ep.SocketOptions().SetLinger(tcpip.LingerOption{Enabled: sec == 0})
+	return nil
+}
+
+func (c *TCPConn) opError(op string, err error) error {
+	return &net.OpError{Op: op, Net: c.network, Source: c.laddr, Addr: c.raddr, Err: err}
+}
+
+// A TCPListener accepts TCP connections.
+type TCPListener struct {
+	socket
+	network string
+	laddr   net.Addr
+}
+
+// backlog is how many connections may wait to be accepted; Linux's default.
+const backlog = 4096
+
+// Accept implements net.Listener.
+func (l *TCPListener) Accept() (net.Conn, error) {
+	l.rmu.Lock()
+	defer l.rmu.Unlock()
+	for {
+		if err := l.passed(&l.rd); err != nil {
+			return nil, l.opError("accept", err)
+		}
+		ep, wq, err := l.ep.Accept(nil)
+		if err == nil {
+			return newTCPConn(l.h, l.network, ep, wq, l.v6), nil
+		}
+		if !wouldBlock(err) {
+			return nil, l.opError("accept", l.failure("accept", err))
+		}
+		if err := l.wait(&l.readable, &l.rd); err != nil {
+			return nil, l.opError("accept", err)
+		}
+	}
+}
+
+// Close implements net.Listener. Connections not yet accepted are reset.
+func (l *TCPListener) Close() error {
+	if !l.close() {
+		return l.opError("close", net.ErrClosed)
+	}
+	return nil
+}
+
+// Addr implements net.Listener.
+func (l *TCPListener) Addr() net.Addr { return l.laddr }
+
+func (l *TCPListener) opError(op string, err error) error {
+	return &net.OpError{Op: op, Net: l.network, Addr: l.laddr, Err: err}
+}
+
+// listenTCP listens on a, or everywhere.
+func (h *Host) listenTCP(network string, name networkName, ap netip.AddrPort) (*TCPListener, error) {
+	l := &TCPListener{network: network}
+	err := h.bound(&l.socket, tcp.ProtocolNumber, name, ap, func(ep tcpip.Endpoint, full tcpip.FullAddress) error {
+		ep.SocketOptions().SetReuseAddress(true)
+		if err := ep.Bind(full); err != nil {
+			return errno("bind", err)
+		}
+		return errno("listen", ep.Listen(backlog))
+	})
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: netAddr("tcp", ap, false), Err: err}
+	}
+	l.laddr = l.local("tcp")
+	return l, nil
+}
+
+// dialTCP connects to ap.
+func (h *Host) dialTCP(ctx context.Context, network string, ap netip.AddrPort) (*TCPConn, error) {
+	ep, wq, err := h.newEndpoint(tcp.ProtocolNumber, protocolOf(ap.Addr()))
+	if err != nil {
+		return nil, err
+	}
+	entry, ch := waiter.NewChannelEntry(waiter.WritableEvents | waiter.EventErr | waiter.EventHUp)
+	wq.EventRegister(&entry)
+	defer wq.EventUnregister(&entry)
+	if err := h.connect(ctx, ep, ch, fullAddress(ap)); err != nil {
+		ep.Close()
+		return nil, err
+	}
+	return newTCPConn(h, network, ep, wq, ap.Addr().Is6()), nil
+}
+
+// connect waits until the connection stands, or gives up.
+func (h *Host) connect(ctx context.Context, ep tcpip.Endpoint, ch <-chan struct{}, to tcpip.FullAddress) error {
+	// Close must not overlook a connection that begins: it takes this lock too.
+	h.opening.RLock()
+	if err := h.Err(); err != nil {
+		h.opening.RUnlock()
+		return err
+	}
+	terr := ep.Connect(to)
+	h.opening.RUnlock()
+	if _, started := terr.(*tcpip.ErrConnectStarted); started {
+		select {
+		case <-ch:
+		case <-ctx.Done():
+			return contextError(ctx)
+		case <-h.done:
+			return h.Err()
+		}
+		terr = ep.LastError()
+	}
+	if terr == nil {
+		return nil
+	}
+	if err := h.Err(); err != nil {
+		return err
+	}
+	return errno("connect", terr)
+}

@@ -1,0 +1,188 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package netstack
+
+import (
+	"bytes"
+	"net"
+	"net/netip"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+)
+
+// A UDPConn is a UDP socket of a [Host], connected (from DialContext) or not
+// (from ListenPacket). Broadcast is allowed. Any method may be called from any
+// goroutine.
+type UDPConn struct {
+	socket
+	network string
+	laddr   net.Addr
+	raddr   net.Addr     // nil if not connected
+	payload bytes.Reader // guarded by wmu
+}
+
+var (
+	_ net.Conn       = (*UDPConn)(nil)
+	_ net.PacketConn = (*UDPConn)(nil)
+)
+
+// ReadFromAddrPort receives one datagram into b; what does not fit is lost.
+func (c *UDPConn) ReadFromAddrPort(b []byte) (n int, from netip.AddrPort, err error) {
+	c.rmu.Lock()
+	defer c.rmu.Unlock()
+	if err := c.passed(&c.rd); err != nil {
+		return 0, from, c.opError("read", nil, err)
+	}
+	for {
+		w := tcpip.SliceWriter(b)
+		res, err := c.ep.Read(&w, tcpip.ReadOptions{NeedRemoteAddr: true})
+		switch err.(type) {
+		case nil, *tcpip.ErrBadBuffer: // the latter: nothing of the datagram fits
+			return len(b) - len(w), addrPort(res.RemoteAddr), nil
+		case *tcpip.ErrWouldBlock:
+			if err := c.wait(&c.readable, &c.rd); err != nil {
+				return 0, from, c.opError("read", nil, err)
+			}
+		default:
+			return 0, from, c.opError("read", nil, c.failure("recvfrom", err))
+		}
+	}
+}
+
+// ReadFrom implements net.PacketConn; the address is a [*net.UDPAddr].
+func (c *UDPConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := c.ReadFromAddrPort(b)
+	if err != nil {
+		return 0, nil, err
+	}
+	return n, net.UDPAddrFromAddrPort(from), nil
+}
+
+// Read implements net.Conn.
+func (c *UDPConn) Read(b []byte) (int, error) {
+	n, _, err := c.ReadFromAddrPort(b)
+	return n, err
+}
+
+// Write implements net.Conn: it sends one datagram to the address dialled.
+func (c *UDPConn) Write(b []byte) (int, error) {
+	if c.raddr == nil {
+		return 0, c.opError("write", nil, errno("sendto", &tcpip.ErrDestinationRequired{}))
+	}
+	return c.send(b, nil)
+}
+
+// WriteTo implements net.PacketConn; addr is a [*net.UDPAddr].
+func (c *UDPConn) WriteTo(b []byte, addr net.Addr) (int, error) {
+	ua, ok := addr.(*net.UDPAddr)
+	if !ok || ua == nil {
+		return 0, c.opError("write", addr, errno("sendto", &tcpip.ErrBadAddress{}))
+	}
+	return c.WriteToAddrPort(b, ua.AddrPort())
+}
+
+// WriteToAddrPort sends one datagram to to.
+func (c *UDPConn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
+	switch {
+	case c.raddr != nil:
+		return 0, c.opError("write", net.UDPAddrFromAddrPort(to), net.ErrWriteToConnected)
+	case !to.IsValid():
+		return 0, c.opError("write", nil, errno("sendto", &tcpip.ErrDestinationRequired{}))
+	}
+	a := to.Addr().Unmap()
+	full := fullAddress(netip.AddrPortFrom(a, to.Port()))
+	if a.Is4() && c.v6 {
+		// A socket of both families takes the mapped form.
+		full.Addr = tcpip.AddrFrom16(a.As16())
+	}
+	return c.send(b, &full)
+}
+
+func (c *UDPConn) send(b []byte, to *tcpip.FullAddress) (int, error) {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	defer c.payload.Reset(nil)
+	addr := c.raddr
+	if to != nil {
+		addr = net.UDPAddrFromAddrPort(addrPort(*to))
+	}
+	if err := c.passed(&c.wd); err != nil {
+		return 0, c.opError("write", addr, err)
+	}
+	if err := c.h.Err(); err != nil {
+		return 0, c.opError("write", addr, err)
+	}
+	for {
+		c.payload.Reset(b)
+		n, err := c.ep.Write(&c.payload, tcpip.WriteOptions{To: to})
+		switch {
+		case err == nil:
+			return int(n), nil
+		case !wouldBlock(err):
+			return 0, c.opError("write", addr, c.failure("sendto", err))
+		}
+		if err := c.wait(&c.writable, &c.wd); err != nil {
+			return 0, c.opError("write", addr, err)
+		}
+	}
+}
+
+// Close implements net.Conn.
+func (c *UDPConn) Close() error {
+	if !c.close() {
+		return c.opError("close", nil, net.ErrClosed)
+	}
+	return nil
+}
+
+// LocalAddr implements net.Conn.
+func (c *UDPConn) LocalAddr() net.Addr { return c.laddr }
+
+// RemoteAddr implements net.Conn; it is nil if the socket is not connected.
+func (c *UDPConn) RemoteAddr() net.Addr { return c.raddr }
+
+func (c *UDPConn) opError(op string, to net.Addr, err error) error {
+	if to == nil {
+		to = c.raddr
+	}
+	return &net.OpError{Op: op, Net: c.network, Source: c.laddr, Addr: to, Err: err}
+}
+
+// listenUDP binds a socket to ap.
+func (h *Host) listenUDP(network string, name networkName, ap netip.AddrPort) (*UDPConn, error) {
+	c := &UDPConn{network: network}
+	err := h.bound(&c.socket, udp.ProtocolNumber, name, ap, func(ep tcpip.Endpoint, full tcpip.FullAddress) error {
+		ep.SocketOptions().SetBroadcast(true)
+		return errno("bind", ep.Bind(full))
+	})
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: netAddr("udp", ap, false), Err: err}
+	}
+	c.laddr = c.local("udp")
+	return c, nil
+}
+
+// dialUDP connects a socket to ap, which sends nothing.
+func (h *Host) dialUDP(network string, ap netip.AddrPort) (*UDPConn, error) {
+	ep, wq, err := h.newEndpoint(udp.ProtocolNumber, protocolOf(ap.Addr()))
+	if err != nil {
+		return nil, err
+	}
+	ep.SocketOptions().SetBroadcast(true)
+	h.opening.RLock()
+	defer h.opening.RUnlock()
+	if err := h.Err(); err != nil {
+		ep.Close()
+		return nil, err
+	}
+	if err := ep.Connect(fullAddress(ap)); err != nil {
+		ep.Close()
+		return nil, errno("connect", err)
+	}
+	c := &UDPConn{network: network}
+	c.init(h, ep, wq, ap.Addr().Is6())
+	c.laddr, c.raddr = c.local("udp"), c.remote("udp")
+	return c, nil
+}
