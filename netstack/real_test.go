@@ -334,7 +334,7 @@ func TestWire(t *testing.T) {
 		}
 	}
 	server, client := host(t, open(t, a.VNL()), netstack.HostConfig{}), host(t, open(t, b.VNL()), netstack.HostConfig{})
-	size := scaled(8<<20, 1<<20)
+	size := scaled(4<<20, 1<<20)
 	sum := payloadSum(size)
 	for _, addr := range []netip.Addr{addr4(server), addr6(server)} {
 		l, err := server.Listen("tcp", netip.AddrPortFrom(addr, 0).String())

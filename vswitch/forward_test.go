@@ -605,10 +605,15 @@ func TestStoppedPeer(t *testing.T) {
 				// It reads again: senders wait again, with success.
 				if policy == vswitch.WaitForRoom {
 					send(batch(64, macB))
-					time.AfterFunc(2*time.Millisecond, func() { received(t, sw, stopped) })
+					read := make(chan struct{})
+					time.AfterFunc(2*time.Millisecond, func() {
+						defer close(read)
+						received(t, sw, stopped)
+					})
 					if d := send(batch(30, macB)); d != 2*time.Millisecond {
 						t.Errorf("waited %v for room that came after 2 ms", d)
 					}
+					<-read
 				}
 				checkAccounts(t, sw.Stats())
 			})
