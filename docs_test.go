@@ -27,7 +27,7 @@ func TestDocsProgram(t *testing.T) {
 
 var (
 	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	command = regexp.MustCompile("(?m)(?:^|`|run: |step )make ([a-z]+)")
+	command = regexp.MustCompile("(?m)(?:^|`|run: |step )make ([a-z]+)(?:$|`| +#| +[A-Z])")
 	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
 	symbols = regexp.MustCompile(`[^a-z0-9 _-]`)
 )

@@ -86,7 +86,7 @@ type EndpointConfig struct {
 	DeliverLinkPackets bool
 
 	// OnEnd, if not nil, is called once, from a goroutine of its own, when the
-	// connection has ended, however that came about.
+	// connection has ended, however that came about. It may call Close.
 	OnEnd func(error)
 }
 
@@ -187,8 +187,11 @@ func NewEndpoint(c *vde.Conn, cfg EndpointConfig) (*Endpoint, error) {
 	e.ctx, e.cancel = context.WithCancelCause(context.WithoutCancel(c.Context()))
 	e.watching.Add(1)
 	context.AfterFunc(c.Context(), func() {
-		defer e.watching.Done()
 		e.finish(c.Err())
+		e.watching.Done()
+		if e.onEnd != nil { // last, because it may call Close, which waits for us
+			e.onEnd(e.Err())
+		}
 	})
 	return e, nil
 }
@@ -206,9 +209,6 @@ func (e *Endpoint) finish(cause error) {
 	e.cancel(cause) // no effect if fail was faster
 	e.attached.Store(false)
 	e.stats.txDroppedEnd.Add(e.tx.close())
-	if e.onEnd != nil {
-		e.onEnd(e.Err())
-	}
 }
 
 // fail ends the connection because it cannot be read any more.
@@ -232,7 +232,8 @@ func (e *Endpoint) Conn() *vde.Conn { return e.conn }
 func (e *Endpoint) MTU() uint32 { return e.mtu.Load() }
 
 // SetMTU implements stack.LinkEndpoint. Values outside 68 to [MaxMTU] are
-// brought inside. Sockets that are already connected keep their segment size.
+// brought inside. Sockets that are already connected keep their segment size,
+// and the first longer frame to come may still meet a buffer of the old size.
 func (e *Endpoint) SetMTU(mtu uint32) { e.mtu.Store(min(max(mtu, minMTU), MaxMTU)) }
 
 // MaxHeaderLength implements stack.LinkEndpoint.

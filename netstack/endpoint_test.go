@@ -264,7 +264,11 @@ func TestEndpointLife(t *testing.T) {
 func TestEndpointHangup(t *testing.T) {
 	sw, a, b := cable(t)
 	ended := make(chan error, 2)
-	e := endpoint(t, a, netstack.EndpointConfig{OnEnd: func(err error) { ended <- err }})
+	var e *netstack.Endpoint
+	e = endpoint(t, a, netstack.EndpointConfig{OnEnd: func(err error) {
+		e.Close()
+		ended <- err
+	}})
 	r := newRecorder()
 	e.Attach(r)
 	// Something in the kernel's queue and something in ours.
