@@ -103,6 +103,8 @@ func (d *delivery) deliver(b buffer.Buffer, frames int) {
 	hdr, _ := pkt.LinkHeader().Consume(header.EthernetMinimumSize) // a frame from a Conn has a header
 	protocol := header.Ethernet(hdr).Type()
 	pkt.NetworkProtocolNumber = protocol
+	d.r.delivering.Add(1)
+	defer d.r.delivering.Add(-1)
 	if d.e.deliverLink.Load() {
 		d.r.dispatcher.DeliverLinkPacket(protocol, pkt)
 	}

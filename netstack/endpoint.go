@@ -113,6 +113,7 @@ type Endpoint struct {
 
 	mu       sync.Mutex
 	run      *run   // guarded by mu; nil while detached
+	last     *run   // guarded by mu; run, or the one before
 	closed   bool   // guarded by mu
 	onClose  func() // guarded by mu
 	attached atomic.Bool
@@ -133,6 +134,8 @@ var (
 type run struct {
 	dispatcher stack.NetworkDispatcher
 	wg         sync.WaitGroup
+	done       chan struct{} // closed when all have ended
+	delivering atomic.Int32  // goroutines inside dispatcher
 
 	mu       sync.Mutex  // orders deadlines against stopping
 	stopping atomic.Bool // written with mu held
@@ -305,9 +308,9 @@ func (e *Endpoint) ParseHeader(pkt *stack.PacketBuffer) bool {
 // receiving, if none is attached; nil stops both, waits until that has
 // happened, and leaves the connection open for another Attach.
 //
-// gVisor attaches nil with the stack's lock held, which a packet being
-// delivered may need: who removes the NIC of a stack that still receives, or
-// destroys the stack, should Close the endpoint first. [Host.Close] does.
+// gVisor attaches nil with the stack's lock held, and a packet just being
+// delivered may need that lock. Attach does not wait for such a packet, which
+// would be for ever; Close does.
 func (e *Endpoint) Attach(dispatcher stack.NetworkDispatcher) {
 	if dispatcher == nil {
 		e.stop()
@@ -319,12 +322,16 @@ func (e *Endpoint) Attach(dispatcher stack.NetworkDispatcher) {
 		return
 	}
 	_ = e.conn.SetDeadline(time.Time{}) // fails only if the connection has ended, which the loops will see
-	r := &run{dispatcher: dispatcher}
-	e.run = r
+	r := &run{dispatcher: dispatcher, done: make(chan struct{})}
+	e.run, e.last = r, r
 	e.attached.Store(true)
 	e.tx.open()
 	r.wg.Go(func() { e.receiveLoop(r) })
 	r.wg.Go(e.transmitLoop)
+	go func() {
+		r.wg.Wait()
+		close(r.done)
+	}()
 }
 
 // stop ends the goroutines and waits for them.
@@ -342,7 +349,29 @@ func (e *Endpoint) stop() {
 	_ = e.conn.SetDeadline(aLongTimeAgo) // fails only if the connection has ended
 	r.mu.Unlock()
 	e.stats.txDroppedEnd.Add(e.tx.close())
-	r.wg.Wait()
+	r.wait()
+}
+
+// deliveryTime is how long the delivery of a packet may take before it must be
+// assumed to wait for a lock that the one who waits for it holds.
+const deliveryTime = 100 * time.Millisecond
+
+// wait returns when r's goroutines have ended, or all that are left are stuck in
+// a delivery.
+func (r *run) wait() {
+	timer := time.NewTimer(deliveryTime)
+	defer timer.Stop()
+	for {
+		select {
+		case <-r.done:
+			return
+		case <-timer.C:
+		}
+		if r.stopping.Load() && r.delivering.Load() > 0 {
+			return
+		}
+		timer.Reset(deliveryTime)
+	}
 }
 
 // IsAttached implements stack.LinkEndpoint. It is false again after the end of
@@ -356,7 +385,7 @@ func (e *Endpoint) Wait() {
 	r := e.run
 	e.mu.Unlock()
 	if r != nil {
-		r.wg.Wait()
+		r.wait()
 	}
 }
 
@@ -378,7 +407,7 @@ func (e *Endpoint) Close() {
 		return
 	}
 	e.closed = true
-	f := e.onClose
+	f, last := e.onClose, e.last
 	e.onClose = nil
 	e.mu.Unlock()
 	// First, because f takes the stack's lock: it removes the NIC.
@@ -387,5 +416,8 @@ func (e *Endpoint) Close() {
 		f()
 	}
 	e.conn.Close() // its error is about a descriptor that is gone either way
+	if last != nil {
+		<-last.done
+	}
 	e.watching.Wait()
 }

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -27,6 +28,7 @@ import (
 
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/netstack"
+	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 )
 
@@ -670,5 +672,49 @@ func TestEndpointQdisc(t *testing.T) {
 	s.Destroy()
 	if !errors.Is(e.Err(), net.ErrClosed) {
 		t.Errorf("a destroyed stack left its endpoint in state %v", e.Err())
+	}
+}
+
+// TestEndpointDestroy destroys stacks in gVisor's way while packets arrive that
+// need the stack's lock.
+func TestEndpointDestroy(t *testing.T) {
+	for range 20 {
+		a, b := pair(t)
+		e := endpoint(t, a, netstack.EndpointConfig{})
+		s := stack.New(stack.Options{
+			NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
+			TransportProtocols: []stack.TransportProtocolFactory{icmp.NewProtocol4},
+		})
+		if err := s.CreateNIC(1, e); err != nil {
+			t.Fatal(err)
+		}
+		addr := tcpip.ProtocolAddress{Protocol: ipv4.ProtocolNumber,
+			AddressWithPrefix: tcpip.AddressWithPrefix{Address: tcpip.AddrFrom4([4]byte{10, 0, 0, 2}), PrefixLen: 24}}
+		if err := s.AddProtocolAddress(1, addr, stack.AddressProperties{}); err != nil {
+			t.Fatal(err)
+		}
+		s.AddRoute(tcpip.Route{Destination: addr.AddressWithPrefix.Subnet(), NIC: 1})
+		echo := testutil.Echo{Src: macB, Dst: macA, From: netip.MustParseAddr("10.0.0.1"), To: netip.MustParseAddr("10.0.0.2"), ID: 1}.Frame()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for {
+				if _, err := b.Write(echo); err != nil {
+					return
+				}
+			}
+		}()
+		for e.Stats().RxDelivered < 100 {
+			if err := e.Err(); err != nil {
+				t.Fatal(err)
+			}
+			runtime.Gosched()
+		}
+		s.Destroy()
+		if !errors.Is(e.Err(), net.ErrClosed) {
+			t.Errorf("left in state %v", e.Err())
+		}
+		b.Close()
+		<-done
 	}
 }

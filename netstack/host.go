@@ -617,9 +617,7 @@ func (h *Host) Close() error {
 		}
 		h.stack.Close()
 		h.ep.tx.drain() // the resets
-		// Before the stack's Wait, which holds a lock that a packet being
-		// delivered may need.
-		h.ep.Close()
+		h.ep.Close()    // before the stack's Wait, which holds a lock that a delivery may need
 		h.stack.Wait()
 	})
 	return nil

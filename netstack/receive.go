@@ -53,7 +53,7 @@ func (e *Endpoint) receiveLoop(r *run) {
 	defer rx.shrink(0)
 	out := newDelivery(e, r)
 	defer out.close()
-	for {
+	for !r.stopping.Load() {
 		rx.fill()
 		if !rx.arm() {
 			return
