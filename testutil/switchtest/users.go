@@ -9,9 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -187,18 +185,8 @@ type child struct {
 // child runs a client as another user.
 func (n *network) child(who *testutil.Credential, task, vnl string) *child {
 	n.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		n.Fatal(err)
-	}
-	// The other user may not be able to reach the binary, nor this process to write what it runs: a child
-	// forked meanwhile would keep the file busy.
-	program := filepath.Join(testutil.ShortDir(n), "client")
-	if out, err := exec.Command("install", "-m", "755", self, program).CombinedOutput(); err != nil {
-		n.Fatalf("install: %v\n%s", err, out)
-	}
 	p := testutil.StartProcess(n, testutil.ProcessConfig{
-		Args: []string{program},
+		Args: []string{testutil.Self(n, true)},
 		Env:  []string{childEnv + "=" + task + " " + vnl, "GORACE=atexit_sleep_ms=0"},
 		User: who,
 	})
