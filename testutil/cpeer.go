@@ -30,6 +30,7 @@ type CRole string
 
 const (
 	CSource CRole = "source" // sends test frames from MAC to Peer after Begin
+	CFlood  CRole = "flood"  // is a source that sends its first frame Count times
 	CSink   CRole = "sink"   // receives and checks test frames
 	CCount  CRole = "count"  // receives any frames and only counts them
 	CEcho   CRole = "echo"   // sends each frame back, its addresses exchanged

@@ -27,7 +27,7 @@ func BenchmarkCPeers(b *testing.B) {
 					dir = serve(b, sw)
 				}
 				sink := testutil.StartCPeer(b, testutil.CPeerConfig{Role: testutil.CCount, Network: dir, MAC: macB})
-				source := testutil.StartCPeer(b, testutil.CPeerConfig{Role: testutil.CSource, Network: dir, MAC: macA, Peer: macB, Count: uint64(b.N), Size: size})
+				source := testutil.StartCPeer(b, testutil.CPeerConfig{Role: testutil.CFlood, Network: dir, MAC: macA, Peer: macB, Count: uint64(b.N), Size: size})
 				b.SetBytes(int64(size))
 				b.ResetTimer()
 				if err := source.Begin(); err != nil {

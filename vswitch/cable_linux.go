@@ -108,7 +108,7 @@ func (c *socketCable) read() {
 		bs       [maxBatch]*pool.Buffer
 		windows  [maxBatch][]byte
 		sizes    [maxBatch]int
-		busy     bool // there may be more to read at once
+		busy     bool // more may follow at once
 		failed   int
 	)
 	defer close(c.reading)
@@ -140,7 +140,7 @@ func (c *socketCable) read() {
 			}
 			continue
 		}
-		busy = n == want // else there is nothing more
+		busy = true
 		b := newBatch(c.port)
 		b.done = c.done
 		for i, size := range sizes[:n] {

@@ -137,7 +137,7 @@ func TestStoppedSocketPeer(t *testing.T) {
 // Idle ports are cheap, and there may be many.
 func TestThousandPorts(t *testing.T) {
 	if testing.Short() {
-		t.Skip("opens 2000 descriptors")
+		t.Skip("opens 8000 descriptors")
 	}
 	sw, dir := start(t, vswitch.Config{})
 	const n = 1000
@@ -158,7 +158,7 @@ func TestThousandPorts(t *testing.T) {
 		defer c.Close()
 		conns[i] = c
 	}
-	if fds := entries() - before; fds != 4*n {
+	if fds := entries() - before; fds != 8*n {
 		t.Errorf("%d descriptors for %d cables, two ends each", fds, n)
 	}
 	f := testFrame(frame.Broadcast(), macA, 100, 1)

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/internal/link"
 )
 
 const (
@@ -33,25 +35,26 @@ type mmsghdr struct {
 // through method values made once, so that a batch allocates nothing.
 type receiver struct {
 	step    func(fd uintptr) bool // try, and wait when there is nothing
-	tryStep func(fd uintptr)      // try once
+	tryStep func(uintptr)         // try once
 
 	mu    sync.Mutex // held for the whole receive, also while it waits; guards what follows
 	want  int        // datagrams asked for
+	bytes int        // at most so many
 	n     int        // datagrams received
 	errno unix.Errno
 	hdrs  []mmsghdr
 	iovs  []unix.Iovec
 }
 
-func (r *receiver) init() {
+func (r *receiver) init(fd uintptr) {
 	r.step = func(fd uintptr) bool { return r.recv(fd) }
-	r.tryStep = func(fd uintptr) { r.recv(fd) }
+	r.tryStep = func(uintptr) { r.recv(fd) }
 }
 
 // recv reports whether it is done; false asks the poller to wait.
 func (r *receiver) recv(fd uintptr) bool {
 	for {
-		r.n, r.errno = recvmmsg(fd, r.hdrs[:r.want], recvFlags)
+		r.receive(fd)
 		switch r.errno {
 		case unix.EINTR:
 		case unix.EAGAIN:
@@ -62,18 +65,34 @@ func (r *receiver) recv(fd uintptr) bool {
 	}
 }
 
-func (r *receiver) err() error {
-	if r.errno != 0 {
-		return os.NewSyscallError(recvCall, r.errno)
+// receive makes the system call.
+func (r *receiver) receive(fd uintptr) {
+	if r.want > 1 {
+		r.n, r.errno = mmsg(unix.SYS_RECVMMSG, fd, r.hdrs[:r.want], r.bytes, recvFlags)
+		return
 	}
-	return nil
+	var size int
+	if size, r.errno = single(unix.SYS_RECVFROM, fd, &r.iovs[0], recvFlags); r.errno == 0 {
+		r.n, r.hdrs[0].len = 1, uint32(size)
+	}
+}
+
+func (r *receiver) result() error {
+	switch r.errno {
+	case 0:
+		return nil
+	case unix.EAGAIN:
+		return link.ErrEmpty
+	}
+	return os.NewSyscallError(recvCall, r.errno)
 }
 
 func (r *receiver) load(bufs [][]byte) {
-	r.want, r.n, r.errno = len(bufs), 0, 0
+	r.want, r.bytes, r.n, r.errno = len(bufs), 0, 0, 0
 	r.grow(len(bufs))
 	for i, b := range bufs {
 		setIovec(&r.iovs[i], b)
+		r.bytes += len(b)
 	}
 }
 
@@ -105,10 +124,11 @@ func (r *receiver) sizes(bufs [][]byte, sizes []int) {
 type sender struct {
 	wait    bool
 	step    func(fd uintptr) bool // send all, and wait for room when the queue is full
-	tryStep func(fd uintptr)      // send what fits
+	tryStep func(uintptr)         // send what fits
 
 	mu    sync.Mutex // held for the whole send, also while it waits; guards what follows
 	want  int        // datagrams loaded
+	bytes int        // their size
 	next  int        // datagrams sent
 	calls int        // system calls that sent something
 	errno unix.Errno
@@ -116,17 +136,17 @@ type sender struct {
 	iovs  []unix.Iovec
 }
 
-func (t *sender) init(wait bool) {
+func (t *sender) init(fd uintptr, wait bool) {
 	t.wait = wait
 	t.step = func(fd uintptr) bool { return t.send(fd) }
-	t.tryStep = func(fd uintptr) { t.send(fd) }
+	t.tryStep = func(uintptr) { t.send(fd) }
 }
 
 // send reports whether it is done; false asks the poller to wait.
 func (t *sender) send(fd uintptr) bool {
 	t.errno = 0
 	for t.next < t.want {
-		n, errno := sendmmsg(fd, t.hdrs[t.next:t.want], sendFlags)
+		n, errno := t.transmit(fd)
 		switch errno {
 		case 0:
 			t.next += n
@@ -143,6 +163,18 @@ func (t *sender) send(fd uintptr) bool {
 	return true
 }
 
+// transmit makes the system call and returns how many datagrams it sent.
+func (t *sender) transmit(fd uintptr) (n int, errno unix.Errno) {
+	h := &t.hdrs[t.next].hdr
+	if t.next == t.want-1 && h.Iovlen == 1 {
+		if _, errno = single(unix.SYS_SENDTO, fd, h.Iov, sendFlags); errno == 0 {
+			n = 1
+		}
+		return n, errno
+	}
+	return mmsg(unix.SYS_SENDMMSG, fd, t.hdrs[t.next:t.want], t.bytes, sendFlags)
+}
+
 // loadFrames loads at most MaxBatch whole datagrams and returns how many.
 func (t *sender) loadFrames(msgs [][]byte) int {
 	k := min(len(msgs), MaxBatch)
@@ -150,6 +182,7 @@ func (t *sender) loadFrames(msgs [][]byte) int {
 	for i, m := range msgs[:k] {
 		setIovec(&t.iovs[i], m)
 		t.setMsg(i, i, 1)
+		t.bytes += len(m)
 	}
 	return k
 }
@@ -166,6 +199,7 @@ func (t *sender) loadBuffers(msgs []net.Buffers) int {
 	for i, m := range msgs[:k] {
 		for j, b := range m {
 			setIovec(&t.iovs[at+j], b)
+			t.bytes += len(b)
 		}
 		t.setMsg(i, at, len(m))
 		at += len(m)
@@ -183,7 +217,7 @@ func (t *sender) setMsg(i, iov, iovs int) {
 }
 
 func (t *sender) reset(msgs, pieces int) {
-	t.want, t.next, t.calls, t.errno = msgs, 0, 0, 0
+	t.want, t.bytes, t.next, t.calls, t.errno = msgs, 0, 0, 0, 0
 	if msgs > len(t.hdrs) {
 		t.hdrs = make([]mmsghdr, roundUp(msgs))
 	}
@@ -226,7 +260,7 @@ func roundUp(n int) int {
 func discard(fd int) (count int) {
 	var hdrs [MaxBatch]mmsghdr // no iovecs: the bytes are not wanted
 	for {
-		n, errno := recvmmsg(uintptr(fd), hdrs[:], recvFlags)
+		n, errno := mmsg(unix.SYS_RECVMMSG, uintptr(fd), hdrs[:], 0, recvFlags)
 		switch {
 		case errno == unix.EINTR:
 		case errno != 0 || n == 0:

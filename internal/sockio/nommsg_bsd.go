@@ -12,6 +12,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/internal/link"
 )
 
 // These systems move one datagram per call; the batch is a loop. The types and
@@ -33,9 +35,9 @@ type receiver struct {
 	lens  [MaxBatch]int
 }
 
-func (r *receiver) init() {
+func (r *receiver) init(fd uintptr) {
 	r.step = func(fd uintptr) bool { return r.recv(fd) }
-	r.tryStep = func(fd uintptr) { r.recv(fd) }
+	r.tryStep = func(uintptr) { r.recv(fd) }
 }
 
 func (r *receiver) recv(fd uintptr) bool {
@@ -61,11 +63,14 @@ func (r *receiver) recv(fd uintptr) bool {
 	return true
 }
 
-func (r *receiver) err() error {
-	if r.errno != 0 {
-		return os.NewSyscallError(recvCall, r.errno)
+func (r *receiver) result() error {
+	switch r.errno {
+	case 0:
+		return nil
+	case unix.EAGAIN:
+		return link.ErrEmpty
 	}
-	return nil
+	return os.NewSyscallError(recvCall, r.errno)
 }
 
 func (r *receiver) load(bufs [][]byte) { r.bufs, r.n, r.errno = bufs, 0, 0 }
@@ -88,10 +93,10 @@ type sender struct {
 	errno  unix.Errno
 }
 
-func (t *sender) init(wait bool) {
+func (t *sender) init(fd uintptr, wait bool) {
 	t.wait = wait
 	t.step = func(fd uintptr) bool { return t.send(fd) }
-	t.tryStep = func(fd uintptr) { t.send(fd) }
+	t.tryStep = func(uintptr) { t.send(fd) }
 }
 
 func (t *sender) send(fd uintptr) bool {

@@ -6,7 +6,6 @@
 package sockio
 
 import (
-	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -32,8 +31,7 @@ var aLongTimeAgo = time.Unix(1, 0)
 // Receives are serialized with receives and sends with sends; the two
 // directions, the deadlines and Close may overlap freely.
 type Socket struct {
-	file *os.File
-	raw  syscall.RawConn
+	desc descriptor
 
 	mu     sync.Mutex  // orders deadline changes against Hangup and Close
 	closed atomic.Bool // written with mu held, before the descriptor is closed
@@ -44,38 +42,26 @@ type Socket struct {
 	try sender   // sends that do not wait, apart so that they never queue behind one that does
 }
 
-// New takes ownership of the descriptor fd, makes it non-blocking and registers
-// it with the runtime poller. On failure fd is closed.
+// New takes ownership of the descriptor fd, makes it non-blocking and lets its
+// calls wait on the runtime poller. On failure fd is closed.
 func New(fd int, name string) (*Socket, error) {
-	if err := unix.SetNonblock(fd, true); err != nil {
-		unix.Close(fd)
-		return nil, os.NewSyscallError("fcntl", err)
-	}
-	f := os.NewFile(uintptr(fd), name)
-	// Registration with the poller can fail without a word; then every call
-	// would block a thread and deadlines would be ignored. Asking is cheap.
-	if err := f.SetDeadline(time.Time{}); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("descriptor cannot be polled: %w", err)
-	}
-	raw, err := f.SyscallConn()
-	if err != nil {
-		f.Close()
+	s := new(Socket)
+	if err := s.desc.open(fd, name); err != nil {
 		return nil, err
 	}
-	s := &Socket{file: f, raw: raw}
-	s.rx.init()
-	s.tx.init(true)
-	s.try.init(false)
+	s.rx.init(s.desc.fd)
+	s.tx.init(s.desc.fd, true)
+	s.try.init(s.desc.fd, false)
 	return s, nil
 }
 
 // Recv takes as many datagrams as the kernel holds, at most min(len(bufs),
 // len(sizes), MaxBatch). With wait it waits for the first; without, it returns
-// [link.ErrEmpty] if there is none, and ignores the deadline. Datagram i is copied to the front of
-// bufs[i]; sizes[i] is its own length. sizes[i] > len(bufs[i]) says that the
-// datagram was longer than its buffer and its end is lost (where the system
-// does not tell by how much, sizes[i] is len(bufs[i])+1).
+// [link.ErrEmpty] if none comes within a few microseconds, and ignores the
+// deadline. Datagram i is copied to the front of bufs[i]; sizes[i] is its own
+// length. sizes[i] > len(bufs[i]) says that the datagram was longer than its
+// buffer and its end is lost (where the system does not tell by how much,
+// sizes[i] is len(bufs[i])+1).
 //
 // err is non-nil only if n is 0: [net.ErrClosed], [os.ErrDeadlineExceeded],
 // [link.ErrDrained], or an [*os.SyscallError].
@@ -101,27 +87,25 @@ func (s *Socket) Recv(bufs [][]byte, sizes []int, wait bool) (n int, err error) 
 
 // receive runs the batch loaded into r; r.mu is held.
 func (s *Socket) receive(r *receiver, wait bool) error {
-	if wait && !s.hungUp.Load() {
-		err := s.raw.Read(r.step)
+	if !s.hungUp.Load() {
+		err := s.desc.read(r.step, wait)
 		if err == nil {
-			return r.err()
+			return r.result()
 		}
-		if !s.hungUp.Load() {
+		if wait && !s.hungUp.Load() {
 			return s.translate(err)
 		}
 	}
-	// A past deadline forbids raw.Read to try; Control does not look at it.
+	// A past deadline forbids even to try; hold does not look at it.
 	hungUp := s.hungUp.Load()
-	if err := s.raw.Control(r.tryStep); err != nil {
+	if err := s.desc.hold(r.tryStep); err != nil {
 		return s.translate(err)
 	}
-	switch {
-	case r.errno != unix.EAGAIN:
-		return r.err()
-	case hungUp:
+	err := r.result()
+	if hungUp && err == link.ErrEmpty {
 		return link.ErrDrained
 	}
-	return link.ErrEmpty
+	return err
 }
 
 // Send sends datagrams in order. With wait it waits for room in the queue as
@@ -173,9 +157,9 @@ func (s *Socket) sender(wait bool) *sender {
 // run sends the k datagrams loaded into t; t.mu is held.
 func (s *Socket) run(t *sender, k int) (sent, calls int, err error) {
 	if t.wait {
-		err = s.raw.Write(t.step)
+		err = s.desc.write(t.step)
 	} else {
-		err = s.raw.Control(t.tryStep)
+		err = s.desc.hold(t.tryStep)
 	}
 	sent, calls = t.next, t.calls
 	errno := t.errno
@@ -198,7 +182,9 @@ func (s *Socket) Hangup() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hungUp.Store(true)
-	_ = s.file.SetDeadline(aLongTimeAgo) // fails only when closed, which wakes everybody too
+	// These fail only when closed, which wakes everybody too.
+	_ = s.desc.setReadDeadline(aLongTimeAgo)
+	_ = s.desc.setWriteDeadline(aLongTimeAgo)
 }
 
 // SetReadDeadline bounds pending and later receives; zero means no bound. After
@@ -212,7 +198,7 @@ func (s *Socket) SetReadDeadline(t time.Time) error {
 	case s.hungUp.Load():
 		return nil
 	}
-	return s.translate(s.file.SetReadDeadline(t))
+	return s.translate(s.desc.setReadDeadline(t))
 }
 
 // SetWriteDeadline bounds pending and later waiting sends; zero means no bound.
@@ -226,7 +212,7 @@ func (s *Socket) SetWriteDeadline(t time.Time) error {
 	case s.hungUp.Load():
 		return nil
 	}
-	return s.translate(s.file.SetWriteDeadline(t))
+	return s.translate(s.desc.setWriteDeadline(t))
 }
 
 // Close takes what the kernel still holds for this socket, so that the caller
@@ -242,18 +228,19 @@ func (s *Socket) Close() (unread int, err error) {
 	// A receive that waits lets go of rx; one that has datagrams returns them.
 	// Only then are the rest thrown away, so that no gap opens before what a
 	// receive delivers.
-	_ = s.file.SetReadDeadline(aLongTimeAgo)
+	_ = s.desc.setReadDeadline(aLongTimeAgo)
 	s.mu.Unlock()
 	s.rx.mu.Lock()
-	_ = s.raw.Control(func(fd uintptr) {
+	_ = s.desc.hold(func(uintptr) {
+		fd := int(s.desc.fd)
 		// Once reading is shut down nobody can queue another datagram, so the
 		// count is final.
-		if unix.Shutdown(int(fd), unix.SHUT_RD) == nil {
-			unread = discard(int(fd))
+		if unix.Shutdown(fd, unix.SHUT_RD) == nil {
+			unread = discard(fd)
 		}
 	})
 	s.rx.mu.Unlock()
-	return unread, s.file.Close()
+	return unread, s.desc.close()
 }
 
 // RawConn gives access to the descriptor, with [net.ErrClosed] after Close.
@@ -271,8 +258,10 @@ func (s *Socket) translate(err error) error {
 // rawConn is the socket's syscall.RawConn with closing translated.
 type rawConn struct{ s *Socket }
 
-func (c rawConn) Control(f func(fd uintptr)) error { return c.s.translate(c.s.raw.Control(f)) }
+func (c rawConn) Control(f func(fd uintptr)) error {
+	return c.s.translate(c.s.desc.hold(func(uintptr) { f(c.s.desc.fd) }))
+}
 
-func (c rawConn) Read(f func(fd uintptr) bool) error { return c.s.translate(c.s.raw.Read(f)) }
+func (c rawConn) Read(f func(fd uintptr) bool) error { return c.s.translate(c.s.desc.read(f, true)) }
 
-func (c rawConn) Write(f func(fd uintptr) bool) error { return c.s.translate(c.s.raw.Write(f)) }
+func (c rawConn) Write(f func(fd uintptr) bool) error { return c.s.translate(c.s.desc.write(f)) }

@@ -5,6 +5,8 @@
  * peer ROLE VNL [options]: a station on a VDE network, by way of libvdeplug.
  *
  *   source   sends COUNT test frames from SRC to DST, once told to
+ *   flood    is a source that sends its first frame COUNT times, which costs
+ *            less than making new ones
  *   sink     receives and checks test frames
  *   count    receives frames without looking at them
  *   echo     sends each frame back to where it came from
@@ -12,7 +14,7 @@
  * It prints "ready" when the network has been joined, or "error ERRNO TEXT" and
  * exits. Then it obeys lines on its standard input:
  *
- *   go       source: start sending
+ *   go       source, flood: start sending
  *   await N  print "reached ..." when N frames have been received or sent in all
  *   report   print "report ..." now
  *   stop     take what is queued already, print "done ..." unless it has been
@@ -258,7 +260,7 @@ static int intact(const unsigned char *b, size_t len)
 	return 1;
 }
 
-static void source(void)
+static void source(int flood)
 {
 	uint64_t i;
 	unsigned in_burst = 0;
@@ -269,7 +271,8 @@ static void source(void)
 	memcpy(buf, dst, 6);
 	memcpy(buf + 6, src, 6);
 	for (i = 0; !stopping && (!count || i < count); i++) {
-		fill(buf, size, first + i);
+		if (!flood || !i)
+			fill(buf, size, first + i);
 		transmit(buf, size);
 		reached();
 		if (++in_burst >= burst) {
@@ -388,7 +391,7 @@ int main(int argc, char **argv)
 	int i;
 
 	if (argc < 3) {
-		fprintf(stderr, "usage: peer source|sink|count|echo VNL [--option value]...\n");
+		fprintf(stderr, "usage: peer source|flood|sink|count|echo VNL [--option value]...\n");
 		return 2;
 	}
 	role = argv[1];
@@ -422,7 +425,7 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (strcmp(role, "source") && strcmp(role, "sink") && strcmp(role, "count") && strcmp(role, "echo")) {
+	if (strcmp(role, "source") && strcmp(role, "flood") && strcmp(role, "sink") && strcmp(role, "count") && strcmp(role, "echo")) {
 		fprintf(stderr, "peer: unknown role %s\n", role);
 		return 2;
 	}
@@ -430,8 +433,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "peer: bad arguments\n");
 		return 2;
 	}
-	if (!strcmp(role, "source") && !(have_src && have_dst)) {
-		fprintf(stderr, "peer: a source needs --src and --dst\n");
+	if ((!strcmp(role, "source") || !strcmp(role, "flood")) && !(have_src && have_dst)) {
+		fprintf(stderr, "peer: a source or flood needs --src and --dst\n");
 		return 2;
 	}
 	if (!strcmp(role, "sink") && !(seen = calloc(MAX_SEQ / 8, 1))) {
@@ -454,8 +457,8 @@ int main(int argc, char **argv)
 	printf("ready\n");
 	fflush(stdout);
 
-	if (!strcmp(role, "source"))
-		source();
+	if (!strcmp(role, "source") || !strcmp(role, "flood"))
+		source(role[0] == 'f');
 	else
 		receive(role[0]);
 	say("done");
