@@ -1,6 +1,6 @@
 module github.com/go-vde/sdk/cmd/vde
 
-go 1.26.0
+go 1.26.3
 
 require (
 	github.com/go-vde/sdk v0.0.0
@@ -11,6 +11,21 @@ require (
 )
 
 require (
+	github.com/google/btree v1.1.2 // indirect
+	github.com/insomniacslk/dhcp v0.0.0-20260901064844-234b97448fae // indirect
+	github.com/josharian/native v1.1.0 // indirect
+	github.com/mdlayher/packet v1.1.2 // indirect
+	github.com/mdlayher/socket v0.5.1 // indirect
+	github.com/pierrec/lz4/v4 v4.1.14 // indirect
+	github.com/u-root/uio v0.0.0-20230220225925-ffce2a382923 // indirect
+	golang.org/x/exp v0.0.0-20250711185948-6ae5c78190dc // indirect
+	golang.org/x/net v0.55.0 // indirect
+	golang.org/x/time v0.15.0 // indirect
+	gvisor.dev/gvisor v0.0.0-20260905035102-160fafc42237 // indirect
+)
+
+require (
+	github.com/go-vde/sdk/netstack v0.0.0
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect
@@ -20,3 +35,5 @@ require (
 )
 
 replace github.com/go-vde/sdk => ../..
+
+replace github.com/go-vde/sdk/netstack => ../../netstack

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
 // Command vde puts programs and people on Virtual Distributed Ethernet networks:
-// a switch in the foreground, and a demonstration of what the SDK does.
+// a switch in the foreground, TCP/IP hosts that download, serve and ping, and a
+// demonstration of what the SDK does.
 package main
 
 import (
@@ -29,10 +30,10 @@ func main() {
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "vde",
-		Short:         "Virtual Distributed Ethernet: switch, demonstration",
+		Short:         "Virtual Distributed Ethernet: switch, hosts, demonstration",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newDemo(), newSwitch())
+	root.AddCommand(newDemo(), newGet(), newPing(), newServe(), newSwitch())
 	return root
 }

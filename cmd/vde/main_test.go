@@ -7,7 +7,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -19,6 +21,7 @@ import (
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
+	"github.com/go-vde/sdk/vswitch"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -36,23 +39,42 @@ func execute(ctx context.Context, args ...string) (string, error) {
 
 func TestDemo(t *testing.T) {
 	testutil.NoLeaks(t)
-	t.Setenv("TMPDIR", testutil.ShortDir(t))
-	out, err := execute(t.Context(), "demo", "--frames", "2000", "--quiet")
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	for _, want := range []string{
-		`(?m)^ *1 +station a \(in-process\) +1 +2001 `,
-		`(?m)^ *2 +station b \(socket\) +1 +2001 `,
-		`(?m)^ *a to b +in process to socket +2000 +\d+ +\d+ +\d+ +\d+\.\d\d *$`,
-		`(?m)^\d+ frames in [\d.]+ s, \d+ lost, 0 out of order\. The switch counts \d+ drops\.$`,
+	for _, test := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"demo", "--size", "3"}, []string{
+			`(?m)^3145728 bytes in [\d.]+ s, [\d.]+ Gbit/s\.$`,
+			`(?m)^ *server +\d{4} +[\d.]+ +\d+ +[\d.]+ +\d+ +0 *$`,
+			`(?m)^ *client +\d+ +[\d.]+ +\d{4} +[\d.]+ +0 +0 *$`,
+			`(?m)^0 frames were dropped`,
+		}},
+		{[]string{"demo", "--size", "3", "--mtu", "9000"}, []string{
+			`(?m)^3145728 bytes in`,
+			`(?m)^ *client +\d+ +[\d.]+ +\d{3} `,
+		}},
+		{[]string{"demo", "frames", "--frames", "2000"}, []string{
+			`(?m)^ *1 +station a \(in-process\) +1 +2001 `,
+			`(?m)^ *2 +station b \(socket\) +1 +2001 `,
+			`(?m)^ *a to b +in process to socket +2000 +\d+ +\d+ +\d+ +\d+\.\d\d *$`,
+			`(?m)^\d+ frames in [\d.]+ s, \d+ lost, 0 out of order\. The switch counts \d+ drops\.$`,
+		}},
 	} {
-		if !regexp.MustCompile(want).MatchString(out) {
-			t.Errorf("the output lacks %s:\n%s", want, out)
-		}
-	}
-	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {
-		t.Errorf("left in the temporary directory: %v, %v", left, err)
+		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
+			t.Setenv("TMPDIR", testutil.ShortDir(t))
+			out, err := execute(t.Context(), append(test.args, "--quiet")...)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			for _, want := range test.want {
+				if !regexp.MustCompile(want).MatchString(out) {
+					t.Errorf("the output lacks %s:\n%s", want, out)
+				}
+			}
+			if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {
+				t.Errorf("left in the temporary directory: %v, %v", left, err)
+			}
+		})
 	}
 }
 
@@ -60,8 +82,144 @@ func TestDemoStopsWhenTold(t *testing.T) {
 	testutil.NoLeaks(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if out, err := execute(ctx, "demo", "--quiet"); err == nil {
-		t.Errorf("no error:\n%s", out)
+	for _, args := range [][]string{{"demo", "--quiet"}, {"demo", "frames", "--quiet"}} {
+		if out, err := execute(ctx, args...); err == nil {
+			t.Errorf("%v: no error:\n%s", args, out)
+		}
+	}
+}
+
+// TestHosts lets one host serve a directory, and others download from it and
+// ping it, all through the control directory of one switch.
+func TestHosts(t *testing.T) {
+	testutil.NoLeaks(t)
+	sw := vswitch.New(vswitch.Config{})
+	defer sw.Close()
+	listener, err := sw.Listen(filepath.Join(testutil.ShortDir(t), "sw"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go listener.Serve(t.Context())
+	files, got := t.TempDir(), t.TempDir()
+	content := make([]byte, 5<<20)
+	rand.NewChaCha8([32]byte{1}).Read(content)
+	if err := os.WriteFile(filepath.Join(files, "image"), content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(got, "secret"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(got, "secret"), filepath.Join(files, "way out")); err != nil {
+		t.Fatal(err)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out, w := io.Pipe()
+	server := newRoot()
+	server.SetOut(w)
+	server.SetArgs([]string{"serve", files, "--net", listener.Dir(), "--addr", "10.0.0.1/24", "--port", "8080"})
+	served := make(chan error, 1)
+	go func() {
+		served <- server.ExecuteContext(ctx)
+		w.Close()
+	}()
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() {
+		t.Fatal(<-served)
+	}
+	if want := "Serving " + files + " at http://10.0.0.1:8080/"; lines.Text() != want {
+		t.Errorf("%q, want %q", lines.Text(), want)
+	}
+	go io.Copy(io.Discard, out)
+
+	as := func(args ...string) (string, error) {
+		return execute(ctx, append(args, "--net", listener.Dir(), "--addr", "10.0.0.2/24")...)
+	}
+	target := filepath.Join(got, "copy")
+	text, err := as("get", "http://10.0.0.1:8080/image", "-o", target)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if copied, err := os.ReadFile(target); err != nil || !bytes.Equal(copied, content) {
+		t.Errorf("the copy differs: %d bytes, %v", len(copied), err)
+	}
+	if !strings.Contains(text, "5242880 bytes in ") || !strings.Contains(text, "retransmits") {
+		t.Errorf("no figures:\n%s", text)
+	}
+	if text, err := as("get", "http://10.0.0.1:8080/image", "-q", "-o", "-"); err != nil || text != string(content) {
+		t.Errorf("on the standard output: %d bytes, %v", len(text), err)
+	}
+	for _, test := range []struct {
+		url, output string
+		want        string // in the error
+	}{
+		{"http://10.0.0.1:8080/nothing", "x", "404"},
+		{"http://10.0.0.1:8080/way%20out", "x", "the server says"},
+		{"http://10.0.0.1:8081/image", "x", "connection refused"},
+		{"http://10.0.0.1:8080/", "", "give --output"},
+		{"http://10.0.0.1:8080/image", "missing/x", "no such file"},
+		{"http://10.0.0.1:8080/image", ".", "file exists"},
+	} {
+		output := test.output
+		if output != "" {
+			output = filepath.Join(got, output)
+		}
+		text, err := as("get", test.url, "-o", output)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("get %s -o %s: %v, want an error with %q\n%s", test.url, output, err, test.want, text)
+		}
+	}
+	if left, err := os.ReadDir(got); err != nil || len(left) != 2 {
+		t.Errorf("left beside the copy: %v, %v", left, err)
+	}
+
+	text, err = as("ping", "10.0.0.1", "-c", "3", "-i", "1ms", "-s", "1000")
+	if err != nil || strings.Count(text, "1008 bytes from 10.0.0.1: seq=") != 3 || !strings.Contains(text, "3 sent, 3 answered; round trip min/mean/max") {
+		t.Errorf("ping: %v\n%s", err, text)
+	}
+	text, err = as("ping", "10.0.0.9", "-c", "2", "-i", "1ms", "-W", "20ms")
+	if err == nil || !strings.Contains(err.Error(), "no reply from 10.0.0.9") || !strings.Contains(text, "2 sent, 0 answered") {
+		t.Errorf("ping of nobody: %v\n%s", err, text)
+	}
+
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestHostsNoticeTheEnd checks that commands that run until told end with the
+// network.
+func TestHostsNoticeTheEnd(t *testing.T) {
+	testutil.NoLeaks(t)
+	for _, args := range [][]string{
+		{"serve", "."},
+		{"ping", "10.0.0.2", "-i", "1ms"},
+	} {
+		sw := vswitch.New(vswitch.Config{})
+		listener, err := sw.Listen(filepath.Join(testutil.ShortDir(t), "sw"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		go listener.Serve(t.Context())
+		out, w := io.Pipe()
+		root := newRoot()
+		root.SetOut(w)
+		root.SetArgs(append(args, "--net", listener.Dir(), "--addr", "10.0.0.2/24"))
+		ended := make(chan error, 1)
+		go func() {
+			ended <- root.ExecuteContext(t.Context())
+			w.Close()
+		}()
+		if !bufio.NewScanner(out).Scan() {
+			t.Fatal(<-ended)
+		}
+		go io.Copy(io.Discard, out)
+		sw.Close()
+		if err := <-ended; !errors.Is(err, vde.ErrHangup) {
+			t.Errorf("%v: %v, want ErrHangup", args, err)
+		}
 	}
 }
 
@@ -116,8 +274,22 @@ func TestBadArguments(t *testing.T) {
 		{[]string{"switch", "x", "--mode", "999"}, "octal"},
 		{[]string{"switch", "x", "--dirmode", "7777"}, "octal"},
 		{[]string{"switch", "x", "--ports", "-1"}, "NumPorts"},
-		{[]string{"demo", "--size", "10"}, "--size 10"},
-		{[]string{"demo", "--frames", "0"}, "--frames 0"},
+		{[]string{"demo", "--size", "0"}, "--size 0"},
+		{[]string{"demo", "--mtu", "67"}, "--mtu 67"},
+		{[]string{"demo", "frames", "--size", "10"}, "--size 10"},
+		{[]string{"demo", "frames", "--frames", "0"}, "--frames 0"},
+		{[]string{"get", "http://10.0.0.1/x"}, "give --addr"},
+		{[]string{"get", "http://10.0.0.1/x", "--addr", "10.0.0.2"}, "length of its network"},
+		{[]string{"get", "http://10.0.0.1/x", "--addr", "10.0.0.2/24", "--mtu", "70000"}, "--mtu 70000"},
+		{[]string{"get", "http://10.0.0.1/x", "--addr", "10.0.0.2/24", "--dns", "x"}, "--dns"},
+		{[]string{"get", "http://10.0.0.1/x", "--addr", "10.0.0.2/24", "--gateway", "x"}, "--gateway"},
+		{[]string{"get", "http://10.0.0.1/x", "--addr", "10.0.0.2/24", "--mac", "x"}, "--mac"},
+		{[]string{"get", "http://10.0.0.1/x", "--addr", "10.0.0.2/24", "--net", "/nowhere"}, "/nowhere"},
+		{[]string{"serve", "/nowhere", "--addr", "10.0.0.2/24"}, "/nowhere"},
+		{[]string{"ping", "host", "--addr", "10.0.0.2/24"}, "give an IP address"},
+		{[]string{"ping", "10.0.0.1", "--addr", "10.0.0.2/24", "-s", "70000"}, "--size 70000"},
+		{[]string{"ping", "10.0.0.1", "--addr", "10.0.0.2/24", "-c", "-1"}, "--count -1"},
+		{[]string{"ping", "10.0.0.1", "--addr", "10.0.0.2/24", "-i", "0"}, "--interval"},
 		{[]string{"dance"}, "unknown command"},
 	} {
 		_, err := execute(t.Context(), test.args...)

@@ -1,0 +1,138 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/vde"
+	"github.com/go-vde/sdk/vswitch"
+)
+
+// framesOptions are the flags of vde demo frames.
+type framesOptions struct {
+	frames int
+	size   int
+	quiet  bool
+}
+
+func newDemoFrames() *cobra.Command {
+	var o framesOptions
+	cmd := &cobra.Command{
+		Use:   "frames",
+		Short: "Plug four stations into a switch and move Ethernet frames between them",
+		Long: `Starts a switch inside this process that also serves a temporary control
+directory, plugs in two stations from inside the process and two through the
+sockets, as any VDE program would, and moves numbered frames between all four.
+Prints the port table, rates and losses. Needs nothing installed.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runDemoFrames(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), o)
+		},
+	}
+	cmd.Flags().IntVar(&o.frames, "frames", 250_000, "frames that each station sends")
+	cmd.Flags().IntVar(&o.size, "size", 1514, "bytes per frame, header included")
+	cmd.Flags().BoolVar(&o.quiet, "quiet", false, "no progress bar")
+	return cmd
+}
+
+func runDemoFrames(ctx context.Context, out, progress io.Writer, o framesOptions) (err error) {
+	if o.size < minFrame || o.size > frame.DefaultMax {
+		return fmt.Errorf("--size %d: give %d to %d bytes", o.size, minFrame, frame.DefaultMax)
+	}
+	if o.frames < 1 {
+		return fmt.Errorf("--frames %d: give a positive number", o.frames)
+	}
+	network, err := startNetwork(ctx, out, frame.DefaultMax)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, network.close()) }()
+
+	stations, err := plugIn(ctx, network.Switch, network.dir)
+	defer func() {
+		for _, s := range stations {
+			err = errors.Join(err, s.conn.Close())
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	if err := greet(stations); err != nil {
+		return err
+	}
+	flows := make([]*flow, len(stations))
+	for i, s := range stations {
+		flows[i] = &flow{from: s, to: stations[(i+1)%len(stations)], frames: o.frames, size: o.size}
+	}
+	fmt.Fprintf(out, "Each of %d stations sends %d frames of %d bytes to the next one.\n\n", len(stations), o.frames, o.size)
+
+	bar := newBar(progress, int64(o.frames*len(flows)), "frames", o.quiet)
+	start := time.Now()
+	err = run(ctx, flows, func(n int) { _ = bar.Add(n) })
+	_ = bar.Finish()
+	if err != nil {
+		return err
+	}
+	return report(out, network.Switch, flows, time.Since(start))
+}
+
+// plugIn returns two stations inside the process and two that come through the
+// control directory, in turn.
+func plugIn(ctx context.Context, sw *vswitch.Switch, dir string) (stations []*station, err error) {
+	for i, name := range []string{"a", "b", "c", "d"} {
+		s := &station{name: name, mac: frame.MAC{2, 'd', 'e', 'm', 'o', byte(i + 1)}}
+		if i%2 == 0 {
+			s.how = "in process"
+			s.conn, err = sw.Attach(vde.WithDescription("station " + name))
+		} else {
+			s.how = "socket"
+			s.conn, err = vde.Open(ctx, dir, vde.WithDescription("station "+name))
+		}
+		if err != nil {
+			return stations, err
+		}
+		stations = append(stations, s)
+	}
+	return stations, nil
+}
+
+// greet makes the stations known: each broadcasts a frame, and has received
+// everybody else's when greet returns.
+func greet(stations []*station) error {
+	for _, s := range stations {
+		hello := frame.AppendHeader(nil, frame.Broadcast(), s.mac, frame.EtherTypeExperimental)
+		if _, err := s.conn.Write(append(hello, make([]byte, frame.MinLen-len(hello))...)); err != nil {
+			return err
+		}
+	}
+	buf := make([]byte, frame.MinLen)
+	for _, s := range stations {
+		if err := s.conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+			return err
+		}
+		for heard := []net.Addr{}; len(heard) < len(stations)-1; {
+			_, from, err := s.conn.ReadFrom(buf)
+			if err != nil {
+				return fmt.Errorf("station %s waits for the others' broadcasts: %w", s.name, err)
+			}
+			if !slices.Contains(heard, from) {
+				heard = append(heard, from)
+			}
+		}
+		if err := s.conn.SetReadDeadline(time.Time{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

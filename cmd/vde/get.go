@@ -1,0 +1,117 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// getOptions are the flags of vde get.
+type getOptions struct {
+	hostOptions
+	output string
+	quiet  bool
+}
+
+func newGet() *cobra.Command {
+	var o getOptions
+	cmd := &cobra.Command{
+		Use:   "get URL",
+		Short: "Download a file from a server on the network",
+		Long: `Joins the network as a TCP/IP host, downloads URL by HTTP or HTTPS and leaves.
+Nothing of this machine's own network is used, or has to be set up.`,
+		Example: "  vde get http://10.0.0.1/image.qcow2 --net /run/vde.ctl --addr 10.0.0.2/24",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runGet(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], o)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	o.register(cmd)
+	f := cmd.Flags()
+	f.StringVarP(&o.output, "output", "o", "", "file to write, - for the standard output (default: the last part of the URL's path)")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress bar and no figures")
+	return cmd
+}
+
+func runGet(ctx context.Context, out, messages io.Writer, rawURL string, o getOptions) (err error) {
+	if o.output == "" {
+		if o.output, err = fileName(rawURL); err != nil {
+			return err
+		}
+	}
+	host, err := o.open(ctx, "vde get")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, host.Close()) }()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, rawURL, nil)
+	if err != nil {
+		return err
+	}
+	response, err := webClient(host).Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: the server says %s", rawURL, response.Status)
+	}
+
+	bar := newBar(messages, response.ContentLength, "bytes", o.quiet)
+	start := time.Now()
+	n, err := save(o.output, out, io.TeeReader(response.Body, bar))
+	t := transfer{n, time.Since(start)}
+	_ = bar.Finish()
+	if err != nil || o.quiet {
+		return err
+	}
+	t.print(messages)
+	_, err = hostTable(messages, namedHost{"here", host})
+	return err
+}
+
+// fileName returns the last part of the URL's path.
+func fileName(rawURL string) (string, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return "", err
+	}
+	name := path.Base(u.Path)
+	if name == "." || name == "/" {
+		return "", fmt.Errorf("%s names no file: give --output", rawURL)
+	}
+	return name, nil
+}
+
+// save writes what r gives to the file name, or to out if that is "-". The file
+// appears when it is complete.
+func save(name string, out io.Writer, r io.Reader) (n int64, err error) {
+	if name == "-" {
+		return io.Copy(out, r)
+	}
+	part := name + ".part"
+	f, err := os.Create(part)
+	if err != nil {
+		return 0, err
+	}
+	n, err = io.Copy(f, r)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(part, name)
+	}
+	if err != nil {
+		os.Remove(part)
+	}
+	return n, err
+}

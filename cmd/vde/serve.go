@@ -1,0 +1,97 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-vde/sdk/netstack"
+)
+
+// serveOptions are the flags of vde serve.
+type serveOptions struct {
+	hostOptions
+	port uint16
+}
+
+// Once the server has been told to stop, transfers in progress may take so long,
+// and their last bytes so long to be acknowledged, if the peers still live.
+const (
+	lastTransfers = 5 * time.Second
+	lastBytes     = time.Second
+)
+
+func newServe() *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve DIR",
+		Short: "Serve the files below DIR to the network by HTTP",
+		Long: `Joins the network as a TCP/IP host and serves the files below DIR by HTTP, until
+it is interrupted or the network goes away. Links that lead out of DIR are not
+followed.`,
+		Example: "  vde serve /srv/images --net /run/vde.ctl --addr 10.0.0.1/24",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runServe(cmd.Context(), cmd.OutOrStdout(), args[0], o)
+		},
+	}
+	o.register(cmd)
+	cmd.Flags().Uint16VarP(&o.port, "port", "p", 80, "TCP port to listen on")
+	return cmd
+}
+
+func runServe(ctx context.Context, out io.Writer, dir string, o serveOptions) (err error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	host, err := o.open(ctx, "vde serve")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, host.Close()) }()
+	listener, err := host.Listen("tcp", net.JoinHostPort("", strconv.Itoa(int(o.port))))
+	if err != nil {
+		return err
+	}
+	for _, addr := range host.Addrs() {
+		fmt.Fprintf(out, "Serving %s at http://%s/\n", dir, net.JoinHostPort(addr.Addr().String(), strconv.Itoa(int(o.port))))
+	}
+	return serveHTTP(ctx, host, listener, http.FileServerFS(root.FS()))
+}
+
+// serveHTTP serves until ctx ends, and then lets transfers in progress end too.
+func serveHTTP(ctx context.Context, host *netstack.Host, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		background := context.WithoutCancel(ctx)
+		last, cancel := context.WithTimeout(background, lastTransfers)
+		defer cancel()
+		err := server.Shutdown(last)
+		if err != nil {
+			server.Close()
+		}
+		last, cancel = context.WithTimeout(background, lastBytes)
+		defer cancel()
+		_ = host.Shutdown(last) // a peer that has left does not acknowledge, and nobody can help it
+		stopped <- err
+	})
+	err := server.Serve(listener)
+	if stop() { // the network went away
+		return errors.Join(err, server.Close())
+	}
+	return <-stopped
+}
