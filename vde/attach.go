@@ -5,6 +5,8 @@ package vde
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/go-vde/sdk/internal/link"
 	"github.com/go-vde/sdk/internal/wire"
@@ -17,6 +19,9 @@ func attach(name string, opts any, open func(link.Settings) (link.Link, error)) 
 	cfg, err := newConfig(opts.([]Option))
 	if err != nil {
 		return link.Attached{}, err
+	}
+	if cfg.reconnect != nil {
+		return link.Attached{}, fmt.Errorf("WithReconnect on an in-process port: %w: it ends with its switch for good", errors.ErrUnsupported)
 	}
 	l, err := open(link.Settings{
 		Description:  cfg.fullDescription(),

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/go-vde/sdk/testutil"
+	"github.com/go-vde/sdk/vde"
 )
 
 // TestConformance puts pairs of connections through the suite that says, promise
@@ -27,6 +28,13 @@ func TestConformance(t *testing.T) {
 		testutil.TestPacketConn(t, func(tb testing.TB) (*testutil.Pair, error) {
 			a, b, hangup := cable(tb)
 			return &testutil.Pair{A: a, B: b, Hangup: hangup}, nil
+		}, opts)
+	})
+	t.Run("Reconnecting", func(t *testing.T) {
+		parallel(t)
+		testutil.TestPacketConn(t, func(tb testing.TB) (*testutil.Pair, error) {
+			sw := testutil.FakeNet(tb)
+			return &testutil.Pair{A: open(tb, sw.VNL(), vde.WithReconnect(quick)), B: open(tb, sw.VNL(), vde.WithReconnect(quick))}, nil
 		}, opts)
 	})
 	t.Run("Net", func(t *testing.T) {

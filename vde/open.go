@@ -84,6 +84,9 @@ func open(ctx context.Context, vnl string, opts []Option) (*Conn, error) {
 	if vnl == "" {
 		vnl = "vde://" + j.dir
 	}
+	if cfg.reconnect != nil {
+		return j.reconnecting(ctx, vnl, &cfg, func(ctx context.Context) (*joined, error) { return join(ctx, loc, &cfg) }), nil
+	}
 	return j.conn(ctx, vnl, &cfg), nil
 }
 

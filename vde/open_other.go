@@ -19,5 +19,10 @@ func join(context.Context, locator, *config) (*joined, error) {
 	return nil, fmt.Errorf("vde networks on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 }
 
-// conn is never called: join makes no joined.
+// These are never called: join makes no joined.
+
 func (j *joined) conn(context.Context, string, *config) *Conn { panic("unreachable") }
+
+func (j *joined) reconnecting(context.Context, string, *config, func(context.Context) (*joined, error)) *Conn {
+	panic("unreachable")
+}

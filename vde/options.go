@@ -34,6 +34,7 @@ type config struct {
 	maxFrame          int
 	pool              *pool.Pool
 	depth             int
+	reconnect         *ReconnectPolicy // nil: the connection ends with the switch
 }
 
 // WithDescription sets the label shown in the switch's port list (default: the
@@ -129,6 +130,13 @@ func newConfig(opts []Option) (config, error) {
 		return c, fmt.Errorf("WithFrames(…, %d): give a positive depth", c.depth)
 	case c.port > int(wire.MaxPort):
 		return c, fmt.Errorf("WithPort(%d): the largest port is %d", c.port, wire.MaxPort)
+	}
+	if c.reconnect != nil {
+		policy, err := c.reconnect.withDefaults()
+		if err != nil {
+			return c, err
+		}
+		c.reconnect = &policy
 	}
 	return c, nil
 }

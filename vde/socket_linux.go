@@ -33,12 +33,18 @@ type socketLink struct {
 
 var _ link.Link = (*socketLink)(nil)
 
-// conn makes the Conn of a finished join.
-func (j *joined) conn(ctx context.Context, vnl string, cfg *config) *Conn {
+// link makes the link of a finished join.
+func (j *joined) link() *socketLink {
 	l := &socketLink{Socket: j.data, ctl: j.ctl}
 	if len(j.early) > 0 {
 		l.early.Store(&j.early)
 	}
+	return l
+}
+
+// conn makes the Conn of a finished join.
+func (j *joined) conn(ctx context.Context, vnl string, cfg *config) *Conn {
+	l := j.link()
 	c := newConn(ctx, l, vnl, cfg)
 	c.stats.rxEarly.Store(uint64(j.strangers))
 	c.running.Go(func() { l.watch(c.end) })

@@ -161,6 +161,9 @@ func (c *Conn) writeErr(err, sizeErr error, left int, wait bool) error {
 	case errors.Is(err, link.ErrFull):
 		c.stats.txFull.Add(uint64(left))
 		return ErrFull
+	case errors.Is(err, ErrDown):
+		c.stats.txRefused.Add(uint64(left))
+		return ErrDown
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		if c.hungUp() {
 			return c.endReason() // the hangup woke this write

@@ -1,0 +1,356 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+//go:build linux
+
+package vde_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/testutil"
+	"github.com/go-vde/sdk/vde"
+	"github.com/go-vde/sdk/vswitch"
+)
+
+// quick is a policy for tests.
+var quick = vde.ReconnectPolicy{MinDelay: time.Millisecond, MaxDelay: 5 * time.Millisecond}
+
+// startAt starts a switch that serves dir, on which b was plugged in first.
+func startAt(t *testing.T, dir string) (sw *vswitch.Switch, b *vde.Conn) {
+	t.Helper()
+	sw = vswitch.New(vswitch.Config{})
+	t.Cleanup(func() { sw.Close() })
+	b, err := sw.Attach()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	listener, err := sw.Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go listener.Serve(context.Background())
+	return sw, b
+}
+
+// states collects c's changes.
+func states(t *testing.T, c *vde.Conn) <-chan vde.LinkState {
+	ch := make(chan vde.LinkState, 1000)
+	t.Cleanup(c.OnLinkChange(func(s vde.LinkState) { ch <- s }))
+	return ch
+}
+
+// awaitUp returns the next state that is up, and how many were down before it.
+func awaitUp(t *testing.T, ch <-chan vde.LinkState) (s vde.LinkState, downs int) {
+	t.Helper()
+	for {
+		if s = awaitDone(t, "link state", ch); s.Up {
+			return s, downs
+		}
+		downs++
+	}
+}
+
+// numbered returns a broadcast frame with n in it.
+func numbered(n byte) []byte {
+	f := frame.AppendHeader(make([]byte, 0, frame.MinLen), frame.Broadcast(), frame.MAC{2, 0, 0, 0, 0, n}, frame.EtherTypeExperimental)
+	return append(f, n)[:frame.MinLen]
+}
+
+// pass sends frame n from one connection to another.
+func pass(t *testing.T, from, to *vde.Conn, n byte) {
+	t.Helper()
+	if _, err := from.Write(numbered(n)); err != nil {
+		t.Fatal(err)
+	}
+	awaitNumbered(t, to, n)
+}
+
+// awaitNumbered receives frame n.
+func awaitNumbered(t *testing.T, c *vde.Conn, n byte) {
+	t.Helper()
+	c.SetReadDeadline(time.Now().Add(patience))
+	buf := make([]byte, frame.DefaultMax)
+	if k, err := c.Read(buf); err != nil || buf[frame.HeaderLen] != n {
+		t.Fatalf("want frame %d, got %x, %v", n, buf[:k], err)
+	}
+	c.SetReadDeadline(time.Time{})
+}
+
+func TestReconnect(t *testing.T) {
+	testutil.NoLeaks(t)
+	dir := filepath.Join(testutil.ShortDir(t), "sw")
+	sw, b := startAt(t, dir)
+	a := open(t, dir, vde.WithReconnect(quick), vde.WithPort(3), vde.WithDescription("a"))
+	changes := states(t, a)
+	pass(t, a, b, 1)
+	const rounds = 5
+	for round := byte(10); round < 10*rounds; round += 10 {
+		// The socket holds these when the switch goes.
+		for i := range byte(3) {
+			if _, err := b.Write(numbered(round + i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sw.Close()
+		if s := awaitDone(t, "first change", changes); s.Up || s.Attempt != 0 || !errors.Is(s.Err, vde.ErrHangup) {
+			t.Errorf("the first change is %+v, want down with ErrHangup", s)
+		}
+		for failed := 1; failed <= 3; failed++ {
+			s := awaitDone(t, "failed attempt", changes)
+			if s.Up || s.Attempt != failed || !errors.Is(s.Err, vde.ErrNoSwitch) {
+				t.Errorf("change %d is %+v, want a failed attempt with ErrNoSwitch", failed, s)
+			}
+		}
+		written := make(chan error, 1)
+		go func() { // waits for the switch
+			_, err := a.Write(numbered(round + 4))
+			written <- err
+		}()
+		for i := range byte(3) {
+			awaitNumbered(t, a, round+i)
+		}
+		sw, b = startAt(t, dir)
+		if s, _ := awaitUp(t, changes); s.Outage <= 0 || s.Err != nil || s.Attempt < 4 {
+			t.Errorf("up again: %+v", s)
+		}
+		if err := awaitDone(t, "write", written); err != nil {
+			t.Fatal(err)
+		}
+		awaitNumbered(t, b, round+4)
+		pass(t, b, a, round+5)
+		pass(t, a, b, round+6)
+		ports := sw.Ports()
+		if len(ports) != 2 || ports[1].Number != 3 || len(ports[1].Cables) != 1 {
+			t.Errorf("ports: %+v, want a on the port it asked for", ports)
+		}
+	}
+	if a.Err() != nil || a.Context().Err() != nil {
+		t.Errorf("the context ended: %v", a.Err())
+	}
+	if s := a.Stats(); s.RxFrames != 4*(rounds-1) || s.TxFrames != 2*(rounds-1)+1 || s.TxRefused != 0 || s.RxDiscarded != 0 {
+		t.Errorf("counters: %+v", s)
+	}
+}
+
+// TestReconnectBatchesAndFrames covers the other ways to send and receive.
+func TestReconnectBatchesAndFrames(t *testing.T) {
+	testutil.NoLeaks(t)
+	dir := filepath.Join(testutil.ShortDir(t), "sw")
+	sw, _ := startAt(t, dir)
+	a := open(t, dir, vde.WithReconnect(quick))
+	changes := states(t, a)
+	received := a.Frames()
+	for round := range byte(3) {
+		sw.Close()
+		awaitDone(t, "down", changes)
+		written := make(chan error, 1)
+		go func() {
+			_, err := a.WriteBatch([][]byte{numbered(1), numbered(2)})
+			if err == nil {
+				head, tail := numbered(3)[:20], numbered(3)[20:]
+				_, err = a.WriteBuffers([]net.Buffers{{head, tail}})
+			}
+			written <- err
+		}()
+		var b *vde.Conn
+		sw, b = startAt(t, dir)
+		awaitUp(t, changes)
+		if err := awaitDone(t, "write", written); err != nil {
+			t.Fatal(err)
+		}
+		for i := range byte(3) {
+			awaitNumbered(t, b, i+1)
+		}
+		if _, err := b.Write(numbered(round)); err != nil {
+			t.Fatal(err)
+		}
+		f := awaitDone(t, "frame", received)
+		if f.Bytes()[frame.HeaderLen] != round {
+			t.Errorf("round %d: %x", round, f.Bytes())
+		}
+		f.Release()
+	}
+	a.Close()
+	if f, ok := <-received; ok {
+		t.Errorf("after Close: %x", f.Bytes())
+	}
+}
+
+func TestOutage(t *testing.T) {
+	down := func(t *testing.T, policy vde.ReconnectPolicy) *vde.Conn {
+		testutil.NoLeaks(t)
+		dir := filepath.Join(testutil.ShortDir(t), "sw")
+		sw, _ := startAt(t, dir)
+		c := open(t, dir, vde.WithReconnect(policy))
+		changes := states(t, c)
+		sw.Close()
+		awaitDone(t, "down", changes)
+		return c
+	}
+	wait := quick
+	fail := quick
+	fail.FailWrites = true
+
+	t.Run("write deadline", func(t *testing.T) {
+		c := down(t, wait)
+		c.SetWriteDeadline(time.Now().Add(5 * time.Millisecond))
+		if _, err := c.Write(numbered(1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error(err)
+		}
+		errs := make(chan error)
+		c.SetWriteDeadline(time.Time{})
+		go func() {
+			_, err := c.Write(numbered(1))
+			errs <- err
+		}()
+		c.SetWriteDeadline(time.Unix(1, 0))
+		if err := awaitDone(t, "write", errs); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error(err)
+		}
+	})
+	t.Run("read deadline", func(t *testing.T) {
+		c := down(t, wait)
+		errs := make(chan error)
+		go func() {
+			_, err := c.Read(make([]byte, 100))
+			errs <- err
+		}()
+		c.SetReadDeadline(time.Now().Add(5 * time.Millisecond))
+		if err := awaitDone(t, "read", errs); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error(err)
+		}
+	})
+	t.Run("close", func(t *testing.T) {
+		c := down(t, wait)
+		errs := make(chan error)
+		for _, call := range []func([]byte) (int, error){c.Read, c.Write} {
+			go func() {
+				_, err := call(numbered(1))
+				errs <- err
+			}()
+		}
+		c.Close()
+		for range 2 {
+			if err := awaitDone(t, "call", errs); !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
+		}
+		if err := c.Err(); !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+	})
+	t.Run("try", func(t *testing.T) {
+		c := down(t, wait)
+		n, err := c.TryWriteBatch([][]byte{numbered(1), numbered(2)})
+		if s := c.Stats(); n != 0 || !errors.Is(err, vde.ErrDown) || s.TxRefused != 2 {
+			t.Errorf("%d, %v, %+v", n, err, s)
+		}
+	})
+	t.Run("failing", func(t *testing.T) {
+		c := down(t, fail)
+		_, err := c.Write(numbered(1))
+		if s := c.Stats(); !errors.Is(err, vde.ErrDown) || s.TxRefused != 1 {
+			t.Errorf("%v, %+v", err, s)
+		}
+	})
+	t.Run("descriptor", func(t *testing.T) {
+		c := down(t, wait)
+		if _, err := c.SyscallConn(); !errors.Is(err, vde.ErrDown) {
+			t.Error(err)
+		}
+	})
+	t.Run("frames", func(t *testing.T) {
+		c := down(t, wait)
+		ch := c.Frames()
+		c.Close()
+		if f := awaitDone(t, "frames", ch); f.Buffer != nil {
+			t.Errorf("%x", f.Bytes())
+		}
+	})
+}
+
+func TestGivingUp(t *testing.T) {
+	attempts, outage := quick, quick
+	attempts.MaxAttempts = 3
+	outage.MaxOutage = 20 * time.Millisecond
+	for name, policy := range map[string]vde.ReconnectPolicy{"attempts": attempts, "outage": outage} {
+		t.Run(name, func(t *testing.T) {
+			testutil.NoLeaks(t)
+			dir := filepath.Join(testutil.ShortDir(t), "sw")
+			sw, _ := startAt(t, dir)
+			c := open(t, dir, vde.WithReconnect(policy))
+			changes := states(t, c)
+			errs := make(chan error)
+			go func() {
+				_, err := c.Read(make([]byte, 100))
+				errs <- err
+			}()
+			sw.Close()
+			awaitDone(t, "context", c.Context().Done())
+			if err := c.Err(); !errors.Is(err, vde.ErrHangup) || !errors.Is(err, vde.ErrNoSwitch) {
+				t.Errorf("the cause is %v, want ErrHangup and ErrNoSwitch", err)
+			}
+			if err := awaitDone(t, "read", errs); !errors.Is(err, vde.ErrHangup) {
+				t.Error(err)
+			}
+			if _, err := c.Write(numbered(1)); !errors.Is(err, vde.ErrHangup) {
+				t.Error(err)
+			}
+			if name == "attempts" && len(changes) != 3 { // down, and two attempts; the third is the context's
+				t.Errorf("%d changes, want 3", len(changes))
+			}
+		})
+	}
+}
+
+// TestReconnectToRealSwitch kills vde_switch, which leaves its directory behind,
+// and starts it again.
+func TestReconnectToRealSwitch(t *testing.T) {
+	testutil.NoLeaks(t)
+	sw := testutil.Switch(t, testutil.SwitchConfig{})
+	a := open(t, sw.VNL(), vde.WithReconnect(quick), vde.WithDescription("phoenix"))
+	b := open(t, sw.VNL(), vde.WithReconnect(quick))
+	ofA, ofB := states(t, a), states(t, b)
+	for round := range byte(10) {
+		sw.Kill()
+		awaitDone(t, "down", ofA)
+		awaitDone(t, "down", ofB)
+		sw.Restart()
+		awaitUp(t, ofA)
+		awaitUp(t, ofB)
+		if _, err := sw.WaitPlugged(watchdog(t), "phoenix"); err != nil {
+			t.Fatal(err)
+		}
+		pass(t, a, b, round)
+		pass(t, b, a, round)
+	}
+}
+
+func TestReconnectPolicyIsChecked(t *testing.T) {
+	for _, policy := range []vde.ReconnectPolicy{
+		{MinDelay: -1},
+		{MinDelay: 2, MaxDelay: 1},
+		{MaxAttempts: -1},
+		{MaxOutage: -1},
+	} {
+		if _, err := vde.Open(t.Context(), "/nowhere", vde.WithReconnect(policy)); err == nil || errors.Is(err, vde.ErrNoSwitch) {
+			t.Errorf("%+v: %v", policy, err)
+		}
+	}
+	sw := vswitch.New(vswitch.Config{})
+	defer sw.Close()
+	if _, err := sw.Attach(vde.WithReconnect(quick)); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("in process: %v, want ErrUnsupported", err)
+	}
+	c := open(t, testutil.NewFakeSwitch(t, testutil.FakeServe).VNL())
+	c.OnLinkChange(func(vde.LinkState) { t.Error("called") })()
+}
