@@ -90,6 +90,17 @@ func open(ctx context.Context, vnl string, opts []Option) (*Conn, error) {
 	return j.conn(ctx, vnl, &cfg), nil
 }
 
+// Locate returns the control directories that [Open] would try for vnl, in this
+// order, at least one. It looks up default networks and locator files, but not
+// whether there is a switch. The error is that of Open.
+func Locate(vnl string) (dirs []string, err error) {
+	loc, err := parseLocator(vnl)
+	if err != nil {
+		return nil, &net.OpError{Op: "locate", Net: network, Addr: portAddr(vnl), Err: err}
+	}
+	return loc.dirs, nil
+}
+
 // fullDescription is the description as it is sent.
 func (c *config) fullDescription() string {
 	name := strconv.Itoa(os.Geteuid())

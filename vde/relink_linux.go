@@ -185,7 +185,7 @@ func await(changed <-chan struct{}, deadline time.Time) error {
 // incoming returns the link to receive from, and waits for one.
 func (r *relink) incoming() (*socketLink, error) {
 	for {
-		l, err, changed, deadline := r.front()
+		l, changed, deadline, err := r.front()
 		if l != nil || err != nil {
 			return l, err
 		}
@@ -197,7 +197,7 @@ func (r *relink) incoming() (*socketLink, error) {
 
 // front returns the link to receive from, or why there will be none, or what to
 // wait with.
-func (r *relink) front() (l *socketLink, err error, changed <-chan struct{}, deadline time.Time) {
+func (r *relink) front() (l *socketLink, changed <-chan struct{}, deadline time.Time, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -208,7 +208,7 @@ func (r *relink) front() (l *socketLink, err error, changed <-chan struct{}, dea
 	case r.hungUp:
 		err = link.ErrDrained
 	}
-	return l, err, r.changed, r.readDeadline
+	return l, r.changed, r.readDeadline, err
 }
 
 // next reports whether receiving goes on with another link after l gave err.

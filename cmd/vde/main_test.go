@@ -24,7 +24,16 @@ import (
 	"github.com/go-vde/sdk/vswitch"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(commandVariable) != "" {
+		main()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// commandVariable makes a copy of this test program the command itself.
+const commandVariable = "VDE_TEST_COMMAND"
 
 // execute runs the command line args and returns what it prints.
 func execute(ctx context.Context, args ...string) (string, error) {
