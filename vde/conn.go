@@ -106,6 +106,10 @@ func (c *Conn) Err() error { return context.Cause(c.ctx) }
 // that was found if that was empty. A port has no MAC; its frames do.
 func (c *Conn) LocalAddr() net.Addr { return c.addr }
 
+// MaxFrameSize returns the longest frame that can be sent or received, in bytes,
+// Ethernet header included. See [WithMaxFrameSize].
+func (c *Conn) MaxFrameSize() int { return c.maxFrame }
+
 // Close leaves the network and unblocks every call, which then returns an error
 // that matches [net.ErrClosed]. It waits for the connection's own goroutines.
 // Frames already on the Frames channel stay receivable; what the kernel still
