@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/internal/link"
 	"github.com/go-vde/sdk/pool"
 )
@@ -55,6 +56,7 @@ type Conn struct {
 	pool       *pool.Pool
 	depth      int
 
+	tap   func(Direction, frame.Frame) // may be nil
 	stats counters
 }
 
@@ -83,6 +85,7 @@ func newConn(parent context.Context, l link.Link, addr string, cfg *config) *Con
 		ended:    make(chan struct{}),
 		pool:     cfg.pool,
 		depth:    cfg.depth,
+		tap:      cfg.tap,
 	}
 	c.ctx, c.cancel = context.WithCancelCause(context.WithoutCancel(parent))
 	return c

@@ -89,6 +89,7 @@ func (c *Conn) deliver(ch chan<- Frame) {
 			if !good[i] {
 				continue // stays in bs for the next batch
 			}
+			c.tapReceived(b.Bytes())
 			if !c.hand(ch, Frame{b}) {
 				c.undelivered(bs[i:n], good[i:n])
 				return

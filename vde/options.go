@@ -34,6 +34,7 @@ type config struct {
 	maxFrame          int
 	pool              *pool.Pool
 	depth             int
+	tap               func(Direction, frame.Frame)
 	reconnect         *ReconnectPolicy // nil: the connection ends with the switch
 }
 

@@ -68,6 +68,7 @@ func (c *Conn) readOne(p []byte) (int, error) {
 		c.stats.received(&t)
 		switch {
 		case k == 1 && whole:
+			c.tapReceived(p[:c.sizes[0]])
 			return c.sizes[0], nil
 		case t.truncated > 0 && c.sizes[0] <= c.maxFrame:
 			return len(p), io.ErrShortBuffer
@@ -88,6 +89,7 @@ func (c *Conn) readSome(bufs [][]byte) (int, error) {
 			if t.take(bufs[i], size, c.maxFrame) {
 				bufs[n], bufs[i] = bufs[i], bufs[n]
 				bufs[n] = bufs[n][:size]
+				c.tapReceived(bufs[n])
 				n++
 			}
 		}

@@ -83,6 +83,7 @@ func (c *Conn) send(frames [][]byte, wait bool) (int, error) {
 		}
 	}
 	n, calls, err := c.link.Send(frames[:good], wait)
+	c.tapSent(frames[:n])
 	bytes := 0
 	for _, f := range frames[:n] {
 		bytes += len(f)
@@ -105,6 +106,7 @@ func (c *Conn) sendBuffers(frames []net.Buffers) (int, error) {
 		}
 	}
 	n, calls, err := c.link.SendBuffers(frames[:good], true)
+	c.tapPieces(frames[:n])
 	bytes := 0
 	for _, f := range frames[:n] {
 		bytes += length(f)

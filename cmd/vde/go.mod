@@ -12,6 +12,7 @@ require (
 
 require (
 	github.com/google/btree v1.1.2 // indirect
+	github.com/gopacket/gopacket v1.7.7 // indirect
 	github.com/insomniacslk/dhcp v0.0.0-20260901064844-234b97448fae // indirect
 	github.com/josharian/native v1.1.0 // indirect
 	github.com/mdlayher/packet v1.1.2 // indirect
@@ -25,6 +26,7 @@ require (
 )
 
 require (
+	github.com/go-vde/sdk/capture v0.0.0
 	github.com/go-vde/sdk/netstack v0.0.0
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect
@@ -37,3 +39,5 @@ require (
 replace github.com/go-vde/sdk => ../..
 
 replace github.com/go-vde/sdk/netstack => ../../netstack
+
+replace github.com/go-vde/sdk/capture => ../../capture

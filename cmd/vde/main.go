@@ -3,7 +3,7 @@
 
 // Command vde puts programs and people on Virtual Distributed Ethernet networks:
 // a switch in the foreground, TCP/IP hosts that download, serve and ping, a doctor
-// for networks that cannot be joined, and a demonstration of what the SDK does.
+// for networks that cannot be joined, captures, and a demonstration of what the SDK does.
 package main
 
 import (
@@ -34,6 +34,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newDemo(), newDoctor(), newGet(), newPing(), newServe(), newSwitch())
+	root.AddCommand(newCapture(), newDemo(), newDoctor(), newGet(), newPing(), newServe(), newSwitch())
 	return root
 }

@@ -1,0 +1,204 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+// Package capture writes what goes over connections to pcapng files, which
+// Wireshark and tcpdump read.
+//
+//	file, err := capture.NewFile(w, 0)
+//	...
+//	eth0, err := file.Interface("eth0")
+//	...
+//	conn, err := vde.Open(ctx, vnl, vde.WithTap(eth0.Tap))
+//	...
+//	eth0.Watch(conn)
+//	...
+//	conn.Close()
+//	err = file.Close()
+//
+// Each interface of a file is one connection. Its frames carry the time at which
+// they were seen, in nanoseconds, and their direction. The link type is Ethernet,
+// without frame check sequence.
+package capture
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+
+	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/vde"
+)
+
+// A File is a capture in progress. Its methods may be called from any goroutine.
+type File struct {
+	mu      sync.Mutex
+	out     io.Writer
+	w       *pcapgo.NgWriter // nil until there is an interface: the format begins with one
+	ifs     []*Interface
+	err     error // the first failure to write; nothing is written after it
+	closed  bool
+	snapLen int
+}
+
+// An Interface is one connection of a file. Its methods may be called from any
+// goroutine.
+type Interface struct {
+	file *File
+	id   int
+
+	// Guarded by file.mu:
+	begin time.Time
+	seen  uint64 // frames
+	conn  *vde.Conn
+	told  uint64 // drops already in the file
+}
+
+// NewFile returns a capture that is written to w, buffered. snapLen is how many
+// bytes of each frame are kept; 0 keeps all.
+func NewFile(w io.Writer, snapLen int) (*File, error) {
+	if snapLen < 0 {
+		return nil, errors.New("capture: give a positive number of bytes, or 0 for all")
+	}
+	return &File{out: w, snapLen: snapLen}, nil
+}
+
+// Interface adds an interface named name.
+func (f *File) Interface(name string) (*Interface, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return nil, os.ErrClosed
+	}
+	if f.err != nil {
+		return nil, f.err
+	}
+	description := pcapgo.NgInterface{
+		Name: name, Description: "VDE connection", LinkType: layers.LinkTypeEthernet,
+		SnapLength: uint32(f.snapLen), OS: runtime.GOOS, TimestampResolution: 9,
+	}
+	i := &Interface{file: f, begin: time.Now()}
+	if f.w == nil {
+		application := filepath.Base(os.Args[0])
+		w, err := pcapgo.NewNgWriterInterface(f.out, description, pcapgo.NgWriterOptions{
+			SectionInfo: pcapgo.NgSectionInfo{Hardware: runtime.GOARCH, OS: runtime.GOOS, Application: application},
+		})
+		if err != nil {
+			f.err = err
+			return nil, err
+		}
+		f.w = w
+	} else {
+		var err error
+		if i.id, err = f.w.AddInterface(description); err != nil {
+			f.err = err
+			return nil, err
+		}
+	}
+	f.ifs = append(f.ifs, i)
+	return i, nil
+}
+
+// Watch makes the file tell what c, whose tap this is, has discarded instead of
+// delivering it: with the next frame, and in the counts at the end.
+func (i *Interface) Watch(c *vde.Conn) {
+	i.file.mu.Lock()
+	defer i.file.mu.Unlock()
+	i.conn = c
+}
+
+var (
+	inbound  = &pcapgo.NgEpbFlags{Direction: pcapgo.NgEpbFlagDirectionInbound}
+	outbound = &pcapgo.NgEpbFlags{Direction: pcapgo.NgEpbFlagDirectionOutbound}
+)
+
+// Tap appends a frame; it is for [vde.WithTap]. It never fails: Err and Close
+// tell of a failure to write.
+func (i *Interface) Tap(d vde.Direction, b frame.Frame) {
+	f := i.file
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i.seen++
+	if f.closed || f.err != nil {
+		return
+	}
+	kept := b
+	if f.snapLen > 0 && len(b) > f.snapLen {
+		kept = b[:f.snapLen]
+	}
+	options := pcapgo.NgPacketOptions{Flags: inbound}
+	if d == vde.Sent {
+		options.Flags = outbound
+	}
+	if drops := i.newDrops(); drops > 0 {
+		options.DropCount = &drops
+	}
+	info := gopacket.CaptureInfo{Timestamp: time.Now(), CaptureLength: len(kept), Length: len(b), InterfaceIndex: i.id}
+	f.err = f.w.WritePacketWithOptions(info, kept, options)
+}
+
+// newDrops returns the drops since it was last asked; file.mu is held.
+func (i *Interface) newDrops() uint64 {
+	if i.conn == nil {
+		return 0
+	}
+	s := i.conn.Stats()
+	all := s.RxRunts + s.RxTruncated + s.RxDiscarded
+	drops := all - i.told
+	i.told = all
+	return drops
+}
+
+// Flush writes what is buffered.
+func (f *File) Flush() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == nil && f.w != nil && !f.closed {
+		f.err = f.w.Flush()
+	}
+	return f.err
+}
+
+// Err returns the first failure to write, after which Tap does nothing.
+func (f *File) Err() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
+}
+
+// Close ends the capture with each interface's counts and writes what is
+// buffered; it does not close the writer. Tap may still be called, and does
+// nothing. Calls after the first return the same error.
+func (f *File) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return f.err
+	}
+	f.closed = true
+	if f.w == nil {
+		return f.err
+	}
+	now := time.Now()
+	for _, i := range f.ifs {
+		if f.err != nil {
+			break
+		}
+		i.newDrops()
+		f.err = f.w.WriteInterfaceStats(i.id, pcapgo.NgInterfaceStatistics{
+			LastUpdate: now, StartTime: i.begin, EndTime: now,
+			PacketsReceived: i.seen, PacketsDropped: i.told,
+		})
+	}
+	if f.err == nil {
+		f.err = f.w.Flush()
+	}
+	return f.err
+}

@@ -1,0 +1,115 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-vde/sdk/capture"
+	"github.com/go-vde/sdk/vde"
+)
+
+// captureOptions are the flags of vde capture.
+type captureOptions struct {
+	output  string
+	snapLen int
+	count   uint64
+}
+
+func newCapture() *cobra.Command {
+	var o captureOptions
+	cmd := &cobra.Command{
+		Use:   "capture [VNL]",
+		Short: "Write the frames that reach a port of the network to a pcapng file",
+		Long: `Joins the network VNL (default: the default network of this machine) and writes
+every frame that reaches its port to a pcapng file, which Wireshark and tcpdump
+read, until it is interrupted. A switch sends a port what is for everybody and
+for unknown stations; to see everything, capture on a hub, or on the port that
+another one is mirrored to.`,
+		Example: "  vde capture /run/vde.ctl -w - | tcpdump -n -r -",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runCapture(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), strings.Join(args, ""), o)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.output, "write", "w", "", "file to write, - for the standard output")
+	f.IntVarP(&o.snapLen, "snaplen", "s", 0, "bytes of each frame to keep; 0 keeps all")
+	f.Uint64VarP(&o.count, "count", "c", 0, "frames after which to end; 0: until interrupted")
+	cobra.CheckErr(cmd.MarkFlagRequired("write"))
+	return cmd
+}
+
+func runCapture(ctx context.Context, out, messages io.Writer, vnl string, o captureOptions) (err error) {
+	live := o.output == "-"
+	if !live {
+		f, err := os.Create(o.output)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		out = f
+	}
+	file, err := capture.NewFile(out, o.snapLen)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	port, err := file.Interface("vde")
+	if err != nil {
+		return err
+	}
+	conn, err := vde.Open(ctx, vnl, vde.WithDescription("vde capture"), vde.WithMaxFrameSize(longest), vde.WithTap(port.Tap))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	port.Watch(conn)
+	if err := file.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(messages, "Capturing on %v.\n", conn.LocalAddr())
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	bufs := make([][]byte, 64)
+	for i := range bufs {
+		bufs[i] = make([]byte, longest)
+	}
+	windows := make([][]byte, len(bufs))
+	var n uint64
+	for o.count == 0 || n < o.count {
+		want := len(bufs)
+		if left := o.count - n; o.count > 0 && left < uint64(want) {
+			want = int(left)
+		}
+		copy(windows, bufs)
+		k, err := conn.ReadBatch(windows[:want])
+		n += uint64(k)
+		if err != nil {
+			fmt.Fprintf(messages, "%d frames captured.\n", n)
+			if errors.Is(err, net.ErrClosed) {
+				return nil // told to stop
+			}
+			return err
+		}
+		if err := file.Err(); err != nil {
+			return err
+		}
+		if live {
+			if err := file.Flush(); err != nil {
+				return err
+			}
+		}
+	}
+	fmt.Fprintf(messages, "%d frames captured.\n", n)
+	return nil
+}
