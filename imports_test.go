@@ -40,6 +40,7 @@ var floors = []floor{
 	{"testutil/...", []string{"testutil/...", "frame", "pool", "ringbuf", "vde", "vswitch"}},
 	{"examples/...", []string{"frame", "pool", "ringbuf", "vde", "vswitch"}},
 	{"capture/...", []string{"frame", "vde"}},
+	{"metrics/...", []string{"vde", "vswitch"}},
 	{"netstack/...", []string{"netstack/...", "frame", "pool", "vde"}},
 	{"bench/...", []string{"bench/...", "frame", "pool", "ringbuf", "vde", "vswitch", "netstack/...", "testutil/..."}},
 	{"cmd/...", []string{"cmd/...", "frame", "pool", "ringbuf", "vde", "vswitch", "netstack/...", "capture/..."}},
@@ -48,7 +49,7 @@ var floors = []floor{
 
 // ownDependencies lists the nested modules, which may depend on what they like.
 // Everything else is the SDK, and what it needs its users have to carry.
-var ownDependencies = []string{"capture/...", "netstack/...", "bench/...", "cmd/...", "tools/..."}
+var ownDependencies = []string{"capture/...", "metrics/...", "netstack/...", "bench/...", "cmd/...", "tools/..."}
 
 func matches(pattern, pkg string) bool {
 	if dir, ok := strings.CutSuffix(pattern, "/..."); ok {
