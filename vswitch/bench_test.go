@@ -6,6 +6,7 @@ package vswitch_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/vde"
@@ -39,31 +40,35 @@ func BenchmarkInProcess(b *testing.B) {
 					sw := vswitch.New(waiting())
 					b.Cleanup(func() { sw.Close() })
 					conns := attachMany(b, sw, ports)
-					benchmarkPair(b, conns[0], conns[1], size, read)
+					b.SetBytes(int64(size))
+					b.ReportAllocs()
+					b.ResetTimer()
+					elapsed := movePair(b, conns[0], conns[1], size, read, b.N)
+					b.StopTimer()
+					b.ReportMetric(float64(b.N)/elapsed.Seconds()/1e6, "Mframes/s")
 				})
 			}
 		}
 	}
 }
 
-// benchmarkPair sends b.N frames from a to c in batches.
-func benchmarkPair(b *testing.B, a, c *vde.Conn, size int, read string) {
+// movePair sends count frames from a to c in batches and returns how long it
+// took until all had been received.
+func movePair(b *testing.B, a, c *vde.Conn, size int, read string, count int) time.Duration {
 	batch := make([][]byte, benchBatch)
 	for i := range batch {
 		batch[i] = make([]byte, size)
 		frame.PutHeader(batch[i], macB, macA, 0x88b5)
 	}
 	done := make(chan error, 1)
-	b.SetBytes(int64(size))
-	b.ReportAllocs()
-	b.ResetTimer()
+	start := time.Now()
 	go func() {
 		got := 0
 		switch read {
 		case "copy":
 			slab := make([]byte, benchBatch*2048)
 			bufs := make([][]byte, benchBatch)
-			for got < b.N {
+			for got < count {
 				for i := range bufs {
 					bufs[i] = slab[i*2048:][:2048]
 				}
@@ -77,15 +82,15 @@ func benchmarkPair(b *testing.B, a, c *vde.Conn, size int, read string) {
 		case "reference":
 			for f := range c.Frames() {
 				f.Release()
-				if got++; got == b.N {
+				if got++; got == count {
 					break
 				}
 			}
 		}
 		done <- nil
 	}()
-	for sent := 0; sent < b.N; {
-		n, err := a.WriteBatch(batch[:min(benchBatch, b.N-sent)])
+	for sent := 0; sent < count; {
+		n, err := a.WriteBatch(batch[:min(benchBatch, count-sent)])
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -94,6 +99,5 @@ func benchmarkPair(b *testing.B, a, c *vde.Conn, size int, read string) {
 	if err := <-done; err != nil {
 		b.Fatal(err)
 	}
-	b.StopTimer()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds()/1e6, "Mframes/s")
+	return time.Since(start)
 }

@@ -36,7 +36,7 @@ type socketCable struct {
 
 	done    chan struct{} // closed by close
 	reading chan struct{} // closed when read has returned
-	dead    atomic.Bool   // the peer's socket is gone: nothing more can be sent
+	dead    atomic.Bool   // the peer's socket is gone, or about to: nothing more is sent
 
 	gate     chan struct{} // one slot; held by the goroutine that waits for room
 	writable func(fd uintptr) bool
@@ -65,9 +65,18 @@ func (c *socketCable) plugged(*cable) error { return c.naming() }
 func (c *socketCable) close() {
 	close(c.done)
 	os.Remove(c.path) // the peer has connected, or never will
-	c.sock.Close()
+	// In this order, so that the peer knows before it sends to a socket that is
+	// gone; see drainIn.
 	c.ctl.Close()
+	unread, _ := c.sock.Close()
 	c.port.out.dropped[outClosed].Add(uint64(c.queue.close()))
+	if unread > 0 {
+		// Its sender counts them as sent.
+		c.sw.forwarding.RLock()
+		c.port.in.frames.Add(uint64(unread))
+		c.port.in.dropped[inClosed].Add(uint64(unread))
+		c.sw.forwarding.RUnlock()
+	}
 }
 
 // watch waits for the end of the control stream.
@@ -90,6 +99,10 @@ func (c *socketCable) watch() {
 // control stream, and nothing that it may send later.
 func (c *socketCable) drainIn() {
 	const limit = time.Second // should a port that is sent to keep the reader waiting
+	// Sending to a datagram socket that has been closed fails with ECONNREFUSED,
+	// and the kernel then also throws away what that socket had sent and we have
+	// not read yet.
+	c.dead.Store(true)
 	timer := time.AfterFunc(limit, func() { c.hangup(io.EOF) })
 	defer timer.Stop()
 	_ = c.sock.RawConn().Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RD) }) // fails if closed, as does all
@@ -206,6 +219,9 @@ func (c *socketCable) send(b *batch, items []uint8, as *portConf) (n int, cause 
 
 // write sends frames without waiting and counts those sent.
 func (c *socketCable) write(views [][]byte) (n int, cause dropCause) {
+	if c.dead.Load() {
+		return 0, outRefused
+	}
 	n, _, err := c.sock.Send(views, false)
 	if n > 0 {
 		bytes := 0
@@ -234,9 +250,10 @@ func (c *socketCable) causeOf(err error) dropCause {
 		return outTooLong
 	case errno == unix.ENOBUFS || errno == unix.ENOMEM:
 		return outNoBuffer
-	case errno == unix.ECONNREFUSED || errno == unix.ENOTCONN:
+	case errno == unix.ECONNREFUSED || errno == unix.ENOTCONN || errno == unix.EPIPE:
 		// The peer has closed its data socket, and the kernel has forgotten the
-		// connection. Nothing brings it back.
+		// connection; or it is about to, and has shut it down for reading. Nothing
+		// brings it back.
 		c.dead.Store(true)
 	}
 	return outRefused

@@ -41,6 +41,12 @@
 // counter. [Switch.Stats] returns the counters of one moment, which add up; see
 // [Stats].
 //
+// One thing cannot be counted. When something is sent to a datagram socket that
+// has just been closed, Linux throws away what that socket had sent and the sender
+// has not read yet. So frames that a socket client sends last may be missing from
+// what came from its port, if others send to it as it leaves; and a client that
+// is hung up on and goes on sending may lose what was delivered to it.
+//
 // # Who is who
 //
 // A socket client is who the kernel says it is. The data socket that it names
@@ -52,7 +58,7 @@
 // # Differences from vde_switch
 //
 // Opening a port flushes nothing, and a station that moves is found at its new
-// port at once. Ports are refused by closing the connection at once, with the
-// reason in the log. Frames of up to 9234 bytes are forwarded whole and longer
+// port at once. Ports are refused by closing the connection, as soon as requests
+// that came before have been answered, with the reason in the log. Frames of up to 9234 bytes are forwarded whole and longer
 // ones dropped, not cut. There are no access lists and no management console.
 package vswitch

@@ -34,6 +34,7 @@ type Listener struct {
 	mu      sync.Mutex
 	started bool                      // guarded by mu
 	pending []*pendingConn            // guarded by mu; connections without a request yet, the oldest first
+	asking  []*pendingConn            // guarded by mu; whose requests have not been answered, in the order they came
 	cables  map[*socketCable]struct{} // guarded by mu
 	cause   error                     // guarded by mu; why it ended, nil before
 	running sync.WaitGroup            // added to with mu held and cause nil

@@ -658,6 +658,49 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
+// A refusal tells a client that requests before its own have been answered, as
+// it does at vde_switch: package vde relies on it when a reply is long in coming.
+func TestRefusalsWaitForEarlierRequests(t *testing.T) {
+	deciding, decide := make(chan struct{}), make(chan struct{})
+	sw, dir := start(t, vswitch.Config{Admit: func(p vswitch.Peer) (int, error) {
+		if p.Port == 5 {
+			close(deciding)
+			<-decide
+		}
+		return p.Port, nil
+	}})
+	opened := make(chan error, 1)
+	go func() {
+		c, err := vde.Open(t.Context(), dir, vde.WithPort(5))
+		if err == nil {
+			defer c.Close()
+		}
+		opened <- err
+	}()
+	<-deciding
+	ctl, err := net.Dial("unix", filepath.Join(dir, "ctl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ctl.Close()
+	if _, err := ctl.Write(v3(0, 0)(filepath.Join(dir, ".missing"))); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "refused", func() bool { return sw.Stats().Serve.Refused > 0 })
+	ctl.SetReadDeadline(time.Now().Add(short))
+	if n, err := ctl.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the refusal is told before the other request was answered: %d, %v", n, err)
+	}
+	close(decide)
+	if err := <-opened; err != nil {
+		t.Error(err)
+	}
+	ctl.SetReadDeadline(time.Now().Add(long))
+	if n, err := ctl.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("refused with %d bytes, %v", n, err)
+	}
+}
+
 func TestPortGroups(t *testing.T) {
 	sw, dir := start(t, vswitch.Config{PortGroups: map[string]vswitch.PortGroup{
 		"lan": {First: 10, Last: 11, Port: vswitch.PortConfig{VLAN: 7}},

@@ -75,10 +75,12 @@ func (l *Listener) accept(s *ctlSocket) {
 	}
 }
 
-// A pendingConn is a connection whose request has not come yet.
+// A pendingConn is a connection whose request has not come or not been answered
+// yet.
 type pendingConn struct {
-	conn    *net.UnixConn
-	evicted bool // closed to make room for others; guarded by Listener.mu
+	conn     *net.UnixConn
+	evicted  bool          // closed to make room for others; guarded by Listener.mu
+	answered chan struct{} // closed when the request has been answered
 }
 
 // begin starts the goroutine that serves conn.
@@ -98,7 +100,7 @@ func (l *Listener) begin(s *ctlSocket, conn *net.UnixConn) {
 		oldest.conn.Close()
 		l.sw.serve.evicted.Add(1)
 	}
-	p := &pendingConn{conn: conn}
+	p := &pendingConn{conn: conn, answered: make(chan struct{})}
 	l.pending = append(l.pending, p)
 	l.running.Go(func() { l.serve(s, p) })
 }
@@ -113,6 +115,50 @@ func (l *Listener) settle(p *pendingConn) (evicted bool) {
 	return p.evicted
 }
 
+// ask puts p, whose request has come, behind those whose requests came before
+// and have not been answered, and returns them.
+func (l *Listener) ask(p *pendingConn) (before []*pendingConn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before = slices.Clone(l.asking)
+	l.asking = append(l.asking, p)
+	return before
+}
+
+// answered notes that p's request has been answered.
+func (l *Listener) answered(p *pendingConn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asking = slices.DeleteFunc(l.asking, func(q *pendingConn) bool { return q == p })
+	close(p.answered)
+}
+
+// awaitAnswers waits until the requests of all in before have been answered, or
+// the time for a request is over.
+//
+// A client that waits for its reply may ask, on a second connection, for what is
+// certain to be refused, and take the refusal for a sign that the switch has
+// dealt with the first request and will not answer it: that is true of
+// vde_switch, which does one thing after the other and refuses in silence
+// (section 9). Requests are dealt with side by side here, and one may have to
+// wait for Admit or for a processor.
+func (l *Listener) awaitAnswers(before []*pendingConn) {
+	if len(before) == 0 {
+		return
+	}
+	timer := time.NewTimer(l.sw.cfg.HandshakeTimeout)
+	defer timer.Stop()
+	for _, p := range before {
+		select {
+		case <-p.answered:
+		case <-timer.C:
+			return
+		case <-l.ending:
+			return
+		}
+	}
+}
+
 // serve serves one client from its request to its end.
 func (l *Listener) serve(s *ctlSocket, p *pendingConn) {
 	req, err := readRequest(p.conn, l.sw.cfg.HandshakeTimeout)
@@ -122,13 +168,17 @@ func (l *Listener) serve(s *ctlSocket, p *pendingConn) {
 		p.conn.Close()
 		return
 	}
+	before := l.ask(p)
 	c, err := l.join(s, p.conn, req)
 	if err != nil {
 		l.sw.serve.refused.Add(1)
+		l.awaitAnswers(before)
 		p.conn.Close() // which is what tells the client
+		l.answered(p)
 		l.sw.cfg.Logger.Warn("refused a client", "socket", s.path, "asked", portName(req.Port), "description", wire.SanitizeDescription(req.Description), "reason", err)
 		return
 	}
+	l.answered(p)
 	go c.read()
 	c.watch()
 	<-c.reading

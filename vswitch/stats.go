@@ -20,6 +20,7 @@ const (
 	inSecurity                  // of a station that may not be behind the port
 	inStorm                     // too much to flood
 	inLocal                     // its destination is behind the port it comes from
+	inClosed                    // the cable was pulled with the frame unread
 	numInCauses
 )
 
@@ -84,7 +85,8 @@ type PortStats struct {
 }
 
 // InStats counts frames that came from a port. A frame is counted when it has
-// been dealt with. Bytes include Ethernet headers.
+// been dealt with. Bytes include Ethernet headers, but not what was never read:
+// the frames in Dropped.Closed.
 type InStats struct {
 	Frames    uint64
 	Bytes     uint64
@@ -103,6 +105,7 @@ type InDropped struct {
 	Security uint64 // of a station that may not be behind the port
 	Storm    uint64 // over PortConfig.StormLimit
 	Local    uint64 // for a station behind the same port
+	Closed   uint64 // still unread when the switch pulled a socket client's cable
 }
 
 // OutStats counts copies of frames for a port.
@@ -129,7 +132,7 @@ type OutDropped struct {
 
 // Sum returns the number of frames dropped for any cause.
 func (d InDropped) Sum() uint64 {
-	return d.Empty + d.Runt + d.Giant + d.VLAN + d.Security + d.Storm + d.Local
+	return d.Empty + d.Runt + d.Giant + d.VLAN + d.Security + d.Storm + d.Local + d.Closed
 }
 
 // Sum returns the number of copies dropped for any cause.
@@ -211,6 +214,7 @@ func (p *port) stats() PortStats {
 				Empty: in.dropped[inEmpty].Load(), Runt: in.dropped[inRunt].Load(), Giant: in.dropped[inGiant].Load(),
 				VLAN: in.dropped[inVLAN].Load(), Security: in.dropped[inSecurity].Load(),
 				Storm: in.dropped[inStorm].Load(), Local: in.dropped[inLocal].Load(),
+				Closed: in.dropped[inClosed].Load(),
 			},
 		},
 		Out: OutStats{
