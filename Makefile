@@ -6,7 +6,7 @@
 
 FUZZTIME ?= 10s
 
-.PHONY: help demo test peers lint cross bench fuzz vuln
+.PHONY: help demo test peers lint cross bench smoke fuzz vuln
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +26,10 @@ lint: ## vet, staticcheck, format, tidiness, licence headers, import rules
 cross: ## build everything, tests included, for all systems; run a part as 32-bit
 	@scripts/cross.sh
 
-bench: ## run the benchmarks beside the code; BENCH=pattern BENCHCOUNT=6 BENCHTIME=1s
+bench: peers ## measure everything next to its alternatives into docs/performance.md, 15 minutes; BENCHFLAGS=-quick takes 3
+	@cd bench && go run ./cmd/report $(BENCHFLAGS)
+
+smoke: ## run the benchmarks beside the code; BENCH=pattern BENCHCOUNT=6 BENCHTIME=1s
 	@BENCH='$(BENCH)' BENCHCOUNT='$(BENCHCOUNT)' BENCHTIME='$(BENCHTIME)' scripts/bench.sh
 
 fuzz: ## run each fuzz target; FUZZTIME=10s

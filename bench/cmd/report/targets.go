@@ -1,0 +1,114 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/go-vde/sdk/bench/internal/report"
+)
+
+type keys = report.Keys
+
+// Reasons that are known for a target missed. They are given only then.
+
+// whyBatch compares with what batches bring to C.
+func whyBatch(rs report.Results) string {
+	path := func(name string) keys { return keys{"size": "64", "path": name} }
+	text := "On this kernel a datagram of an AF_UNIX socket costs far more than the system call around it, so a batch saves little"
+	if s, ok := rs.Ratio("Cable", path("c-mmsg"), path("c-one"), "frames/s"); ok {
+		text += fmt.Sprintf(": C's own batches of 64-byte frames reach %s times the rate of C's single ones", report.Number(s.Median))
+	}
+	text += "."
+	if s, ok := rs.Summary("Cable", path("conn-batch"), "%kernel"); ok {
+		text += fmt.Sprintf(" Of the processor time of `conn-batch`, %s %% is spent in the kernel", report.Number(s.Median))
+		if s, ok := rs.Ratio("Cable", path("conn-batch"), path("c-mmsg"), "cpu-s/Mframe"); ok {
+			text += fmt.Sprintf(", and in all it needs %s times the processor time of `c-mmsg`", report.Number(s.Median))
+		}
+		text += "."
+	}
+	return text + " See the profiles below."
+}
+
+func whyFrames(report.Results) string {
+	return "Each frame is handed from one goroutine to another and its buffer comes back; `ReadBatch` does neither."
+}
+
+func whySwitch(rs report.Results) string {
+	text := "The figure contains two C programs with a system call for each frame, on the same processors as the switch."
+	path := func(name string) keys { return keys{"size": "64", "path": name} }
+	if s, ok := rs.Ratio("Switch", path("c-vswitch"), path("c-vde_switch"), "cpu-s/Mframe"); ok {
+		text += fmt.Sprintf(" Programs and switch together need %s times the processor time that they need with `vde_switch`.", report.Number(s.Median))
+	}
+	return text
+}
+
+func whyTCP(rs report.Results) string {
+	text := "What is compared with varies: `fdbased` may lose so much that it stands still, or little."
+	of := func(name string) keys { return keys{"mtu": "9000", "streams": "1", "stack": name} }
+	if s, ok := rs.Ratio("TCP", of("netstack"), of("fdbased"), "cpu-s/GB"); ok {
+		text += fmt.Sprintf(" At MTU 9000 `netstack` needs %s times the processor time of `fdbased` for a gigabyte; what is left is the TCP stack, the same on both sides, and the kernel.", report.Number(s.Median))
+	}
+	return text
+}
+
+func whyLatency(report.Results) string {
+	return "Both are a few wake-ups of goroutines; see the spread."
+}
+
+// core returns what package vde promises.
+func core() (ts []report.Target) {
+	for _, size := range []string{"64", "1514", "9014"} {
+		path := func(name string) keys { return keys{"size": size, "path": name} }
+		ts = append(ts,
+			report.Target{What: size + " B: `conn-batch` to C's `sendmmsg`/`recvmmsg`", Suite: "Cable", A: path("conn-batch"), B: path("c-mmsg"), Unit: "frames/s", Want: 0.9, Why: whyBatch},
+			report.Target{What: size + " B: `conn-batch` to C's one frame per call", Suite: "Cable", A: path("conn-batch"), B: path("c-one"), Unit: "frames/s", Want: 1, Why: whyBatch},
+			report.Target{What: size + " B: `conn-batch` to bare `sendmmsg`/`recvmmsg` from Go", Suite: "Cable", A: path("conn-batch"), B: path("go-mmsg"), Unit: "frames/s"},
+			report.Target{What: size + " B: `conn-one` to C's one frame per call", Suite: "Cable", A: path("conn-one"), B: path("c-one"), Unit: "frames/s"},
+			report.Target{What: size + " B: C's `sendmmsg`/`recvmmsg` to C's one frame per call", Suite: "Cable", A: path("c-mmsg"), B: path("c-one"), Unit: "frames/s"},
+			report.Target{What: size + " B: `conn-frames` to `conn-batch`", Suite: "Cable", A: path("conn-frames"), B: path("conn-batch"), Unit: "frames/s", Want: 0.85, Why: whyFrames},
+			report.Target{What: size + " B: processor time of `conn-batch` to that of C's `sendmmsg`/`recvmmsg`", Suite: "Cable", A: path("conn-batch"), B: path("c-mmsg"), Unit: "cpu-s/Mframe"},
+		)
+	}
+	return ts
+}
+
+// vswitch returns what package vswitch promises.
+func vswitch() (ts []report.Target) {
+	for _, size := range []string{"64", "1514"} {
+		path := func(name string) keys { return keys{"size": size, "path": name} }
+		ratio := func(what, a, b string, want float64, why func(report.Results) string) {
+			ts = append(ts, report.Target{What: size + " B: " + what, Suite: "Switch", A: path(a), B: path(b), Unit: "frames/s", Want: want, Why: why})
+		}
+		ratio("C clients, `vswitch` to `vde_switch`", "c-vswitch", "c-vde_switch", 1.2, whySwitch)
+		ts = append(ts, report.Target{What: size + " B: processor time with C clients, `vswitch` to `vde_switch`", Suite: "Switch", A: path("c-vswitch"), B: path("c-vde_switch"), Unit: "cpu-s/Mframe"})
+		ratio("in-process ports to `vde_switch` with C clients", "inproc", "c-vde_switch", 10, nil)
+		ratio("C clients, `vswitch` to vdeplug4's `switch://`", "c-vswitch", "c-vdeplug4", 0, nil)
+		ratio("Go clients, `vswitch` to `vde_switch`", "vswitch", "vde_switch", 0, nil)
+		ratio("Go with `vde` to Go with cgo, both on `vswitch`", "vswitch", "cgo-vswitch", 0, nil)
+		ratio("`vswitch` to gvisor-tap-vsock, a frame per packet", "vswitch", "gvtap-packet", 0, nil)
+		ratio("`vswitch` to gvisor-tap-vsock, a stream", "vswitch", "gvtap-stream", 0, nil)
+		ratio("`vswitch` to the kernel's bridge with taps", "vswitch", "bridge", 0, nil)
+	}
+	return ts
+}
+
+// netstack returns what module netstack promises.
+func netstack() (ts []report.Target) {
+	for _, t := range []struct {
+		mtu  string
+		want float64
+	}{{"1500", 2}, {"9000", 4}, {"65520", 0}} {
+		for _, other := range []string{"fdbased", "fdbased-fifo"} {
+			stack := func(name string) keys { return keys{"mtu": t.mtu, "streams": "1", "stack": name} }
+			ts = append(ts, report.Target{What: "one stream, MTU " + t.mtu + ": `netstack` to `" + other + "`", Suite: "TCP",
+				A: stack("netstack"), B: stack(other), Unit: "Gbit/s", Want: t.want, Why: whyTCP})
+		}
+	}
+	for _, q := range []struct{ unit, name string }{{"p50-ns", "median"}, {"p99-ns", "99 %"}} {
+		ts = append(ts, report.Target{What: "round trip, " + q.name + ": `netstack` to `fdbased`", Suite: "TCPLatency",
+			A: keys{"stack": "netstack"}, B: keys{"stack": "fdbased"}, Unit: q.unit, Want: 1, Lower: true, Why: whyLatency})
+	}
+	return ts
+}

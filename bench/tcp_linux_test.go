@@ -1,0 +1,305 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package bench_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
+	"gvisor.dev/gvisor/pkg/tcpip/link/fdbased"
+	"gvisor.dev/gvisor/pkg/tcpip/link/qdisc/fifo"
+	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+
+	"github.com/go-vde/sdk/netstack"
+)
+
+// A network of two TCP stacks in this process, joined by an AF_UNIX pair: listen
+// on one, dial on the other.
+type tcpNetwork struct {
+	listen      func() (net.Listener, error)
+	dial        func(ctx context.Context, addr string) (net.Conn, error)
+	retransmits func() uint64
+}
+
+// The stacks compared. What the kernel does with a stream socket is no network;
+// it says how much of the time is the harness's.
+var tcpStacks = []struct {
+	name string
+	make func(t testing.TB, mtu int) *tcpNetwork
+}{
+	{"netstack", netstackNetwork},
+	{"fdbased", func(t testing.TB, mtu int) *tcpNetwork { return fdbasedNetwork(t, mtu, false) }},
+	{"fdbased-fifo", func(t testing.TB, mtu int) *tcpNetwork { return fdbasedNetwork(t, mtu, true) }},
+	{"unix", unixNetwork},
+}
+
+func netstackNetwork(t testing.TB, mtu int) *tcpNetwork {
+	a, b := cable(t, max(mtu+14, 1514))
+	host := func(i int) *netstack.Host {
+		c := a
+		if i == 2 {
+			c = b
+		}
+		h, err := netstack.NewHost(c, netstack.HostConfig{MTU: mtu, Addrs: []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/24", i))}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { h.Close() })
+		return h
+	}
+	ha, hb := host(1), host(2)
+	return &tcpNetwork{
+		listen:      func() (net.Listener, error) { return ha.Listen("tcp", "10.0.0.1:0") },
+		dial:        func(ctx context.Context, addr string) (net.Conn, error) { return hb.DialContext(ctx, "tcp", addr) },
+		retransmits: func() uint64 { return ha.Stats().TCPRetransmits + hb.Stats().TCPRetransmits },
+	}
+}
+
+// fdbasedNetwork is gVisor's own endpoint on a socketpair, with stacks set up as a
+// Host's is.
+func fdbasedNetwork(t testing.TB, mtu int, queue bool) *tcpNetwork {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stacks [2]*stack.Stack
+	for i, fd := range fds {
+		ep, err := fdbased.New(&fdbased.Options{
+			FDs: []int{fd}, MTU: uint32(mtu), EthernetHeader: true, Address: tcpip.LinkAddress([]byte{2, 0, 0, 0, 0, byte(i + 1)}),
+			GSOMaxSize: 65536, GVisorGSOEnabled: true,
+			PacketDispatchMode: fdbased.RecvMMsg, ProcessorsPerChannel: 1,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := stack.New(stack.Options{
+			NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
+			TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol},
+		})
+		for _, opt := range []tcpip.SettableTransportProtocolOption{
+			new(tcpip.TCPSACKEnabled(true)),
+			new(tcpip.CongestionControlOption("reno")),
+			&tcpip.TCPSendBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: tcp.DefaultSendBufferSize, Max: 4 << 20},
+			&tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: tcp.DefaultReceiveBufferSize, Max: 4 << 20},
+		} {
+			if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, opt); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var opts stack.NICOptions
+		if queue {
+			opts.QDisc = fifo.New(ep, 1, 1000)
+		}
+		if err := s.CreateNICWithOptions(1, ep, opts); err != nil {
+			t.Fatal(err)
+		}
+		addr := tcpip.ProtocolAddress{Protocol: ipv4.ProtocolNumber, AddressWithPrefix: tcpip.AddressWithPrefix{
+			Address: tcpip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), PrefixLen: 24}}
+		if err := s.AddProtocolAddress(1, addr, stack.AddressProperties{}); err != nil {
+			t.Fatal(err)
+		}
+		s.AddRoute(tcpip.Route{Destination: addr.AddressWithPrefix.Subnet(), NIC: 1})
+		stacks[i] = s
+	}
+	t.Cleanup(func() {
+		// Not Destroy: it waits, with the stack locked, for fdbased's receiver,
+		// which may be waiting for that lock. The rest stays until the end.
+		for _, s := range stacks {
+			s.Close()
+		}
+	})
+	return &tcpNetwork{
+		listen: func() (net.Listener, error) {
+			return gonet.ListenTCP(stacks[0], tcpip.FullAddress{NIC: 1, Port: 0}, ipv4.ProtocolNumber)
+		},
+		dial: func(ctx context.Context, addr string) (net.Conn, error) {
+			_, port, _ := net.SplitHostPort(addr)
+			n, err := strconv.ParseUint(port, 10, 16)
+			if err != nil {
+				return nil, err
+			}
+			return gonet.DialContextTCP(ctx, stacks[1], tcpip.FullAddress{NIC: 1, Addr: tcpip.AddrFrom4([4]byte{10, 0, 0, 1}), Port: uint16(n)}, ipv4.ProtocolNumber)
+		},
+		retransmits: func() uint64 {
+			return stacks[0].Stats().TCP.Retransmits.Value() + stacks[1].Stats().TCP.Retransmits.Value()
+		},
+	}
+}
+
+func unixNetwork(t testing.TB, _ int) *tcpNetwork {
+	path := t.TempDir() + "/s"
+	return &tcpNetwork{
+		listen: func() (net.Listener, error) { return net.Listen("unix", path) },
+		dial: func(ctx context.Context, addr string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", addr)
+		},
+		retransmits: func() uint64 { return 0 },
+	}
+}
+
+// flows are connections of a network, in pairs.
+type flows struct {
+	*tcpNetwork
+	out, in []net.Conn
+}
+
+func (n *tcpNetwork) connect(t testing.TB, pairs int) *flows {
+	l, err := n.listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &flows{tcpNetwork: n}
+	t.Cleanup(func() {
+		for _, c := range append(f.out, f.in...) {
+			c.Close()
+		}
+		l.Close()
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), long)
+	defer cancel()
+	for range pairs {
+		out, err := n.dial(ctx, l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.out = append(f.out, out)
+		in, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.in = append(f.in, in)
+	}
+	return f
+}
+
+// run lets all flows stream for a time and returns how many bytes arrived. What
+// is on its way at the end arrives in the next run. (A number of bytes would be
+// no measure: a stack that loses much may sit in its timeouts for minutes.)
+func (f *flows) run(d time.Duration) (received int64, err error) {
+	var total, given atomic.Int64
+	errs := make([]error, 2*len(f.out))
+	deadline := time.Now().Add(d)
+	stream := func(c net.Conn, op func([]byte) (int, error), count *atomic.Int64, err *error) {
+		c.SetDeadline(deadline)
+		buf := make([]byte, 256<<10)
+		for {
+			n, e := op(buf)
+			count.Add(int64(n))
+			if ne, ok := errors.AsType[net.Error](e); ok && ne.Timeout() {
+				return
+			}
+			if e != nil {
+				*err = e
+				return
+			}
+		}
+	}
+	var wg sync.WaitGroup
+	for i := range f.out {
+		wg.Go(func() { stream(f.out[i], f.out[i].Write, &given, &errs[2*i]) })
+		wg.Go(func() { stream(f.in[i], f.in[i].Read, &total, &errs[2*i+1]) })
+	}
+	wg.Wait()
+	return total.Load(), errors.Join(errs...)
+}
+
+// slice is how long an iteration of BenchmarkTCP streams.
+const slice = 200 * time.Millisecond
+
+// BenchmarkTCP streams through each stack. Bytes are counted where they arrive.
+func BenchmarkTCP(b *testing.B) {
+	for _, mtu := range []int{1500, 9000, 65520} {
+		for _, streams := range []int{1, 8} {
+			b.Run(fmt.Sprintf("mtu=%d/streams=%d", mtu, streams), func(b *testing.B) {
+				for _, s := range inOrder(tcpStacks) {
+					leaf(b, "stack="+s.name, func(t testing.TB) *flows {
+						f := s.make(t, mtu).connect(t, streams)
+						if _, err := f.run(slice / 2); err != nil { // the windows open
+							t.Fatal(err)
+						}
+						return f
+					}, (*flows).bench)
+				}
+			})
+		}
+	}
+}
+
+func (f *flows) bench(b *testing.B) {
+	before, retransmits, start := subject{}.spent(b), f.retransmits(), time.Now()
+	var total int64
+	for range b.N {
+		n, err := f.run(slice)
+		if err != nil {
+			b.Fatal(err)
+		}
+		total += n
+	}
+	elapsed := time.Since(start)
+	b.StopTimer()
+	if total == 0 {
+		b.Fatal("nothing arrived")
+	}
+	gb := float64(total) / 1e9
+	b.ReportMetric(gb*8/elapsed.Seconds(), "Gbit/s")
+	b.ReportMetric(subject{}.spent(b).minus(before).total().Seconds()/gb, "cpu-s/GB")
+	b.ReportMetric(float64(f.retransmits()-retransmits)/gb, "retransmits/GB")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkTCPLatency sends one byte and waits for one.
+func BenchmarkTCPLatency(b *testing.B) {
+	for _, s := range inOrder(tcpStacks) {
+		if s.name == "fdbased-fifo" {
+			continue
+		}
+		var last []time.Duration
+		leaf(b, "stack="+s.name, func(t testing.TB) *flows {
+			f := s.make(t, 1500).connect(t, 1)
+			go func() {
+				one := make([]byte, 1)
+				for {
+					if _, err := io.ReadFull(f.in[0], one); err != nil {
+						return
+					}
+					if _, err := f.in[0].Write(one); err != nil {
+						return
+					}
+				}
+			}()
+			return f
+		}, func(f *flows, b *testing.B) {
+			one := make([]byte, 1)
+			last = make([]time.Duration, 0, b.N)
+			for range b.N {
+				start := time.Now()
+				if _, err := f.out[0].Write(one); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := io.ReadFull(f.out[0], one); err != nil {
+					b.Fatal(err)
+				}
+				last = append(last, time.Since(start))
+			}
+			b.StopTimer()
+			reportTimes(b, last)
+		})
+		keepTimes(b, "stack="+s.name, last)
+	}
+}
