@@ -133,6 +133,7 @@ func fdbasedRig(b testing.TB, mtu int, queue bool) *rig {
 		for _, opt := range []tcpip.SettableTransportProtocolOption{
 			new(tcpip.TCPSACKEnabled(true)),
 			new(tcpip.CongestionControlOption("reno")),
+			new(tcpip.TCPRecovery(0)),
 			&tcpip.TCPSendBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: tcp.DefaultSendBufferSize, Max: 4 << 20},
 			&tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: tcp.DefaultReceiveBufferSize, Max: 4 << 20},
 		} {

@@ -100,6 +100,10 @@ const (
 // ECONNREFUSED or EHOSTUNREACH, os.ErrDeadlineExceeded, net.ErrClosed, or the
 // context's error inside. When the connection to the network ends, everything
 // fails with an error that matches [vde.ErrHangup].
+//
+// On a connection opened with [vde.WithReconnect] a host outlives the switch:
+// TCP connections go on when the link is up again, and the host announces its
+// addresses (ARP announcement, unsolicited neighbour advertisement).
 type Host struct {
 	stack       *stack.Stack
 	ep          *Endpoint
@@ -114,6 +118,7 @@ type Host struct {
 	dns  []netip.Addr // guarded by mu
 
 	dhcp      *dhcpClient
+	unwatch   func() // ends linkChanged
 	closeOnce sync.Once
 }
 
@@ -145,6 +150,7 @@ func NewHost(c *vde.Conn, cfg HostConfig) (*Host, error) {
 	}
 	h.ep = ep
 	h.stack = newStack(&cfg, h.hasV6)
+	h.unwatch = func() {}
 	if err := h.configure(&cfg); err != nil {
 		h.Close()
 		return nil, fmt.Errorf("netstack: %w", err)
@@ -155,6 +161,7 @@ func NewHost(c *vde.Conn, cfg HostConfig) (*Host, error) {
 			return nil, fmt.Errorf("netstack: DHCP: %w", err)
 		}
 	}
+	h.unwatch = c.OnLinkChange(h.linkChanged)
 	return h, nil
 }
 
@@ -249,10 +256,16 @@ func newStack(cfg *HostConfig, v6 bool) *stack.Stack {
 	sack := tcpip.TCPSACKEnabled(true)
 	moderate := tcpip.TCPModerateReceiveBufferOption(true)
 	cc := tcpip.CongestionControlOption(cfg.Congestion)
+	// RACK stays off. In this release of gVisor it takes what came late for lost
+	// and, after a timeout, enters a recovery that counts everything lost as on
+	// its way: two segments for each further timeout. A burst dropped by a switch
+	// with full queues costs seconds then. docs/netstack.md has the figures.
+	recovery := tcpip.TCPRecovery(0)
 	for _, opt := range []tcpip.SettableTransportProtocolOption{
 		&sack,
 		&moderate,
 		&cc,
+		&recovery,
 		&tcpip.TCPSendBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: min(cfg.SendBuffer, tcp.DefaultSendBufferSize), Max: cfg.SendBuffer},
 		&tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: min(cfg.ReceiveBuffer, tcp.DefaultReceiveBufferSize), Max: cfg.ReceiveBuffer},
 	} {
@@ -612,6 +625,7 @@ func (h *Host) Close() error {
 		h.opening.Lock()
 		h.end(net.ErrClosed)
 		h.opening.Unlock()
+		h.unwatch()
 		if h.dhcp != nil {
 			h.dhcp.stop()
 		}

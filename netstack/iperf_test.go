@@ -210,6 +210,17 @@ func iperf(ctx context.Context, h *netstack.Host, server netip.AddrPort, mode ip
 		if err := errors.Join(errs...); err != nil {
 			return res, err
 		}
+		// The server stops counting when it is told that all has been sent,
+		// and that message would overtake what is still in our buffers: all
+		// of it, if the transfer is short.
+		if !mode.UDP {
+			for _, c := range conns {
+				c.Close()
+			}
+			if err := h.Shutdown(ctx); err != nil {
+				return res, err
+			}
+		}
 	}
 	if _, err := ctl.Write([]byte{iperfTestEnd}); err != nil {
 		return res, err

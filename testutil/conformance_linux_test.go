@@ -432,3 +432,33 @@ func TestConformanceDetects(t *testing.T) {
 		})
 	}
 }
+
+// The second end comes so late that the first has asked whether it was refused.
+func TestFakeCableLate(t *testing.T) {
+	testutil.NoLeaks(t)
+	s := testutil.FakeCable(t)
+	type result struct {
+		c   *vde.Conn
+		err error
+	}
+	first := make(chan result, 1)
+	go func() {
+		c, err := vde.Open(context.Background(), s.VNL())
+		first <- result{c, err}
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if _, err := s.WaitRequests(ctx, 2); err != nil {
+		t.Fatal(err)
+	}
+	b, err := vde.Open(ctx, s.VNL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	a := <-first
+	if a.err != nil {
+		t.Fatal(a.err)
+	}
+	a.c.Close()
+}

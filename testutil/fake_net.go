@@ -151,40 +151,69 @@ func FakeCable(tb testing.TB) *FakeSwitch {
 	k := &fakeCable{}
 	for i := range k.ends {
 		k.ends[i].known = make(chan struct{})
+		k.ends[i].replied = make(chan struct{})
 	}
 	return NewFakeSwitch(tb, k.serve)
 }
 
+// A fakeCable joins the first two clients that it can reach.
 type fakeCable struct {
+	mu   sync.Mutex
+	n    int // ends that are known; guarded by mu
 	ends [2]struct {
-		known chan struct{} // closed once path is set
-		path  string
+		path    string
+		known   chan struct{} // closed once path is set
+		replied chan struct{} // closed once the client has its reply, or has gone
 	}
 }
 
 func (k *fakeCable) serve(c *FakeClient) {
 	r, err := c.ReadRequest()
-	if err != nil || r.Err != nil || c.Index >= len(k.ends) {
+	i, ok := 0, false
+	if err == nil && r.Err == nil {
+		i, ok = k.join(c, r.Path)
+	}
+	if !ok {
+		// A client that has waited long for its reply asks once more, from
+		// nowhere, and takes an answer to that for a refusal of the first. So
+		// the ends come first, as they would in a switch that takes requests in
+		// turn.
+		for _, end := range &k.ends {
+			c.Wait(end.replied)
+		}
 		c.Close()
 		return
 	}
-	mine, other := &k.ends[c.Index], &k.ends[1-c.Index]
-	mine.path = r.Path
-	if r.Path[0] != '@' {
-		// A second name: the client removes its own as soon as it has joined,
-		// perhaps before the other has connected to it.
-		name := "end" + strconv.Itoa(c.Index)
-		c.sw.mu.Lock()
-		c.sw.own[name] = true
-		c.sw.mu.Unlock()
-		mine.path = filepath.Join(c.sw.dir, name)
-		if err := os.Link(r.Path, mine.path); err != nil {
-			c.Close()
-			return
-		}
-	}
-	close(mine.known)
+	defer close(k.ends[i].replied)
+	other := &k.ends[1-i]
 	if c.Wait(other.known) == nil {
 		c.WriteCtl(FakeSockaddr(fakeFamily, other.path))
 	}
+}
+
+// join makes the data socket at path one end, if both are not taken.
+func (k *fakeCable) join(c *FakeClient, path string) (i int, ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	i = k.n
+	if i == len(k.ends) {
+		return 0, false
+	}
+	if path[0] != '@' {
+		// A second name: the client removes its own as soon as it has joined,
+		// perhaps before the other has connected to it.
+		name := "end" + strconv.Itoa(i)
+		link := filepath.Join(c.sw.dir, name)
+		if err := os.Link(path, link); err != nil {
+			return 0, false
+		}
+		c.sw.mu.Lock()
+		c.sw.own[name] = true
+		c.sw.mu.Unlock()
+		path = link
+	}
+	k.n++
+	k.ends[i].path = path
+	close(k.ends[i].known)
+	return i, true
 }

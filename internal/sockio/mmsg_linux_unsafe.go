@@ -46,6 +46,3 @@ func single(trap, fd uintptr, v *unix.Iovec, flags uintptr) (n int, errno unix.E
 	}
 	return int(r), 0
 }
-
-// yield lets another thread that could run have this processor.
-func yield() { unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
