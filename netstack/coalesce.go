@@ -195,12 +195,13 @@ func (f *mergedFlow) start(s *segmentInfo, v *buffer.View) {
 	f.count(s)
 }
 
-// merge appends the segment s, which is frame v.
+// merge appends the segment s, which is frame v. Appending comes last: it may
+// copy a short payload and let go of v, and with it of s.
 func (f *mergedFlow) merge(s *segmentInfo, v *buffer.View) {
-	v.TrimFront(header.EthernetMinimumSize + len(s.ip) + len(s.tcp))
-	f.buf.Append(v)
 	f.tcp.SetFlags(uint8(f.tcp.Flags() | s.tcp.Flags()&header.TCPFlagPsh))
 	f.count(s)
+	v.TrimFront(header.EthernetMinimumSize + len(s.ip) + len(s.tcp))
+	f.buf.Append(v)
 }
 
 func (f *mergedFlow) count(s *segmentInfo) {

@@ -28,7 +28,7 @@ type serveOptions struct {
 // Once the server has been told to stop, transfers in progress may take so long,
 // and their last bytes so long to be acknowledged, if the peers still live.
 const (
-	lastTransfers = 5 * time.Second
+	lastTransfers = 2 * time.Second
 	lastBytes     = time.Second
 )
 
@@ -72,7 +72,8 @@ func runServe(ctx context.Context, out io.Writer, dir string, o serveOptions) (e
 	return serveHTTP(ctx, host, listener, http.FileServerFS(root.FS()))
 }
 
-// serveHTTP serves until ctx ends, and then lets transfers in progress end too.
+// serveHTTP serves until ctx ends, and then gives transfers in progress a little
+// time.
 func serveHTTP(ctx context.Context, host *netstack.Host, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
 	stopped := make(chan error, 1)
@@ -81,8 +82,8 @@ func serveHTTP(ctx context.Context, host *netstack.Host, listener net.Listener, 
 		last, cancel := context.WithTimeout(background, lastTransfers)
 		defer cancel()
 		err := server.Shutdown(last)
-		if err != nil {
-			server.Close()
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = server.Close() // they had their time
 		}
 		last, cancel = context.WithTimeout(background, lastBytes)
 		defer cancel()
