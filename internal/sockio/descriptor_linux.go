@@ -79,13 +79,13 @@ const (
 	hotAfter = 16
 
 	// While it is hot, so many attempts are made before it parks, each after a
-	// pause of so many turns of a loop, about half a microsecond: attempts in
-	// quicker succession get in the way of the other side, and bring less.
-	// Together they last about as long as parking and being woken would. (Yielding
+	// pause of so many turns of a loop, about a microsecond: attempts in quicker
+	// succession get in the way of the other side, and bring less. Together they
+	// last some 25 microseconds, little more than parking and being woken. (Yielding
 	// the processor instead looks better and is not: on a busy machine each yield
 	// lasts a time slice, and a processor of the Go scheduler with it.)
-	hotAttempts = 8
-	hotPause    = 1500
+	hotAttempts = 16
+	hotPause    = 4000
 )
 
 // A waiter lets calls in one direction of a socket wait for the other side.

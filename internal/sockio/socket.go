@@ -57,7 +57,7 @@ func New(fd int, name string) (*Socket, error) {
 
 // Recv takes as many datagrams as the kernel holds, at most min(len(bufs),
 // len(sizes), MaxBatch). With wait it waits for the first; without, it returns
-// [link.ErrEmpty] if none comes within a few microseconds, and ignores the
+// [link.ErrEmpty] if none comes within some microseconds, and ignores the
 // deadline. Datagram i is copied to the front of bufs[i]; sizes[i] is its own
 // length. sizes[i] > len(bufs[i]) says that the datagram was longer than its
 // buffer and its end is lost (where the system does not tell by how much,
