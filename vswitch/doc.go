@@ -59,6 +59,7 @@
 //
 // Opening a port flushes nothing, and a station that moves is found at its new
 // port at once. Ports are refused by closing the connection, as soon as requests
-// that came before have been answered, with the reason in the log. Frames of up to 9234 bytes are forwarded whole and longer
-// ones dropped, not cut. There are no access lists and no management console.
+// that came before have been answered, with the reason in the log. Frames of up
+// to 9234 bytes are forwarded whole and longer ones dropped, not cut. There are no
+// access lists and no management console.
 package vswitch

@@ -177,10 +177,10 @@ func (w *waiter) attempt() bool {
 	}
 	// From here on a change is noticed: what came before is found by trying
 	// again, or by the registration itself.
-	w.hot = false
 	if w.failure = w.control(unix.EPOLL_CTL_ADD); w.failure != nil {
-		return true
+		return true // and still outside: to park would be for ever
 	}
+	w.hot = false
 	return w.try(uintptr(w.fd))
 }
 

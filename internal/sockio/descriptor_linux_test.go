@@ -246,3 +246,18 @@ func restoreLimit(t *testing.T, was unix.Rlimit) {
 		t.Fatal(err)
 	}
 }
+
+// TestFailedRegistrationIsNotForgotten makes registering impossible: a
+// receive that cannot register must say so each time, and never park.
+func TestFailedRegistrationIsNotForgotten(t *testing.T) {
+	_, b := pair(t)
+	// The socket is there already, so adding it fails.
+	if err := b.desc.rx.control(unix.EPOLL_CTL_ADD); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := b.Recv([][]byte{{0}}, []int{0}, true); !errors.Is(err, unix.EEXIST) {
+			t.Fatalf("%v, want EEXIST", err)
+		}
+	}
+}
