@@ -55,8 +55,10 @@ type Switch struct {
 
 	hub     atomic.Bool
 	table   table
-	pools   [3]*pool.Pool // of buffers for frames, by size
+	pools   [4]*pool.Pool // of buffers for frames, by size; see poolFor
 	batches sync.Pool     // of *batch
+
+	largeBuffer int // what a buffer of pools[2] holds
 
 	// forwarding is held for reading while counters of several ports change
 	// together, never while waiting for room. Stats takes it for writing and so
