@@ -32,6 +32,7 @@ var floors = []floor{
 	{"pool", nil},
 	{"ringbuf", nil},
 	{"internal/wire", nil},
+	{"internal/offload", []string{"frame"}},
 	{"internal/link", []string{"pool", "internal/wire"}},
 	{"internal/sockio", []string{"internal/link"}},
 	{"vde", []string{"frame", "pool", "ringbuf", "internal/..."}},

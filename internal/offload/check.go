@@ -1,0 +1,188 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package offload
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/go-vde/sdk/frame"
+)
+
+// What can be wrong with a frame. They are made once, because whoever sends such
+// frames may send many.
+var (
+	errFlags    = errors.New("unknown flags in the offload header")
+	errKind     = errors.New("segmentation of an unknown kind")
+	errLong     = errors.New("longer than any frame to segment")
+	errHeaders  = errors.New("headers are cut off or not those of TCP or UDP over IP")
+	errFragment = errors.New("a fragment has no checksum to complete")
+	errLength   = errors.New("the length in the IP or UDP header is not the frame's")
+	errVersion  = errors.New("segmentation for the other version of IP")
+	errNotTCP   = errors.New("segmentation of what is not TCP")
+	errSYN      = errors.New("segmentation of a segment that opens a connection")
+	errHdrLen   = errors.New("the header length is not that of the headers")
+	errSize     = errors.New("segments without payload")
+	errChecksum = errors.New("the checksum is not where that of TCP or UDP is")
+	errNoSum    = errors.New("segmentation without a checksum to complete")
+)
+
+const (
+	protoTCP = 6
+	protoUDP = 17
+
+	ipv4Len = 20 // without options
+	ipv6Len = 40
+	tcpLen  = 20 // without options
+	udpLen  = 8
+
+	tcpSum = 16 // from the header's beginning to its checksum
+	udpSum = 6
+
+	maxTags = 2
+)
+
+// A layout says where the parts of a frame are.
+type layout struct {
+	ip    int // the IP header
+	l4    int // the header of TCP or UDP
+	data  int // the payload
+	end   int // the end of the IP packet; what follows is padding
+	v6    bool
+	proto uint8
+}
+
+// Check returns nil if f is what o says, and otherwise what is wrong. o may say
+// nothing, or that it was verified, of any frame; that a checksum is missing, of
+// TCP or UDP over IPv4 or IPv6 without extension headers and not in fragments;
+// and that it is to be segmented, in addition, of TCP. VLAN tags may precede.
+// f may hold anything.
+func Check(o frame.Offload, f []byte) error {
+	switch {
+	case o.Flags&^(frame.OffloadNeedsChecksum|frame.OffloadChecksumValid) != 0:
+		return errFlags
+	case o.GSOType == frame.GSONone && o.Flags&frame.OffloadNeedsChecksum == 0:
+		return nil // the other fields mean nothing
+	case len(f) > frame.MaxOffload:
+		return errLong
+	case o.Flags&frame.OffloadNeedsChecksum == 0:
+		return errNoSum
+	}
+	l, err := parse(f)
+	if err != nil {
+		return err
+	}
+	sum := tcpSum
+	if l.proto == protoUDP {
+		sum = udpSum
+	}
+	if int(o.CsumStart) != l.l4 || int(o.CsumOffset) != sum {
+		return errChecksum
+	}
+	if o.GSOType == frame.GSONone {
+		return nil
+	}
+	return checkSegmentation(o, f, l)
+}
+
+// checkSegmentation is the part of Check that is about segmentation.
+func checkSegmentation(o frame.Offload, f []byte, l layout) error {
+	switch {
+	case o.GSOType != frame.GSOTCPv4 && o.GSOType != frame.GSOTCPv6:
+		return errKind
+	case l.v6 != (o.GSOType == frame.GSOTCPv6):
+		return errVersion
+	case l.proto != protoTCP:
+		return errNotTCP
+	case f[l.l4+13]&flagSYN != 0:
+		return errSYN
+	case int(o.HdrLen) != l.data:
+		return errHdrLen
+	case o.GSOSize == 0:
+		return errSize
+	case l.end != len(f):
+		return errLength // each byte behind the headers is payload
+	}
+	return nil
+}
+
+// parse finds the parts of f, which may hold anything.
+func parse(f []byte) (l layout, err error) {
+	at := frame.HeaderLen
+	for tags := 0; ; tags++ {
+		if len(f) < at {
+			return l, errHeaders
+		}
+		t := frame.EtherType(binary.BigEndian.Uint16(f[at-2:]))
+		if t == frame.EtherTypeIPv4 || t == frame.EtherTypeIPv6 {
+			l.v6 = t == frame.EtherTypeIPv6
+			break
+		}
+		if t != frame.EtherTypeVLAN && t != frame.EtherTypeQinQ || tags == maxTags {
+			return l, errHeaders
+		}
+		at += frame.TagLen
+	}
+	l.ip = at
+	if l.v6 {
+		err = l.parseIPv6(f[at:])
+	} else {
+		err = l.parseIPv4(f[at:])
+	}
+	if err != nil {
+		return l, err
+	}
+	return l, l.parseTransport(f[l.l4:l.end])
+}
+
+// parseIPv4 sets l4, end and proto; p begins with the IP header.
+func (l *layout) parseIPv4(p []byte) error {
+	if len(p) < ipv4Len || p[0]>>4 != 4 {
+		return errHeaders
+	}
+	hdr, total := int(p[0]&15)*4, int(binary.BigEndian.Uint16(p[2:]))
+	switch {
+	case hdr < ipv4Len || hdr > total:
+		return errHeaders
+	case total > len(p):
+		return errLength
+	case binary.BigEndian.Uint16(p[6:])&0x3fff != 0: // more fragments, offset
+		return errFragment
+	}
+	l.l4, l.end, l.proto = l.ip+hdr, l.ip+total, p[9]
+	return nil
+}
+
+// parseIPv6 sets l4, end and proto; p begins with the IP header.
+func (l *layout) parseIPv6(p []byte) error {
+	if len(p) < ipv6Len || p[0]>>4 != 6 {
+		return errHeaders
+	}
+	payload := int(binary.BigEndian.Uint16(p[4:]))
+	if payload > len(p)-ipv6Len {
+		return errLength
+	}
+	l.l4, l.end, l.proto = l.ip+ipv6Len, l.ip+ipv6Len+payload, p[6]
+	return nil
+}
+
+// parseTransport sets data; p is IP's payload.
+func (l *layout) parseTransport(p []byte) error {
+	switch {
+	case l.proto == protoTCP && len(p) >= tcpLen:
+		hdr := int(p[12]>>4) * 4
+		if hdr < tcpLen || hdr > len(p) {
+			return errHeaders
+		}
+		l.data = l.l4 + hdr
+		return nil
+	case l.proto == protoUDP && len(p) >= udpLen:
+		if int(binary.BigEndian.Uint16(p[4:])) != len(p) {
+			return errLength
+		}
+		l.data = l.l4 + udpLen
+		return nil
+	}
+	return errHeaders
+}

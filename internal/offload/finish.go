@@ -1,0 +1,28 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package offload
+
+import (
+	"encoding/binary"
+
+	"github.com/go-vde/sdk/frame"
+)
+
+// Finish completes the checksum that o says is missing in f, which has passed
+// [Check] and is not to be segmented. The field holds the sum of the
+// pseudo-header, as Check cannot know.
+func Finish(o frame.Offload, f []byte) {
+	if o.Flags&frame.OffloadNeedsChecksum == 0 {
+		return
+	}
+	l, err := parse(f)
+	if err != nil {
+		return // it has not passed Check
+	}
+	check := ^fold(sum(0, f[l.l4:l.end]))
+	if check == 0 && l.proto == protoUDP {
+		check = 0xffff // 0 says that there is none (RFC 768)
+	}
+	binary.BigEndian.PutUint16(f[o.CsumStart+o.CsumOffset:], check)
+}

@@ -1,0 +1,114 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package offload
+
+import (
+	"encoding/binary"
+
+	"github.com/go-vde/sdk/frame"
+)
+
+// Flags of TCP.
+const (
+	flagFIN = 0x01
+	flagSYN = 0x02
+	flagPSH = 0x08
+	flagCWR = 0x80
+)
+
+// Count returns how many ordinary frames f becomes, which has passed [Check].
+func Count(o frame.Offload, f []byte) int {
+	if o.GSOType == frame.GSONone {
+		return 1
+	}
+	size := int(o.GSOSize)
+	return max(1, (len(f)-int(o.HdrLen)+size-1)/size)
+}
+
+// Longest returns the length of the longest ordinary frame that a frame of n
+// bytes becomes, which has passed [Check].
+func Longest(o frame.Offload, n int) int {
+	if o.GSOType == frame.GSONone {
+		return n
+	}
+	return min(n, int(o.HdrLen)+int(o.GSOSize))
+}
+
+// A Segmenter cuts a long TCP segment into frames, as the kernel and network
+// cards do: each has the headers of the whole with its own lengths, IPv4
+// identification, sequence number, flags and checksums.
+type Segmenter struct {
+	headers []byte // of the whole; lent
+	payload []byte // what is left of it; lent
+	l       layout
+	size    int    // of the payload of each segment but the last
+	base    uint64 // the sum of the pseudo-header without the length
+	seq     uint32 // of the next segment
+	id      uint16 // likewise
+	first   bool
+	done    bool
+}
+
+// Reset begins with f, which has passed [Check] and is to be segmented. It is
+// lent until Next has returned false or Reset is called again, and not modified.
+func (s *Segmenter) Reset(o frame.Offload, f []byte) {
+	l, err := parse(f)
+	if err != nil || o.GSOSize == 0 {
+		*s = Segmenter{done: true} // it has not passed Check
+		return
+	}
+	*s = Segmenter{
+		headers: f[:l.data], payload: f[l.data:l.end],
+		l: l, size: int(o.GSOSize), base: pseudo(f, l),
+		seq:   binary.BigEndian.Uint32(f[l.l4+4:]),
+		first: true,
+	}
+	if !l.v6 {
+		s.id = binary.BigEndian.Uint16(f[l.ip+4:])
+	}
+}
+
+// Next writes the next frame, complete, to the front of dst, which has room for
+// headers and payload of one segment, and returns its length. ok is false when
+// there are no more.
+func (s *Segmenter) Next(dst []byte) (n int, ok bool) {
+	if s.done {
+		return 0, false
+	}
+	size := min(s.size, len(s.payload))
+	n = len(s.headers) + size
+	dst = dst[:n]
+	copy(dst, s.headers)
+	copy(dst[len(s.headers):], s.payload[:size])
+	s.payload = s.payload[size:]
+	s.done = len(s.payload) == 0
+
+	l := &s.l
+	ip, tcp := dst[l.ip:l.l4], dst[l.l4:]
+	if l.v6 {
+		binary.BigEndian.PutUint16(ip[4:], uint16(len(tcp)))
+	} else {
+		binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)+len(tcp)))
+		binary.BigEndian.PutUint16(ip[4:], s.id)
+		binary.BigEndian.PutUint16(ip[10:], 0)
+		binary.BigEndian.PutUint16(ip[10:], ^fold(sum(0, ip)))
+	}
+	binary.BigEndian.PutUint32(tcp[4:], s.seq)
+	if !s.first {
+		tcp[13] &^= flagCWR
+	}
+	if !s.done {
+		tcp[13] &^= flagFIN | flagPSH
+	}
+	binary.BigEndian.PutUint16(tcp[tcpSum:], 0)
+	binary.BigEndian.PutUint16(tcp[tcpSum:], ^fold(sum(word(s.base, uint16(len(tcp))), tcp)))
+
+	s.seq += uint32(size)
+	s.id++
+	s.first = false
+	if s.done {
+		s.headers, s.payload = nil, nil
+	}
+	return n, true
+}
