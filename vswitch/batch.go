@@ -26,12 +26,14 @@ type item struct {
 	// removed, once that was needed.
 	buf, alt *pool.Buffer
 
-	size   int       // the frame's own length; more than len(data) if its end was cut
-	vlan   uint16    // once classified
-	tagged bool      // data has a tag
-	way    way       // once classified
-	cause  dropCause // why, if way is wayDrop
-	to     *port     // where, if way is wayPort
+	size   int           // the frame's own length; more than len(data) if its end was cut
+	vlan   uint16        // once classified
+	tagged bool          // data has a tag
+	way    way           // once classified
+	cause  dropCause     // why, if way is wayDrop
+	part   part          // once settled: what it has to do with a frame that is cut
+	off    frame.Offload // what was left undone about data; zero of an ordinary frame
+	to     *port         // where, if way is wayPort
 }
 
 // A way is what to do with a frame.
@@ -56,14 +58,21 @@ type batch struct {
 	expired <-chan struct{} // closed when the sender's time is over; may be nil
 	waited  time.Duration   // so far, for the whole batch
 
-	items [maxBatch]item
-	n     int
-	now   int64 // table time
+	items  [maxBatch]item
+	n      int
+	now    int64 // table time
+	keeper int   // a home with a frame of so many bytes is handed on with it
+	undone bool  // some of the items may be undone
 
-	tally tally
+	mirrors []*mirror // of in, as they were when forwarding began
+	tally   tally
+
+	heads     *heads     // nil until needed
+	expansion *expansion // nil until needed
 
 	group [maxBatch]uint8            // items to deliver together
 	sub   [maxBatch]uint8            // those of them that a port gets
+	dues  [maxBatch]uint8            // those of them that a cable gets; see due
 	views [maxBatch][]byte           // their bytes
 	refs  [maxBatch]*pool.Buffer     // their buffers
 	old   [2 * maxBatch]*pool.Buffer // buffers to release
@@ -81,6 +90,7 @@ const (
 // A tally is what a batch adds to the counters of the port it comes from.
 type tally struct {
 	frames, bytes, forwarded, flooded, copies uint64
+	split, splitInto                          uint64
 	dropped                                   [numInCauses]uint64
 }
 
@@ -94,6 +104,7 @@ func newBatch(in *port) *batch {
 	}
 	b.sw, b.in = in.sw, in
 	b.mode, b.exact, b.done, b.expired, b.waited, b.n = waitBounded, false, nil, nil, 0, 0
+	b.keeper, b.undone = smallBuffer+1, false
 	return b
 }
 
@@ -102,7 +113,7 @@ func newBatch(in *port) *batch {
 func (b *batch) free() {
 	b.clear()
 	sw := b.sw
-	b.sw, b.in, b.done, b.expired = nil, nil, nil, nil
+	b.sw, b.in, b.done, b.expired, b.mirrors = nil, nil, nil, nil, nil
 	sw.batches.Put(b)
 }
 
@@ -148,6 +159,10 @@ func (b *batch) flush() {
 	}
 	if t.copies > 0 {
 		in.copies.Add(t.copies)
+	}
+	if t.splitInto > 0 {
+		in.split.Add(t.split)
+		in.splitInto.Add(t.splitInto)
 	}
 	if t.forwarded < t.frames {
 		for i, n := range t.dropped {
@@ -230,7 +245,7 @@ func (b *batch) keep(items []uint8, as *portConf) {
 			k++
 		case it.buf != nil:
 			k++
-		case it.home != nil && len(it.data) > smallBuffer:
+		case it.home != nil && len(it.data) >= b.keeper:
 			it.buf, it.home = it.home, nil
 			it.buf.SetLen(len(it.data))
 			k++
@@ -249,7 +264,7 @@ func (b *batch) copyRun(items []uint8, as *portConf) int {
 	n := 1
 	for ; n < len(items); n++ {
 		it := &b.items[items[n]]
-		if it.inAlt(as) || it.buf != nil || it.home != nil && len(it.data) > smallBuffer || b.sw.poolFor(len(it.data)) != p {
+		if it.inAlt(as) || it.buf != nil || it.home != nil && len(it.data) >= b.keeper || b.sw.poolFor(len(it.data)) != p {
 			break
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/internal/link"
 	"github.com/go-vde/sdk/internal/sockio"
 	"github.com/go-vde/sdk/pool"
@@ -31,6 +32,8 @@ type socketCable struct {
 	ctl  *net.UnixConn
 	sock *sockio.Socket
 	path string // of our data socket
+
+	agreed bool // each datagram begins with an offload header; not changed once plugged in
 
 	naming func() error // gives the data socket its name, once the port is known
 
@@ -112,30 +115,38 @@ func (c *socketCable) drainIn() {
 
 var errLate = errors.New("vswitch: the client sent something after its request")
 
+// headedBatch is the most frames read together from a peer that may send such of
+// 64 KiB.
+const headedBatch = 16
+
 // read forwards what the peer sends until the cable is closed.
 func (c *socketCable) read() {
 	const fatal = 16 // errors in a row; one may be left over from something that is over
 	var (
-		p        = c.sw.pools[len(c.sw.pools)-1]
-		maxFrame = c.sw.cfg.MaxFrame
-		bs       [maxBatch]*pool.Buffer
-		windows  [maxBatch][]byte
-		sizes    [maxBatch]int
-		busy     bool // more may follow at once
-		failed   int
+		bs      [maxBatch]*pool.Buffer
+		windows [maxBatch][]byte
+		sizes   [maxBatch]int
+		busy    bool // more may follow at once
+		failed  int
 	)
+	p, longest := c.sw.readPool(c.agreed)
+	most, ahead := maxBatch, 0
+	if c.agreed {
+		most, ahead = headedBatch, frame.OffloadLen
+	}
 	defer close(c.reading)
 	defer pool.ReleaseBatch(bs[:])
 	for {
 		want := 1
 		if busy {
-			want = maxBatch
+			want = most
 		} else {
 			pool.ReleaseBatch(bs[1:])
 		}
 		p.GetBatch(bs[:want])
 		for i, b := range bs[:want] {
-			windows[i] = b.Bytes()[:maxFrame]
+			b.Prepend(ahead)
+			windows[i] = b.Bytes()[:ahead+longest]
 		}
 		n, err := c.sock.Recv(windows[:want], sizes[:], !busy)
 		switch {
@@ -158,7 +169,16 @@ func (c *socketCable) read() {
 		b.done = c.done
 		for i, size := range sizes[:n] {
 			it := &b.items[i]
-			it.home, it.data, it.size = bs[i], windows[i][:min(size, maxFrame)], size
+			it.home, it.size = bs[i], size
+			if !c.agreed {
+				it.data = windows[i][:min(size, longest)]
+				continue
+			}
+			bs[i].TrimFront(ahead)
+			it.setHeaded(windows[i][:min(size, ahead+longest)], size)
+		}
+		if c.agreed {
+			b.keeper = c.sw.largeBuffer + 1
 		}
 		b.n = n
 		b.forward()
@@ -192,9 +212,15 @@ func (c *socketCable) offer(b *batch, items []uint8, as *portConf, give bool) (n
 	case !oldest:
 		return n, outFull // what was queued under another policy goes first
 	}
-	b.keep(items[n:], as)
+	ref := b.ref
+	if c.agreed {
+		ref = b.refHeaded
+		b.keepHeaded(items[n:], as, give)
+	} else {
+		b.keep(items[n:], as)
+	}
 	for _, i := range items[n:] {
-		if evicted := q.push(b.ref(i, as, give), c.port.conf.Load().Queue); evicted != nil {
+		if evicted := q.push(ref(i, as, give), c.port.conf.Load().Queue); evicted != nil {
 			evicted.Release()
 			c.port.out.dropped[outOldest].Add(1)
 		}
@@ -206,8 +232,24 @@ func (c *socketCable) offer(b *batch, items []uint8, as *portConf, give bool) (n
 	return len(items), outFull
 }
 
+// offload implements outlet.
+func (c *socketCable) offload() bool { return c.agreed }
+
 // send sends items without waiting.
 func (c *socketCable) send(b *batch, items []uint8, as *portConf) (n int, cause dropCause) {
+	if c.agreed {
+		msgs := b.gathered(items, as)
+		defer b.ungather(msgs)
+		if c.dead.Load() {
+			return 0, outRefused
+		}
+		n, _, err := c.sock.SendBuffers(msgs, false)
+		bytes := 0
+		for _, m := range msgs[:n] {
+			bytes += len(m[1])
+		}
+		return n, c.sent(n, bytes, err)
+	}
 	views := b.views[:len(items)]
 	for k, i := range items {
 		views[k] = b.form(i, as)
@@ -217,24 +259,33 @@ func (c *socketCable) send(b *batch, items []uint8, as *portConf) (n int, cause 
 	return n, cause
 }
 
-// write sends frames without waiting and counts those sent.
+// write sends frames, behind their headers if c has agreed to these, without
+// waiting and counts those sent.
 func (c *socketCable) write(views [][]byte) (n int, cause dropCause) {
 	if c.dead.Load() {
 		return 0, outRefused
 	}
 	n, _, err := c.sock.Send(views, false)
+	bytes := 0
+	for _, v := range views[:n] {
+		bytes += len(v)
+	}
+	if c.agreed {
+		bytes -= n * frame.OffloadLen
+	}
+	return n, c.sent(n, bytes, err)
+}
+
+// sent counts n frames that were sent and returns what err means for the next.
+func (c *socketCable) sent(n, bytes int, err error) (cause dropCause) {
 	if n > 0 {
-		bytes := 0
-		for _, v := range views[:n] {
-			bytes += len(v)
-		}
 		c.port.out.frames.Add(uint64(n))
 		c.port.out.bytes.Add(uint64(bytes))
 	}
 	if err != nil {
 		cause = c.causeOf(err)
 	}
-	return n, cause
+	return cause
 }
 
 // causeOf returns what a failure to send means for the frame.

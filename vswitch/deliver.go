@@ -16,15 +16,16 @@ func (b *batch) deliver(p *port, group []uint8) (n int, err error) {
 	conf := p.conf.Load()
 	items := b.members(group, conf)
 	cables, mirrors := *p.cables.Load(), *p.mirrors.Load()
-	if len(cables) != 1 || len(items) != len(group) {
+	if len(cables) != 1 || len(items) != len(group) || len(b.due(cables[0], items)) != len(items) {
 		// Several cables, on which the number of frames taken would differ, or
-		// none any more; or p left a VLAN just after a look-up in it.
+		// none any more; or p left a VLAN just after a look-up in it, or got
+		// another cable.
 		if len(items) > 0 {
 			b.deliverAll(p, conf, items)
 		}
 		return len(group), nil
 	}
-	give := len(mirrors) == 0 && len(*b.in.mirrors.Load()) == 0
+	give := len(mirrors) == 0 && len(b.mirrors) == 0
 	n, err = b.deliverTo(cables[0], conf, items, give)
 	if len(mirrors) > 0 {
 		b.mirror(mirrors, items[:n], conf)
@@ -38,9 +39,9 @@ func (b *batch) deliverAll(p *port, conf *portConf, items []uint8) {
 	b.exact = false
 	for _, c := range *p.cables.Load() {
 		if b.mode == waitTry {
-			b.offerAll(c, conf, items)
+			b.offerAll(c, conf, b.due(c, items))
 		} else {
-			b.deliverTo(c, conf, items, false)
+			b.deliverTo(c, conf, b.due(c, items), false)
 		}
 	}
 	b.exact = exact
@@ -61,7 +62,7 @@ func (b *batch) deliverFlood(p *port, group []uint8, hub bool) {
 		}
 	}
 	for _, c := range *p.cables.Load() {
-		b.offerAll(c, as, items)
+		b.offerAll(c, as, b.due(c, items))
 	}
 	if mirrors := *p.mirrors.Load(); len(mirrors) > 0 {
 		b.mirror(mirrors, items, as)
@@ -102,6 +103,10 @@ func (b *batch) deliverTo(c *cable, conf *portConf, items []uint8, give bool) (n
 			continue
 		}
 		if b.mode == waitTry {
+			if k := b.begun(items[n:]); k > 0 {
+				n += b.drop(c, items[n:n+k], outFull)
+				continue
+			}
 			return n, link.ErrFull
 		}
 		left := Forever
@@ -121,10 +126,13 @@ func (b *batch) deliverTo(c *cable, conf *portConf, items []uint8, give bool) (n
 		case waitTimeout:
 			last = true
 		case waitAborted:
+			k := len(items) - n
 			if b.exact {
-				return n, b.aborted()
+				if k = b.begun(items[n:]); k == 0 {
+					return n, b.aborted()
+				}
 			}
-			n += b.drop(c, items[n:], outTimeout)
+			n += b.drop(c, items[n:n+k], outTimeout)
 		}
 	}
 	return n, nil

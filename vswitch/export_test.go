@@ -6,12 +6,25 @@ package vswitch
 import (
 	"fmt"
 
+	"github.com/go-vde/sdk/internal/link"
 	"github.com/go-vde/sdk/pool"
 	"github.com/go-vde/sdk/vde"
 )
 
 // Live returns the number of frame buffers in use.
 func Live(sw *Switch) int64 { return sw.live() }
+
+// LinkOf returns the link of c, a connection of sw.
+func LinkOf(sw *Switch, c *vde.Conn) link.Link {
+	for _, p := range append(sw.records(), sw.taps) {
+		for _, cable := range *p.cables.Load() {
+			if o, ok := cable.out.(*inprocOutlet); ok && o.conn == c {
+				return (*inproc)(o)
+			}
+		}
+	}
+	return nil
+}
 
 // Queued returns the number of frames that wait to be read from c, a connection
 // of sw.
@@ -34,8 +47,9 @@ func Inject(sw *Switch, n int, frames [][]byte) {
 	sw.mu.Unlock()
 	homes := make([]*pool.Buffer, len(frames))
 	b := newBatch(p)
+	from, _ := sw.readPool(false)
 	for i, f := range frames {
-		homes[i] = sw.pools[len(sw.pools)-1].Get()
+		homes[i] = from.Get()
 		it := &b.items[i]
 		it.home, it.size = homes[i], len(f)
 		it.data = it.home.Bytes()[:copy(it.home.Bytes()[:sw.cfg.MaxFrame], f)]
@@ -49,4 +63,10 @@ func Inject(sw *Switch, n int, frames [][]byte) {
 	}
 	pool.ReleaseBatch(homes)
 	b.free()
+}
+
+// Waiting returns how many senders wait for room at c, a connection of sw.
+func Waiting(sw *Switch, c *vde.Conn) int {
+	l, _ := LinkOf(sw, c).(*inproc)
+	return int(l.waiters.Load())
 }

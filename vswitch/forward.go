@@ -3,9 +3,7 @@
 
 package vswitch
 
-import (
-	"github.com/go-vde/sdk/frame"
-)
+import "github.com/go-vde/sdk/frame"
 
 // forward sends the frames of b on their ways, in order, and returns how many it
 // has dealt with and counted: all of them unless b is exact, when err says why
@@ -18,7 +16,22 @@ func (b *batch) forward() (n int, err error) {
 	} else {
 		b.classify()
 	}
+	b.mirrors = *b.in.mirrors.Load()
+	split := b.undone && b.settle()
 	sw.forwarding.RLock()
+	if split {
+		n, err = b.forwardSplit()
+	} else {
+		n, err = b.forwardItems()
+	}
+	b.flush()
+	sw.forwarding.RUnlock()
+	return n, err
+}
+
+// forwardItems is forward once the items have their ways; sw.forwarding is held
+// for reading.
+func (b *batch) forwardItems() (n int, err error) {
 	for n < b.n && err == nil {
 		switch it := &b.items[n]; it.way {
 		case wayDrop:
@@ -37,17 +50,22 @@ func (b *batch) forward() (n int, err error) {
 			n += b.flood(n)
 		}
 	}
-	if mirrors := *b.in.mirrors.Load(); len(mirrors) > 0 {
-		b.mirror(mirrors, b.whole(n), nil)
+	if len(b.mirrors) > 0 {
+		b.mirror(b.mirrors, b.whole(n), nil)
 	}
-	b.flush()
-	sw.forwarding.RUnlock()
+	b.behead()
 	return n, err
 }
 
 func (b *batch) count(it *item) {
 	b.tally.frames++
 	b.tally.bytes += uint64(it.size)
+	if it.part != partNone {
+		b.tally.splitInto++
+		if it.part == partFirst {
+			b.tally.split++
+		}
+	}
 }
 
 // checkSize reports whether it is a frame, as far as its size tells; if not, it
@@ -59,6 +77,10 @@ func (b *batch) checkSize(it *item) bool {
 		it.cause = inEmpty
 	case it.size < frame.HeaderLen:
 		it.cause = inRunt
+	case it.off != frame.Offload{}:
+		cause, ok := b.checkOffload(it)
+		it.cause = cause
+		return ok
 	case it.size > b.sw.cfg.MaxFrame || it.size > len(it.data):
 		it.cause = inGiant
 	default:
@@ -201,12 +223,16 @@ func (b *batch) flood(first int) int {
 	b.tally.forwarded += uint64(len(group))
 	b.tally.flooded += uint64(len(group))
 	for _, p := range *b.sw.active.Load() {
-		if p == b.in || kind == wayHub && p.num == 0 {
-			continue
+		if !b.skips(p, kind) {
+			b.deliverFlood(p, group, kind == wayHub)
 		}
-		b.deliverFlood(p, group, kind == wayHub)
 	}
 	return len(group)
+}
+
+// skips reports whether what goes everywhere does not go to p.
+func (b *batch) skips(p *port, kind way) bool {
+	return p == b.in || kind == wayHub && p.num == 0
 }
 
 // members returns those of group that are of VLANs that conf's port is in.

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/internal/link"
 	"github.com/go-vde/sdk/internal/wire"
 	"github.com/go-vde/sdk/pool"
@@ -51,6 +52,10 @@ type inproc struct {
 	waiters atomic.Int32  // senders that wait, or are about to
 
 	rdeadline, wdeadline deadline
+
+	// agreed says that frames have offload headers, in the ring too; written with
+	// in and out held.
+	agreed atomic.Bool
 
 	refs [maxBatch]*pool.Buffer // the reader's scratch
 }
@@ -162,9 +167,18 @@ func (o *inprocOutlet) offer(b *batch, items []uint8, as *portConf, give bool) (
 		}
 		items = items[:min(len(items), room)]
 	}
-	b.keep(items, as)
+	agreed := o.offload()
+	if agreed {
+		b.keepHeaded(items, as, give)
+	} else {
+		b.keep(items, as)
+	}
 
 	o.in.Lock()
+	if o.agreed.Load() && !agreed {
+		agreed = true
+		b.keepHeaded(items, as, give)
+	}
 	if o.ended.Load() {
 		o.in.Unlock()
 		return over, outClosed
@@ -175,8 +189,14 @@ func (o *inprocOutlet) offer(b *batch, items []uint8, as *portConf, give bool) (
 	}
 	if n = min(len(items), room); n > 0 {
 		refs := b.refs[:n]
-		for i := range refs {
-			refs[i] = b.ref(items[i], as, give)
+		if agreed {
+			for i := range refs {
+				refs[i] = b.refHeaded(items[i], as, give)
+			}
+		} else {
+			for i := range refs {
+				refs[i] = b.ref(items[i], as, give)
+			}
 		}
 		o.ring.Push(refs...)
 		clear(refs)
@@ -296,6 +316,9 @@ func (l *inproc) tryPop(refs []*pool.Buffer) int {
 		for _, r := range refs[:n] {
 			bytes += len(r.Bytes())
 		}
+		if l.agreed.Load() {
+			bytes -= n * frame.OffloadLen
+		}
 		out := &l.cable.port.out
 		out.frames.Add(uint64(n))
 		out.bytes.Add(uint64(bytes))
@@ -344,11 +367,16 @@ func (l *inproc) Send(frames [][]byte, wait bool) (n, calls int, err error) {
 	if err := l.sendable(wait); err != nil {
 		return 0, 0, err
 	}
+	agreed := l.agreed.Load()
 	b := l.newBatch(wait)
 	defer b.free()
 	for n < len(frames) && err == nil {
 		for _, f := range frames[n:min(n+maxBatch, len(frames))] {
-			b.add(f)
+			if agreed {
+				b.addHeaded(f)
+			} else {
+				b.add(f)
+			}
 		}
 		k, e := l.forward(b)
 		if err = e; k > 0 {
@@ -365,11 +393,12 @@ func (l *inproc) SendBuffers(frames []net.Buffers, wait bool) (n, calls int, err
 	if err := l.sendable(wait); err != nil {
 		return 0, 0, err
 	}
+	agreed := l.agreed.Load()
 	b := l.newBatch(wait)
 	defer b.free()
 	for n < len(frames) && err == nil {
 		for _, pieces := range frames[n:min(n+maxBatch, len(frames))] {
-			l.gather(b, pieces)
+			l.gather(b, pieces, agreed)
 		}
 		k, e := l.forward(b)
 		if err = e; k > 0 {
@@ -380,24 +409,37 @@ func (l *inproc) SendBuffers(frames []net.Buffers, wait bool) (n, calls int, err
 	return n, calls, err
 }
 
-// gather adds a frame given in pieces to b.
-func (l *inproc) gather(b *batch, pieces net.Buffers) {
+// gather adds a frame given in pieces to b; with agreed, an offload header comes
+// first.
+func (l *inproc) gather(b *batch, pieces net.Buffers, agreed bool) {
 	size := 0
 	for _, p := range pieces {
 		size += len(p)
 	}
 	it := &b.items[b.n]
 	b.n++
-	it.size = size
-	if size > l.sw.cfg.MaxFrame {
+	ahead, longest := 0, l.sw.cfg.MaxFrame
+	if agreed {
+		ahead, longest = min(frame.OffloadLen, size), max(longest, frame.MaxOffload)
+	}
+	it.size = size - ahead
+	if it.size > longest {
 		return // no data: it is a giant
 	}
-	it.buf = l.sw.poolFor(size).Get()
-	it.buf.SetLen(size)
-	it.data = it.buf.Bytes()
+	it.buf = l.sw.poolFor(it.size).Get()
+	it.buf.SetLen(it.size)
+	it.buf.Prepend(ahead)
+	data := it.buf.Bytes()
 	at := 0
 	for _, p := range pieces {
-		at += copy(it.data[at:], p)
+		at += copy(data[at:], p)
+	}
+	if !agreed {
+		it.data = data
+		return
+	}
+	if it.setHeaded(data, size); it.size < size {
+		it.buf.TrimFront(ahead)
 	}
 }
 

@@ -126,6 +126,7 @@ func (b *batch) mirror(mirrors []*mirror, items []uint8, as *portConf) {
 }
 
 func (b *batch) mirrorTo(c *cable, items []uint8, as *portConf) {
+	items = b.due(c, items)
 	c.port.out.mirrored.Add(uint64(len(items)))
 	b.offerAll(c, as, items)
 }
@@ -134,9 +135,20 @@ func (b *batch) mirrorTo(c *cable, items []uint8, as *portConf) {
 func (b *batch) whole(n int) []uint8 {
 	group := b.group[:0]
 	for i := range b.items[:n] {
-		if it := &b.items[i]; it.size >= frame.HeaderLen && it.size <= len(it.data) && it.size <= b.sw.cfg.MaxFrame {
+		if b.isWhole(&b.items[i]) {
 			group = append(group, uint8(i))
 		}
 	}
 	return group
+}
+
+// isWhole reports whether it is a whole frame, and what it claims to be.
+func (b *batch) isWhole(it *item) bool {
+	switch {
+	case it.size < frame.HeaderLen || it.size > len(it.data):
+		return false
+	case it.way == wayDrop && (it.cause == inGiant || it.cause == inOffload):
+		return false
+	}
+	return true
 }

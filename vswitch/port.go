@@ -96,8 +96,14 @@ type outlet interface {
 	// offer hands over as many of the items as the other end takes without
 	// waiting, in order, in the form that as asks for (see item.inAlt), and
 	// returns how many. If not all, cause says why. With give it may take the
-	// items' buffers instead of adding references.
+	// items' buffers instead of adding references. What is left undone about a
+	// frame in that form is in batch.header.
 	offer(b *batch, items []uint8, as *portConf, give bool) (n int, cause dropCause)
+
+	// offload reports whether the other end has agreed to frames behind offload
+	// headers, and so takes undone ones. Once true, that stays so. Others are
+	// offered none.
+	offload() bool
 
 	// await waits until there may be room, at most for the given time.
 	await(b *batch, left time.Duration) waitResult

@@ -21,6 +21,7 @@ const (
 	inStorm                     // too much to flood
 	inLocal                     // its destination is behind the port it comes from
 	inClosed                    // the cable was pulled with the frame unread
+	inOffload                   // not what its offload header says
 	numInCauses
 )
 
@@ -40,6 +41,7 @@ const (
 // inCounters count what comes from a port.
 type inCounters struct {
 	frames, bytes, forwarded, flooded, copies atomic.Uint64
+	split, splitInto                          atomic.Uint64
 	dropped                                   [numInCauses]atomic.Uint64
 }
 
@@ -69,6 +71,16 @@ type serveCounters struct {
 // A forwarded frame makes one copy for each cable that it is for, none if there
 // is no such cable, and one for each mirror that sees it.
 //
+// A port that has agreed to offloading may send TCP segments that are longer
+// than its MTU. One that goes to ports that have agreed too is one frame in all
+// counters. One that has to be cut counts as the frames that it became, in
+// Frames and everything that follows from it, so that
+//
+//	In.Frames - In.SplitInto + In.Split
+//
+// is the number of frames that the port's peer sent. Bytes are those of frames,
+// without offload headers.
+//
 // The struct marshals to JSON; for package expvar see the example.
 type Stats struct {
 	Ports []PortStats // by number
@@ -93,6 +105,8 @@ type InStats struct {
 	Forwarded uint64 // not dropped here
 	Flooded   uint64 // of Forwarded: to all ports of the VLAN
 	Copies    uint64 // made of Forwarded
+	Split     uint64 // frames that were cut, of which Frames counts none
+	SplitInto uint64 // of Frames: what those became
 	Dropped   InDropped
 }
 
@@ -106,6 +120,7 @@ type InDropped struct {
 	Storm    uint64 // over PortConfig.StormLimit
 	Local    uint64 // for a station behind the same port
 	Closed   uint64 // still unread when the switch pulled a socket client's cable
+	Offload  uint64 // not what its offload header says
 }
 
 // OutStats counts copies of frames for a port.
@@ -132,7 +147,7 @@ type OutDropped struct {
 
 // Sum returns the number of frames dropped for any cause.
 func (d InDropped) Sum() uint64 {
-	return d.Empty + d.Runt + d.Giant + d.VLAN + d.Security + d.Storm + d.Local + d.Closed
+	return d.Empty + d.Runt + d.Giant + d.VLAN + d.Security + d.Storm + d.Local + d.Closed + d.Offload
 }
 
 // Sum returns the number of copies dropped for any cause.
@@ -210,11 +225,12 @@ func (p *port) stats() PortStats {
 		In: InStats{
 			Frames: in.frames.Load(), Bytes: in.bytes.Load(),
 			Forwarded: in.forwarded.Load(), Flooded: in.flooded.Load(), Copies: in.copies.Load(),
+			Split: in.split.Load(), SplitInto: in.splitInto.Load(),
 			Dropped: InDropped{
 				Empty: in.dropped[inEmpty].Load(), Runt: in.dropped[inRunt].Load(), Giant: in.dropped[inGiant].Load(),
 				VLAN: in.dropped[inVLAN].Load(), Security: in.dropped[inSecurity].Load(),
 				Storm: in.dropped[inStorm].Load(), Local: in.dropped[inLocal].Load(),
-				Closed: in.dropped[inClosed].Load(),
+				Closed: in.dropped[inClosed].Load(), Offload: in.dropped[inOffload].Load(),
 			},
 		},
 		Out: OutStats{

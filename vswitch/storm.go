@@ -42,3 +42,11 @@ func (b *bucket) take(now int64) bool {
 	b.tokens--
 	return true
 }
+
+// charge takes n tokens for more frames of one that take let pass, whether or not
+// they are there: later ones pay.
+func (b *bucket) charge(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tokens -= float64(n)
+}
