@@ -30,6 +30,9 @@ func PlugSocket(sw *Switch, n int, agreed bool) (peer *os.File, unplug func(), e
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := unix.SetsockoptInt(data[0], unix.SOL_SOCKET, unix.SO_SNDBUF, sw.cfg.WriteBuffer); err != nil {
+		return nil, nil, err
+	}
 	peer = os.NewFile(uintptr(data[1]), "peer")
 	theirs := os.NewFile(uintptr(ctl[1]), "control")
 	ours := os.NewFile(uintptr(ctl[0]), "control")

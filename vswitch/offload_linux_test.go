@@ -1,0 +1,255 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package vswitch_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/testutil"
+	"github.com/go-vde/sdk/vswitch"
+)
+
+// An end is one of the kinds of ports that frames may come from and go to.
+type end struct {
+	send   func(h headed) error
+	next   func() headed // waits for the next frame
+	agreed bool
+}
+
+// endKinds make ends of port n.
+var endKinds = []struct {
+	name string
+	make func(t *testing.T, sw *vswitch.Switch, n int) end
+}{
+	{"in-process agreed", func(t *testing.T, sw *vswitch.Switch, n int) end {
+		p := agree(t, sw, attach(t, sw, n))
+		return end{func(h headed) error { _, err := p.trySend(true, h); return err }, p.next, true}
+	}},
+	{"in-process", func(t *testing.T, sw *vswitch.Switch, n int) end {
+		c := attach(t, sw, n)
+		buf := make([]byte, 1<<16)
+		return end{func(h headed) error { _, err := c.Write(h.data); return err }, func() headed {
+			if err := c.SetReadDeadline(time.Now().Add(long)); err != nil {
+				t.Fatal(err)
+			}
+			n, err := c.Read(buf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return headed{data: slices.Clone(buf[:n])}
+		}, false}
+	}},
+	{"socket agreed", func(t *testing.T, sw *vswitch.Switch, n int) end {
+		peer := plugSocket(t, sw, n, true)
+		return end{func(h headed) error { return writeFile(peer, h.bytes()) }, func() headed {
+			return parseHeaded(t, readFile(t, peer))
+		}, true}
+	}},
+	{"socket", func(t *testing.T, sw *vswitch.Switch, n int) end {
+		peer := plugSocket(t, sw, n, false)
+		return end{func(h headed) error { return writeFile(peer, h.data) }, func() headed {
+			return headed{data: readFile(t, peer)}
+		}, false}
+	}},
+}
+
+// plugSocket plugs a socket cable into port n until the test ends.
+func plugSocket(t *testing.T, sw *vswitch.Switch, n int, agreed bool) *os.File {
+	t.Helper()
+	peer, unplug, err := vswitch.PlugSocket(sw, n, agreed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(unplug)
+	return peer
+}
+
+func writeFile(f *os.File, b []byte) error {
+	if err := f.SetWriteDeadline(time.Now().Add(long)); err != nil {
+		return err
+	}
+	_, err := f.Write(b)
+	return err
+}
+
+func readFile(t *testing.T, f *os.File) []byte {
+	t.Helper()
+	if err := f.SetReadDeadline(time.Now().Add(long)); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 1<<16)
+	n, err := f.Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b[:n]
+}
+
+// Whatever kinds of ports a stream goes from and to, with a tag or without, its
+// bytes arrive, and each frame is right: superframes where both ends have agreed
+// to them, ordinary frames elsewhere.
+func TestOffloadEnds(t *testing.T) {
+	for _, from := range endKinds {
+		for _, to := range endKinds {
+			for _, v6 := range []bool{false, true} {
+				for _, trunk := range []bool{false, true} {
+					t.Run(fmt.Sprintf("%s to %s/v6=%v/trunk=%v", from.name, to.name, v6, trunk), func(t *testing.T) {
+						testOffloadEnds(t, from.make, to.make, v6, trunk)
+					})
+				}
+			}
+		}
+	}
+}
+
+func testOffloadEnds(t *testing.T, from, to func(*testing.T, *vswitch.Switch, int) end, v6, trunk bool) {
+	const (
+		total = 500_000
+		mss   = 1440
+	)
+	pc := vswitch.PortConfig{Wait: vswitch.Forever}
+	if trunk {
+		pc.VLAN, pc.Tagged = vswitch.NoVLAN, []uint16{0}
+	}
+	sw := vswitch.New(vswitch.Config{MaxFrame: 1518, Ports: map[int]vswitch.PortConfig{
+		1: {Wait: vswitch.Forever}, 2: station(macB, pc),
+	}})
+	testutil.NoLive(t, "buffers of the switch", func() int64 { return vswitch.Live(sw) })
+	src, dst := from(t, sw, 1), to(t, sw, 2)
+	data := payload(total)
+	r := rand.New(rand.NewPCG(1, 2))
+	var sent, ordinaries, cut uint64
+	var sender sync.WaitGroup
+	sender.Go(func() {
+		for done := 0; done < total; sent++ {
+			size := min(total-done, 1+r.IntN([]int{60000, 5000, mss}[r.IntN(3)]))
+			if !src.agreed {
+				size = min(size, mss)
+			}
+			h := segment(macB, macA, v6, uint32(done), data[done:done+size], mss)
+			if h.off.GSOType != 0 {
+				cut++
+			}
+			n := len(ordinary(h))
+			ordinaries += uint64(n)
+			if !src.agreed {
+				h = headed{data: ordinary(h)[0]}
+			}
+			if err := src.send(h); err != nil {
+				t.Error(err)
+				return
+			}
+			done += size
+		}
+	})
+	sum, got, undone, frames := sha256.New(), 0, 0, uint64(0)
+	for got < total && !t.Failed() {
+		h := dst.next()
+		seq, p, err := payloadOf(h)
+		if err != nil || int(seq) != got {
+			t.Fatalf("after %d bytes in %d frames: %d bytes from %d on, %v", got, frames, len(p), seq, err)
+		}
+		if h.off.Flags&frame.OffloadNeedsChecksum != 0 {
+			undone++
+		}
+		if h.off.GSOType == 0 && len(p) > mss || trunk != (h.data[12] == 0x81) {
+			t.Fatalf("%d bytes % x", len(p), h.data[:18])
+		}
+		sum.Write(p)
+		got += len(p)
+		frames++
+	}
+	if want := sha256.Sum256(data); !bytes.Equal(sum.Sum(nil), want[:]) {
+		t.Error("other bytes arrived")
+	}
+	sender.Wait()
+	var in vswitch.InStats
+	until(t, "all counted", func() bool { in = counts(t, sw, 1).In; return in.Frames == frames })
+	want := ordinaries
+	if src.agreed && dst.agreed {
+		want, cut = sent, 0
+	} else if !src.agreed {
+		cut = 0
+	}
+	if frames != want || in.Split != cut || in.Frames-in.SplitInto+in.Split != sent {
+		t.Errorf("%d frames, want %d, of %d sent and %d cut; %+v", frames, want, sent, cut, in)
+	}
+	if (undone > 0) != (src.agreed && dst.agreed) {
+		t.Errorf("%d frames are undone", undone)
+	}
+	if out := counts(t, sw, 2).Out; out.Frames != frames || out.Bytes != in.Bytes+map[bool]uint64{true: 4 * frames}[trunk] {
+		t.Errorf("%+v, %+v", in, out)
+	}
+}
+
+// A socket under DropOldest has a queue of its own, in which frames have headers
+// if its peer has agreed to these.
+func TestOffloadSocketQueue(t *testing.T) {
+	for _, agreed := range []bool{false, true} {
+		sw := vswitch.New(vswitch.Config{MaxFrame: 1514, WriteBuffer: 32 << 10, Ports: map[int]vswitch.PortConfig{
+			2: station(macB, vswitch.PortConfig{Queue: 4096, Policy: vswitch.DropOldest}),
+		}})
+		a := agree(t, sw, attach(t, sw, 1))
+		peer := plugSocket(t, sw, 2, agreed)
+		var want []headed
+		bytes := uint64(0)
+		for i := range 20 {
+			h := segment(macB, macA, false, uint32(i), payload(1000*i+1), 1400)
+			a.send(h)
+			if !agreed {
+				want = append(want, plain(ordinary(h)...)...)
+			} else {
+				want = append(want, h)
+			}
+		}
+		if out := counts(t, sw, 2).Out; out.Queued == 0 {
+			t.Errorf("nothing waits in the switch: %+v", out)
+		}
+		for i, w := range want {
+			got := headed{data: readFile(t, peer)}
+			if agreed {
+				got = parseHeaded(t, got.data)
+			}
+			if !equal([]headed{got}, []headed{w}) {
+				t.Fatalf("frame %d of %d: %d bytes, %+v", i, len(want), len(got.data), got.off)
+			}
+			bytes += uint64(len(w.data))
+		}
+		until(t, "all counted", func() bool { return counts(t, sw, 2).Out.Queued == 0 })
+		if out := counts(t, sw, 2).Out; out.Frames != uint64(len(want)) || out.Bytes != bytes {
+			t.Errorf("%+v", out)
+		}
+		sw.Close()
+	}
+}
+
+// What is no header is counted from a socket, too.
+func TestOffloadSocketBroken(t *testing.T) {
+	sw := vswitch.New(vswitch.Config{MaxFrame: 1514})
+	defer sw.Close()
+	peer := plugSocket(t, sw, 1, true)
+	attach(t, sw, 2)
+	bad := segment(frame.Broadcast(), macA, false, 1, payload(4000), 1400)
+	bad.off.HdrLen++
+	for _, b := range [][]byte{
+		bad.bytes(), make([]byte, 5), make([]byte, 15), make([]byte, frame.OffloadLen+1515), make([]byte, 1<<17),
+	} {
+		if err := writeFile(peer, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "all counted", func() bool { return counts(t, sw, 1).In.Frames == 5 })
+	if in := counts(t, sw, 1).In; in.Dropped != (vswitch.InDropped{Offload: 1, Runt: 2, Giant: 2}) {
+		t.Errorf("%+v", in)
+	}
+}
