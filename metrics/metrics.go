@@ -92,6 +92,8 @@ var (
 	portBytes   = counter("switch_port_bytes_total", "Bytes of these frames.", "switch", "port", "direction")
 	portDrops   = counter("switch_port_dropped_total", "Frames dropped where they came in, or copies where they should have gone out, by cause.", "switch", "port", "direction", "cause")
 	portFlooded = counter("switch_port_flooded_total", "Frames from a port that were sent to all others.", "switch", "port")
+	portSplit   = counter("switch_port_split_total", "Offloaded frames from a port that had to be cut; what they became is in the frames that came from it.", "switch", "port")
+	portParts   = counter("switch_port_split_into_total", "Of the frames that came from a port, those that offloaded frames became.", "switch", "port")
 	portQueued  = gauge("switch_port_queued", "Frames in the switch's own queue for a port.", "switch", "port")
 	stations    = gauge("switch_stations", "Stations in the learning table.", "switch")
 	tableEvents = counter("switch_table_events_total", "What happened to the learning table.", "switch", "event")
@@ -102,7 +104,7 @@ var (
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range []metric{
 		connFrames, connBytes, connCalls, connDrops, connUp,
-		portFrames, portBytes, portDrops, portFlooded, portQueued, stations, tableEvents, serveEvents,
+		portFrames, portBytes, portDrops, portFlooded, portSplit, portParts, portQueued, stations, tableEvents, serveEvents,
 	} {
 		ch <- m.desc
 	}
@@ -160,6 +162,8 @@ func collectSwitch(send sender, name string, sw *vswitch.Switch) {
 		send(portBytes, p.In.Bytes, name, port, "in")
 		send(portBytes, p.Out.Bytes, name, port, "out")
 		send(portFlooded, p.In.Flooded, name, port)
+		send(portSplit, p.In.Split, name, port)
+		send(portParts, p.In.SplitInto, name, port)
 		send(portQueued, p.Out.Queued, name, port)
 		for cause, n := range fields(p.In.Dropped) {
 			send(portDrops, n, name, port, "in", cause)

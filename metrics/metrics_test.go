@@ -80,6 +80,9 @@ vde_switch_stations{switch="lab"} 1
 		`vde_conn_dropped_total{cause="invalid",conn="a",direction="out"} 1`,
 		`vde_switch_port_dropped_total{cause="no_buffer",direction="out",port="1",switch="lab"} 0`,
 		`vde_switch_port_dropped_total{cause="vlan",direction="in",port="1",switch="lab"} 0`,
+		`vde_switch_port_dropped_total{cause="offload",direction="in",port="1",switch="lab"} 0`,
+		`vde_switch_port_split_total{port="1",switch="lab"} 0`,
+		`vde_switch_port_split_into_total{port="1",switch="lab"} 0`,
 		`vde_switch_table_events_total{event="learned",switch="lab"} 1`,
 		`vde_switch_control_events_total{event="malformed",switch="lab"} 0`,
 	} {
@@ -99,7 +102,7 @@ vde_switch_stations{switch="lab"} 1
 func gather(t *testing.T, registry *prometheus.Registry) string {
 	t.Helper()
 	text, err := testutil.GatherAndFormat(registry, expfmt.TypeTextPlain, "vde_conn_frames_total", "vde_conn_dropped_total",
-		"vde_switch_port_dropped_total", "vde_switch_table_events_total", "vde_switch_control_events_total")
+		"vde_switch_port_dropped_total", "vde_switch_port_split_total", "vde_switch_port_split_into_total", "vde_switch_table_events_total", "vde_switch_control_events_total")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,6 +46,8 @@ type Config struct {
 
 	// MaxFrame is the longest frame taken, header included (default
 	// [frame.DefaultMax], at most 65550). Longer ones are dropped and counted.
+	// Of an offloaded TCP segment this is about the frames that it is to be cut
+	// into, not about itself.
 	MaxFrame int
 
 	// Age is how long a station is remembered after its last frame (default
@@ -83,7 +85,8 @@ type Config struct {
 	// WriteBuffer is the size in bytes of the queue in the kernel to each socket
 	// client (default 512 KiB, which holds some 1,360 frames of 60 bytes or 450 of
 	// 1514). The kernel doubles the figure for its own overhead. Without
-	// CAP_NET_ADMIN it is capped at the sysctl net.core.wmem_max.
+	// CAP_NET_ADMIN it is capped at the sysctl net.core.wmem_max. Offloaded frames
+	// of 64 KiB need as much.
 	WriteBuffer int
 
 	// MaxPending bounds the connections that have not sent their request yet
@@ -123,7 +126,8 @@ type PortConfig struct {
 
 	// StormLimit bounds the frames per second from this port that are flooded,
 	// with bursts of a tenth of that or 64, whichever is more (default 0: no
-	// limit).
+	// limit). An offloaded frame that has to be cut passes or does not as a whole,
+	// and counts as what it becomes.
 	StormLimit int
 
 	// MaxStations bounds how many stations may be behind this port; frames of

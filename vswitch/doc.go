@@ -34,6 +34,22 @@
 // waits. A port that stops reading delays nobody who does not send to it, and
 // after a few vain waits nobody at all.
 //
+// # Offloading
+//
+// Ports may agree to offloading: each of their frames then begins with an offload
+// header ([frame.Offload]), and may lack its TCP or UDP checksum, or be a TCP
+// segment of up to 64 KiB that is still to be cut into frames. Where everybody
+// has agreed whom such a frame is for, mirrors and taps included, it passes as
+// it is, whatever Config.MaxFrame says; only what it would be cut into must
+// obey that. A socket client's queue has to hold it too, see Config.WriteBuffer.
+// Otherwise the switch completes or cuts it, once, and everybody gets
+// the same ordinary frames. A frame that is not what its header says is dropped.
+//
+// A frame that was cut has been taken when its first part has. A sender that
+// stops there, because the queue is full and it called TryWriteBatch, or for its
+// deadline, is told that the frame was sent; the parts that there was no room for
+// are dropped and counted at their destination. Storm control counts the parts.
+//
 // # Accounting
 //
 // Each frame that comes in is forwarded or dropped, each copy that a forwarded

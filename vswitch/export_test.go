@@ -6,6 +6,7 @@ package vswitch
 import (
 	"fmt"
 
+	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/internal/link"
 	"github.com/go-vde/sdk/pool"
 	"github.com/go-vde/sdk/vde"
@@ -40,19 +41,30 @@ func Queued(sw *Switch, c *vde.Conn) int {
 }
 
 // Inject forwards frames as if a socket client on port n, which exists, had sent
-// them together.
-func Inject(sw *Switch, n int, frames [][]byte) {
+// them together; with agreed, behind offload headers.
+func Inject(sw *Switch, n int, frames [][]byte, agreed bool) {
 	sw.mu.Lock()
 	p := sw.ports[n]
 	sw.mu.Unlock()
 	homes := make([]*pool.Buffer, len(frames))
 	b := newBatch(p)
-	from, _ := sw.readPool(false)
+	from, longest := sw.readPool(agreed)
+	ahead := 0
+	if agreed {
+		ahead = frame.OffloadLen
+		b.keeper = sw.largeBuffer + 1
+	}
 	for i, f := range frames {
 		homes[i] = from.Get()
+		homes[i].Prepend(ahead)
+		window := homes[i].Bytes()
+		data := window[:copy(window[:ahead+longest], f)]
+		homes[i].TrimFront(ahead)
 		it := &b.items[i]
-		it.home, it.size = homes[i], len(f)
-		it.data = it.home.Bytes()[:copy(it.home.Bytes()[:sw.cfg.MaxFrame], f)]
+		it.home, it.size, it.data = homes[i], len(f), data
+		if agreed {
+			it.setHeaded(data, len(f))
+		}
 	}
 	b.n = len(frames)
 	if k, err := b.forward(); k != len(frames) || err != nil {

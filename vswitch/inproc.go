@@ -83,7 +83,8 @@ type inprocOutlet inproc
 // station can make it wait. TryWriteBatch stops, with [vde.ErrFull], at a frame
 // for a station whose port is full and has the policy [WaitForRoom]; whatever a
 // drop policy drops, and what is flooded, counts as sent here and as dropped
-// there.
+// there. So does what there is no room for of an offloaded frame that is cut,
+// once its first part has been taken.
 //
 // The options about sockets have no effect; neither has [vde.WithWriteBuffer],
 // because frames wait at their destination.

@@ -4,13 +4,13 @@
 package vswitch_test
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/offload"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -18,11 +18,12 @@ import (
 // A model is a switch that forwards as section 14 of the protocol says, slowly
 // and in as few words as possible.
 type model struct {
-	ports map[int]vswitch.PortConfig
-	hub   bool
-	max   int
-	table map[vswitch.Station]int
-	out   map[int][][]byte
+	ports  map[int]vswitch.PortConfig
+	agreed map[int]bool // to offloading
+	hub    bool
+	max    int
+	table  map[vswitch.Station]int
+	out    map[int][]headed
 }
 
 func (m *model) in(port int, v uint16) bool {
@@ -30,32 +31,70 @@ func (m *model) in(port int, v uint16) bool {
 	return v != vswitch.NoVLAN && (pc.VLAN == v || slices.Contains(pc.Tagged, v))
 }
 
-func (m *model) frame(from int, f []byte) {
-	if len(f) < 14 || len(f) > m.max {
+func (m *model) frame(from int, h headed) {
+	if len(h.data) < 14 || !m.sound(&h) {
 		return
 	}
+	forms := m.forward(from, h)
+	all := []headed{h}
+	for to := range forms {
+		if !m.agreed[to] {
+			all = nil
+			for _, f := range ordinary(h) {
+				all = append(all, headed{data: f})
+			}
+			if h.off.Flags&frame.OffloadNeedsChecksum == 0 {
+				all = []headed{h}
+			}
+			break
+		}
+	}
+	for to, form := range forms {
+		for _, f := range all {
+			m.out[to] = append(m.out[to], form(f))
+		}
+	}
+}
+
+// sound reports whether h is a frame, and forgets what means nothing.
+func (m *model) sound(h *headed) bool {
+	o := &h.off
+	switch {
+	case o.GSOType == 0 && len(h.data) > m.max || len(h.data) > frame.MaxOffload || offload.Check(*o, h.data) != nil:
+		return false
+	case o.GSOType == 0:
+		o.HdrLen, o.GSOSize = 0, 0
+	case min(len(h.data), int(o.HdrLen)+int(o.GSOSize)) > m.max:
+		return false
+	}
+	if o.Flags&frame.OffloadNeedsChecksum == 0 {
+		o.CsumStart, o.CsumOffset = 0, 0
+	}
+	return true
+}
+
+// forward learns from h and returns the ports that it goes to, and in which form.
+func (m *model) forward(from int, h headed) map[int]func(headed) headed {
+	forms := make(map[int]func(headed) headed)
+	same := func(h headed) headed { return h }
+	f := h.data
 	if m.hub {
 		for to := range m.ports {
 			if to != from && to != 0 {
-				m.out[to] = append(m.out[to], f)
+				forms[to] = same
 			}
 		}
-		return
+		return forms
 	}
-	v, tci, bare := m.ports[from].VLAN, uint16(0), f
-	isTagged := f[12] == 0x81 && f[13] == 0
+	v, isTagged := m.ports[from].VLAN, f[12] == 0x81 && f[13] == 0
 	if isTagged {
 		if len(f) < 18 {
-			return
+			return nil
 		}
-		tci = binary.BigEndian.Uint16(f[14:])
-		v = tci & 0xfff
-		bare = append(slices.Clone(f[:12]), f[16:]...)
-	} else {
-		tci = v
+		v = binary.BigEndian.Uint16(f[14:]) & 0xfff
 	}
 	if !m.in(from, v) {
-		return
+		return nil
 	}
 	dst, src := frame.MAC(f[:6]), frame.MAC(f[6:12])
 	if !src.IsGroup() {
@@ -65,18 +104,22 @@ func (m *model) frame(from int, f []byte) {
 	for to, pc := range m.ports {
 		switch {
 		case to == from, !m.in(to, v), known && !dst.IsGroup() && to != only:
-		case pc.VLAN == v:
-			m.out[to] = append(m.out[to], bare)
+		case pc.VLAN == v && isTagged:
+			forms[to] = withoutTag
+		case pc.VLAN != v && !isTagged:
+			forms[to] = func(h headed) headed { return withTag(h, v) }
 		default:
-			m.out[to] = append(m.out[to], tagged(bare, tci))
+			forms[to] = same
 		}
 	}
+	return forms
 }
 
 // script turns fuzz input into batches of frames: one byte says from which port,
 // one how many, then for each frame one for its length and its bytes. Addresses
-// are brought down to few, so that stations meet.
-func script(data []byte, do func(port int, frames [][]byte)) {
+// are brought down to few, so that stations meet. Of a length of 255 it is a TCP
+// segment with an offload header instead; see scriptSegment.
+func script(data []byte, do func(port int, frames []headed)) {
 	next := func(n int) (b []byte) {
 		n = min(n, len(data))
 		b, data = data[:n], data[n:]
@@ -88,11 +131,17 @@ func script(data []byte, do func(port int, frames [][]byte)) {
 		}
 		return 0
 	}
+	few := 4000 // segments
 	for batches := 0; len(data) > 0 && batches < 50; batches++ {
 		port := one() % len(modelPorts)
-		var frames [][]byte
+		var frames []headed
 		for range 1 + one()%8 {
-			f := slices.Clone(next(one()))
+			size := one()
+			if size == 255 {
+				frames = append(frames, scriptSegment(one, &few))
+				continue
+			}
+			f := slices.Clone(next(size))
 			for i := range min(len(f), 12) {
 				switch i % 6 {
 				case 0:
@@ -106,10 +155,49 @@ func script(data []byte, do func(port int, frames [][]byte)) {
 			if len(f) > 100 && f[20]&1 == 1 {
 				f = append(f, make([]byte, 10*int(f[21]))...)
 			}
-			frames = append(frames, f)
+			frames = append(frames, headed{data: f})
 		}
 		do(port, frames)
 	}
+}
+
+// scriptSegment makes a segment of bytes from one, which says of it to whom and
+// from whom, which version of IP and tag it has, how long it is, how long its
+// parts are to be, and what is wrong with its header. few is how many parts
+// there may still be.
+func scriptSegment(one func() int, few *int) headed {
+	dst, src, kind := frame.MAC{byte(one() & 3), 0, 0, 0, 0, byte(one() & 7)}, frame.MAC{2, 0, 0, 0, 0, byte(one() & 7)}, one()
+	size, mss := one()<<8|one(), 1+(one()<<8|one())%2100
+	size = min(size, frame.MaxOffload-100)
+	if size/mss > *few {
+		size = mss
+	}
+	*few -= size / mss
+	h := segment(dst, src, kind&1 != 0, uint32(size), make([]byte, size), mss)
+	if kind&2 != 0 {
+		h = withTag(h, uint16(one())<<12|uint16(one()%8))
+	}
+	if kind&4 != 0 {
+		h.off.Flags |= frame.OffloadChecksumValid
+	}
+	if kind&0x70 == 0x10 {
+		b := h.bytes()
+		b[one()%frame.OffloadLen] ^= byte(one())
+		h.off, _ = frame.ParseOffload(b)
+	}
+	return h
+}
+
+// withoutTag returns h without its tag.
+func withoutTag(h headed) headed {
+	h.data = append(slices.Clone(h.data[:12]), h.data[16:]...)
+	if h.off.Flags&frame.OffloadNeedsChecksum != 0 {
+		h.off.CsumStart -= 4
+	}
+	if h.off.GSOType != frame.GSONone {
+		h.off.HdrLen -= 4
+	}
+	return h
 }
 
 var modelPorts = map[int]vswitch.PortConfig{
@@ -122,33 +210,44 @@ var modelPorts = map[int]vswitch.PortConfig{
 }
 
 // FuzzForward compares the switch with the model: every port gets the same
-// frames, byte for byte and in the same order.
+// frames, byte for byte and in the same order. together has them sent as socket
+// clients do; agreed says by port who has agreed to offloading.
 func FuzzForward(f *testing.F) {
-	for seed := range uint64(8) {
+	for seed := range uint64(16) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		var b []byte
 		for range 6 {
 			b = append(b, byte(r.Uint32()), byte(r.Uint32()))
 			for range 1 + int(b[len(b)-1])%8 {
+				if seed >= 8 && r.IntN(3) == 0 {
+					b = append(b, 255)
+					for range 12 {
+						b = append(b, byte(r.Uint32()))
+					}
+					continue
+				}
 				fr := randomFrame(r)
-				fr = fr[:min(len(fr), 255)]
+				fr = fr[:min(len(fr), 254)]
 				b = append(b, byte(len(fr)))
 				b = append(b, fr...)
 			}
 		}
-		f.Add(b, seed%2 == 1, seed%4 > 1)
+		f.Add(b, seed%2 == 1, seed%4 > 1, byte(r.Uint32())*byte(seed/8))
 	}
-	f.Fuzz(func(t *testing.T, data []byte, together, hub bool) {
+	f.Fuzz(func(t *testing.T, data []byte, together, hub bool, agreed byte) {
 		const maxFrame = 2000
 		ports := make(map[int]vswitch.PortConfig)
 		for n, pc := range modelPorts {
-			pc.Queue = 1024 // more than a script has frames
+			pc.Queue = 8192 // more than a script has frames
 			ports[n] = pc
 		}
 		sw := vswitch.New(vswitch.Config{Ports: ports, Hub: hub, MaxFrame: maxFrame})
 		defer sw.Close()
-		m := &model{ports: ports, hub: hub, max: maxFrame, table: make(map[vswitch.Station]int), out: make(map[int][][]byte)}
-		conns := make(map[int]*vde.Conn)
+		m := &model{
+			ports: ports, agreed: make(map[int]bool), hub: hub, max: maxFrame,
+			table: make(map[vswitch.Station]int), out: make(map[int][]headed),
+		}
+		conns, headers := make(map[int]*vde.Conn), make(map[int]*agreedPort)
 		for n := range ports {
 			ask := n
 			if n == 0 {
@@ -160,28 +259,59 @@ func FuzzForward(f *testing.F) {
 			}
 			defer c.Close()
 			conns[n] = c
+			if agreed>>n&1 != 0 {
+				m.agreed[n] = true
+				headers[n] = agree(t, sw, c)
+			}
 		}
-		script(data, func(port int, frames [][]byte) {
-			for _, f := range frames {
+		sent := make(map[int]uint64)
+		script(data, func(port int, frames []headed) {
+			if !m.agreed[port] {
+				for i, h := range frames {
+					if h.off != (frame.Offload{}) {
+						frames[i] = headed{data: h.data[:min(len(h.data), 1999)]} // whatever it is
+					}
+				}
 				// A Conn refuses what is no frame; a socket client may send it.
-				if together || len(f) >= frame.HeaderLen {
-					m.frame(port, f)
+				if !together {
+					frames = slices.DeleteFunc(frames, func(h headed) bool { return len(h.data) < frame.HeaderLen || len(h.data) > frame.DefaultMax })
 				}
 			}
-			if together {
-				vswitch.Inject(sw, port, frames)
-				return
+			var all [][]byte
+			for _, h := range frames {
+				m.frame(port, h)
+				if m.agreed[port] {
+					all = append(all, h.bytes())
+				} else {
+					all = append(all, h.data)
+				}
 			}
-			frames = slices.DeleteFunc(frames, func(f []byte) bool { return len(f) < frame.HeaderLen })
-			if n, err := conns[port].WriteBatch(frames); n != len(frames) || err != nil {
-				t.Fatal(n, err)
+			sent[port] += uint64(len(all))
+			switch {
+			case together:
+				vswitch.Inject(sw, port, all, m.agreed[port])
+			case m.agreed[port]:
+				headers[port].send(frames...)
+			default:
+				if n, err := conns[port].WriteBatch(all); n != len(all) || err != nil {
+					t.Fatal(n, err)
+				}
 			}
 		})
 		for n, c := range conns {
-			got := received(t, sw, c)
-			// What a Conn does not take for a frame it discards.
-			want := slices.DeleteFunc(m.out[n], func(f []byte) bool { _, err := frame.Parse(f); return err != nil })
-			if !slices.EqualFunc(got, want, bytes.Equal) {
+			want := m.out[n]
+			var got []headed
+			if m.agreed[n] {
+				got = headers[n].received()
+			} else {
+				got = plain(received(t, sw, c)...)
+				// What a Conn does not take for a frame it discards. It has no headers.
+				want = slices.DeleteFunc(want, func(h headed) bool { _, err := frame.Parse(h.data); return err != nil })
+				for i := range want {
+					want[i].off = frame.Offload{}
+				}
+			}
+			if !equal(got, want) {
 				t.Errorf("port %d got %d frames\n%x\nwant %d\n%x", n, len(got), got, len(want), want)
 			}
 		}
@@ -196,7 +326,11 @@ func FuzzForward(f *testing.F) {
 				}
 			}
 		}
-		checkAccounts(t, sw.Stats())
+		for n := range conns {
+			if in := counts(t, sw, n).In; in.Frames-in.SplitInto+in.Split != sent[n] {
+				t.Errorf("port %d sent %d frames: %+v", n, sent[n], in)
+			}
+		}
 		for _, c := range conns {
 			c.Close()
 		}
