@@ -21,7 +21,7 @@ import (
 )
 
 // An inproc is an in-process cable: the switch's outlet on one side and the
-// [link.Link] of a Conn on the other.
+// [link.Link] of a Conn, but for offload headers, on the other.
 //
 // What the Conn receives is in a ring of buffers. Forwarding goroutines push
 // with in held and wake the one reader if it sleeps; the reader pops with out
@@ -55,10 +55,7 @@ type inproc struct {
 	refs [maxBatch]*pool.Buffer // the reader's scratch
 }
 
-var (
-	_ link.Link = (*inproc)(nil)
-	_ outlet    = (*inprocOutlet)(nil)
-)
+var _ outlet = (*inprocOutlet)(nil)
 
 // inprocOutlet is the switch's view of an inproc.
 type inprocOutlet inproc
@@ -104,7 +101,7 @@ func (sw *Switch) attach(kind string, opts []vde.Option, plug func(*cable, link.
 	attached, err := link.Attach("vswitch://"+sw.cfg.Name, opts, func(s link.Settings) (link.Link, error) {
 		settings = s
 		l = newInproc(sw, kind)
-		return l, nil
+		return &offloader{inproc: l}, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("vswitch: attach: %w", err)
