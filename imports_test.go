@@ -37,7 +37,7 @@ var floors = []floor{
 	{"internal/sockio", []string{"internal/link"}},
 	{"vde", []string{"frame", "pool", "ringbuf", "internal/..."}},
 	{"vswitch", []string{"frame", "pool", "ringbuf", "internal/...", "vde"}},
-	{"impair", []string{"pool", "internal/...", "vde"}},
+	{"impair", []string{"frame", "pool", "internal/...", "vde"}},
 	{"testutil/...", []string{"testutil/...", "frame", "pool", "ringbuf", "vde", "vswitch"}},
 	{"examples/...", []string{"frame", "pool", "ringbuf", "vde", "vswitch"}},
 	{"capture/...", []string{"frame", "vde"}},

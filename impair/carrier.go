@@ -12,7 +12,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/internal/link"
+	"github.com/go-vde/sdk/internal/offload"
 	"github.com/go-vde/sdk/pool"
 )
 
@@ -26,13 +28,23 @@ func (c carrier) Recv(bufs [][]byte, sizes []int) (n int, err error) {
 	frames, err := c.ready.take(min(len(bufs), len(sizes)))
 	for i, f := range frames {
 		sizes[i] = len(f.Bytes())
-		copy(bufs[i], f.Bytes())
+		to := bufs[i]
+		if c.headers.Load() {
+			to = to[min(frame.OffloadLen, len(to)):]
+		}
+		copy(to, f.Bytes())
+	}
+	if c.headers.Load() {
+		offload.PutNothing(bufs[:len(frames)], sizes)
 	}
 	pool.ReleaseBatch(frames)
 	return len(frames), err
 }
 
-func (c carrier) RecvBuffers(_ *pool.Pool, bs []*pool.Buffer, sizes []int) (n int, err error) {
+func (c carrier) RecvBuffers(p *pool.Pool, bs []*pool.Buffer, sizes []int) (n int, err error) {
+	if c.headers.Load() {
+		return c.recvBehind(p, bs, sizes)
+	}
 	frames, err := c.ready.take(min(len(bs), len(sizes)))
 	for i, f := range frames {
 		sizes[i] = len(f.Bytes())
@@ -44,7 +56,30 @@ func (c carrier) RecvBuffers(_ *pool.Pool, bs []*pool.Buffer, sizes []int) (n in
 	return len(frames), err
 }
 
+// recvBehind is RecvBuffers into buffers that have room for an offload header.
+func (c carrier) recvBehind(p *pool.Pool, bs []*pool.Buffer, sizes []int) (n int, err error) {
+	frames, err := c.ready.take(min(len(bs), len(sizes)))
+	p.GetBatch(bs[:len(frames)])
+	for i, f := range frames {
+		sizes[i] = len(f.Bytes())
+		window := [][]byte{bs[i].Bytes()}
+		copy(window[0][min(frame.OffloadLen, len(window[0])):], f.Bytes())
+		offload.PutNothing(window, sizes[i:])
+		bs[i].SetLen(min(sizes[i], len(window[0])))
+	}
+	pool.ReleaseBatch(frames)
+	return len(frames), err
+}
+
+// EnableOffload implements link.Link. A line takes ordinary frames only: what is
+// long is cut before chance decides about each of the parts, as it would be on a
+// line that is really bad.
+func (c carrier) EnableOffload() { c.headers.Store(true) }
+
 func (c carrier) Send(frames [][]byte, wait bool) (n, calls int, err error) {
+	if c.headers.Load() {
+		return c.soft.Send(ordinary{c.Line}, frames, wait)
+	}
 	if err := c.sendable(wait); err != nil {
 		return 0, 0, err
 	}
@@ -57,16 +92,22 @@ func (c carrier) Send(frames [][]byte, wait bool) (n, calls int, err error) {
 }
 
 func (c carrier) SendBuffers(frames []net.Buffers, wait bool) (n, calls int, err error) {
-	if err := c.sendable(wait); err != nil {
+	if c.headers.Load() {
+		return c.soft.SendBuffers(ordinary{c.Line}, frames, wait)
+	}
+	return ordinary{c.Line}.SendBuffers(frames, wait)
+}
+
+// An ordinary is a carrier that knows of no offload headers.
+type ordinary struct{ *Line }
+
+func (c ordinary) SendBuffers(frames []net.Buffers, wait bool) (n, calls int, err error) {
+	if err := (carrier{c.Line}).sendable(wait); err != nil {
 		return 0, 0, err
 	}
 	for _, pieces := range frames {
 		b := c.buffers.Get()
-		at := 0
-		for _, p := range pieces {
-			at += copy(b.Bytes()[at:], p)
-		}
-		b.SetLen(at)
+		b.SetLen(offload.Gather(b.Bytes(), pieces))
 		c.out.enter(b)
 	}
 	return len(frames), min(len(frames), 1), nil

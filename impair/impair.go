@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/internal/link"
+	"github.com/go-vde/sdk/internal/offload"
 	"github.com/go-vde/sdk/pool"
 	"github.com/go-vde/sdk/vde"
 )
@@ -94,6 +95,9 @@ type Line struct {
 	running sync.WaitGroup
 
 	writeDeadline atomic.Pointer[time.Time]
+
+	headers atomic.Bool  // the Conn's frames begin with offload headers
+	soft    offload.Soft // of sends, then; none of them waits
 
 	closeOnce sync.Once
 	closing   chan struct{}

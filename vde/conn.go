@@ -56,6 +56,8 @@ type Conn struct {
 	pool       *pool.Pool
 	depth      int
 
+	offload atomic.Bool // frames have offload headers in front
+
 	tap   func(Direction, frame.Frame) // may be nil
 	stats counters
 }

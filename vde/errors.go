@@ -24,6 +24,10 @@ var (
 	// ErrFrameSize is returned for a frame shorter than an Ethernet header or
 	// longer than the connection's maximum.
 	ErrFrameSize = errors.New("vde: frame size out of range")
+
+	// ErrOffload is returned for a frame that is not what its offload header
+	// says, or has none. See [Conn.EnableOffload].
+	ErrOffload = errors.New("vde: frame and offload header do not agree")
 )
 
 // Errors of Open. Each is found with [errors.Is]; those about permissions also

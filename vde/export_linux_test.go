@@ -3,7 +3,46 @@
 
 package vde
 
-import "time"
+import (
+	"context"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/internal/sockio"
+)
+
+// CablePair returns the connections at the two ends of a cable that was never
+// negotiated; each end is told whether the other agreed to offload headers.
+// hangup ends both.
+func CablePair(agreed [2]bool, opts ...Option) (conns [2]*Conn, hangup func(), err error) {
+	cfg, err := newConfig(opts)
+	if err != nil {
+		return conns, nil, err
+	}
+	data, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return conns, nil, err
+	}
+	var far [2]*os.File
+	for i := range conns {
+		ctl, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			return conns, nil, err
+		}
+		far[i] = os.NewFile(uintptr(ctl[1]), "control")
+		s, err := sockio.New(data[i], "data")
+		if err != nil {
+			return conns, nil, err
+		}
+		l := &socketLink{Socket: s, ctl: os.NewFile(uintptr(ctl[0]), "control"), offload: agreed[i]}
+		c := newConn(context.Background(), l, "cable", &cfg)
+		c.running.Go(func() { l.watch(c.end) })
+		conns[i] = c
+	}
+	return conns, func() { far[0].Close(); far[1].Close() }, nil
+}
 
 // JoinTimeout is what bounds Open when ctx has no deadline.
 func JoinTimeout() time.Duration { return joinTimeout }

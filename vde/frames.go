@@ -18,7 +18,8 @@ import (
 type Frame struct{ *pool.Buffer }
 
 // View returns the frame's bytes for parsing, valid until Release; its header
-// is always whole.
+// is always whole. After [Conn.EnableOffload] it is not the frame, which then
+// begins behind a header.
 func (f Frame) View() frame.Frame { return frame.Frame(f.Bytes()) }
 
 // Frames starts delivery on first call and always returns the same channel,
@@ -42,7 +43,11 @@ func (c *Conn) Frames() <-chan Frame {
 		return c.frames
 	}
 	if c.pool == nil {
-		c.pool = pool.New(c.maxFrame, 0)
+		size := c.maxFrame
+		if c.offload.Load() {
+			size = frame.OffloadLen + max(size, frame.MaxOffload)
+		}
+		c.pool = pool.New(size, 0)
 	}
 	// A read that waits now is woken and finds that it has no business here.
 	c.delivering.Store(true)
@@ -80,7 +85,7 @@ func (c *Conn) deliver(ch chan<- Frame) {
 		var t tally
 		var good [readBatch]bool
 		for i, b := range bs[:n] {
-			good[i] = t.take(b.Bytes(), c.sizes[i], c.maxFrame)
+			good[i] = c.take(&t, b.Bytes(), c.sizes[i])
 		}
 		// Counted before they are handed over, so that whoever has received a
 		// frame finds it in Stats.
@@ -127,7 +132,7 @@ func (c *Conn) undelivered(bs []*pool.Buffer, good []bool) {
 	for i, b := range bs {
 		if good[i] {
 			c.stats.rxFrames.Add(^uint64(0))
-			c.stats.rxBytes.Add(-uint64(len(b.Bytes())))
+			c.stats.rxBytes.Add(-uint64(len(b.Bytes()) - c.headerLen()))
 			c.stats.rxDiscarded.Add(1)
 		}
 	}

@@ -30,8 +30,8 @@ func (c *Conn) Read(p []byte) (n int, err error) {
 // ReadFrom is Read that also returns the frame's source as an [Addr].
 func (c *Conn) ReadFrom(p []byte) (n int, src net.Addr, err error) {
 	n, err = c.Read(p)
-	if n >= frame.HeaderLen {
-		src = Addr{frame.Frame(p).Src()}
+	if at := c.headerLen(); n >= at+frame.HeaderLen {
+		src = Addr{frame.Frame(p[at:]).Src()}
 	}
 	return n, src, err
 }
@@ -64,13 +64,13 @@ func (c *Conn) readOne(p []byte) (int, error) {
 			return 0, err
 		}
 		var t tally
-		whole := t.take(p, c.sizes[0], c.maxFrame)
+		whole := c.take(&t, p, c.sizes[0])
 		c.stats.received(&t)
 		switch {
 		case k == 1 && whole:
 			c.tapReceived(p[:c.sizes[0]])
 			return c.sizes[0], nil
-		case t.truncated > 0 && c.sizes[0] <= c.maxFrame:
+		case t.short:
 			return len(p), io.ErrShortBuffer
 		}
 	}
@@ -86,7 +86,7 @@ func (c *Conn) readSome(bufs [][]byte) (int, error) {
 		var t tally
 		n := 0
 		for i, size := range c.sizes[:k] {
-			if t.take(bufs[i], size, c.maxFrame) {
+			if c.take(&t, bufs[i], size) {
 				bufs[n], bufs[i] = bufs[i], bufs[n]
 				bufs[n] = bufs[n][:size]
 				c.tapReceived(bufs[n])
@@ -129,6 +129,17 @@ func (c *Conn) readDone() {
 // A tally sorts the datagrams of one batch.
 type tally struct {
 	frames, bytes, runts, truncated, empty uint64
+
+	short bool // the last one was truncated only because buf was too short
+}
+
+// take decides about what came with size bytes, whose beginning is in buf, and
+// reports whether it is to be delivered.
+func (c *Conn) take(t *tally, buf []byte, size int) bool {
+	if c.offload.Load() {
+		return t.takeOffload(buf, size, c.maxFrame)
+	}
+	return t.take(buf, size, c.maxFrame)
 }
 
 // take decides about a datagram of the given size whose beginning is in buf,
@@ -139,8 +150,11 @@ func (t *tally) take(buf []byte, size, maxFrame int) bool {
 		t.empty++
 	case size < frame.HeaderLen:
 		t.runts++
-	case size > len(buf) || size > maxFrame:
+	case size > maxFrame:
 		t.truncated++
+	case size > len(buf):
+		t.truncated++
+		t.short = true
 	default:
 		if _, err := frame.Parse(buf[:size]); err != nil {
 			t.runts++

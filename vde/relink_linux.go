@@ -38,6 +38,7 @@ type relink struct {
 	writeDeadline time.Time
 	closed        bool
 	hungUp        bool
+	headers       bool // EnableOffload was called
 
 	calling   sync.Mutex // held while listeners are called
 	listeners map[*func(LinkState)]struct{}
@@ -136,6 +137,9 @@ func (r *relink) up(l *socketLink, strangers int) bool {
 	if r.closed {
 		_, _ = l.Close()
 		return false
+	}
+	if r.headers {
+		l.EnableOffload()
 	}
 	r.counters.rxEarly.Add(uint64(strangers))
 	_ = l.SetReadDeadline(r.readDeadline) // a new link cannot be closed

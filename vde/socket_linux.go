@@ -22,6 +22,9 @@ type socketLink struct {
 	*sockio.Socket          // the data socket
 	ctl            *os.File // silent; its end-of-file is the connection's end
 
+	offload bool // the other side agreed: each datagram begins with an offload header
+	offloading
+
 	// early holds the frames that the switch sent before our data socket was
 	// connected to it, until they are received; then it is nil for good.
 	early atomic.Pointer[[][]byte]
@@ -66,13 +69,19 @@ func (l *socketLink) watch(end func(error)) {
 }
 
 func (l *socketLink) Recv(bufs [][]byte, sizes []int) (n int, err error) {
+	return l.receive(bufs, sizes, true)
+}
+
+// datagrams receives what the other side sent, as it is. Without wait it returns
+// link.ErrEmpty if there is nothing.
+func (l *socketLink) datagrams(bufs [][]byte, sizes []int, wait bool) (n int, err error) {
 	if early := l.early.Load(); early != nil {
 		return l.recvEarly(early, bufs, sizes)
 	}
-	return l.Socket.Recv(bufs, sizes, true)
+	return l.Socket.Recv(bufs, sizes, wait)
 }
 
-// recvEarly is Recv from the early frames.
+// recvEarly is datagrams from the early ones.
 func (l *socketLink) recvEarly(early *[][]byte, bufs [][]byte, sizes []int) (n int, err error) {
 	for ; n < min(len(bufs), len(sizes), len(*early)); n++ {
 		copy(bufs[n], (*early)[n])
@@ -101,11 +110,7 @@ func (l *socketLink) RecvBuffers(p *pool.Pool, bs []*pool.Buffer, sizes []int) (
 		}
 		p.GetBatch(use)
 		windows := pool.Windows(l.windows[:], use)
-		if wait {
-			n, err = l.Recv(windows, sizes)
-		} else {
-			n, err = l.Socket.Recv(windows, sizes, false)
-		}
+		n, err = l.receive(windows, sizes, wait)
 		for i, b := range use[:n] {
 			b.SetLen(min(sizes[i], len(windows[i])))
 		}
@@ -137,6 +142,7 @@ func (l *socketLink) Close() (unread int, err error) {
 	if early := l.early.Swap(nil); early != nil {
 		unread += len(*early)
 	}
+	unread += l.undo.close()
 	// The switch forgets the port when this stream ends.
 	if e := l.ctl.Close(); err == nil {
 		err = e

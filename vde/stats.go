@@ -6,7 +6,8 @@ package vde
 import "sync/atomic"
 
 // Stats counts whole frames, and bytes with their Ethernet headers, since Open.
-// Frames divided by Calls is the mean batch.
+// Frames divided by Calls is the mean batch. Offload headers are not counted, and
+// a frame that is cut into several on its way counts as one.
 //
 // Every frame that reached this end of the connection is in exactly one of
 // RxFrames, RxRunts, RxTruncated, RxEmpty, RxEarly and RxDiscarded, or still
@@ -17,7 +18,7 @@ type Stats struct {
 	RxBytes  uint64 // the sum of their lengths
 	RxCalls  uint64 // system calls (in-process: transfers) that brought at least one datagram
 
-	RxRunts     uint64 // received and discarded: no whole header, or a VLAN tag cut off
+	RxRunts     uint64 // received and discarded: no whole header, a VLAN tag cut off, or not what an offload header says
 	RxTruncated uint64 // received and discarded: longer than the space given or than the maximum frame size
 	RxEmpty     uint64 // datagrams of length zero: how old clients say goodbye, never a frame
 	RxEarly     uint64 // queued by others than the switch before the port was joined, and discarded
@@ -30,7 +31,7 @@ type Stats struct {
 	TxFull     uint64 // not sent by TryWriteBatch: the queue was full
 	TxRefused  uint64 // not sent: nobody at the other end (ECONNREFUSED and its like)
 	TxNoBuffer uint64 // not sent: the kernel had no memory (ENOBUFS, ENOMEM)
-	TxInvalid  uint64 // not sent: shorter than a header or longer than allowed
+	TxInvalid  uint64 // not sent: shorter than a header, longer than allowed, or not what its offload header says
 }
 
 // counters are the live form of Stats.

@@ -36,6 +36,9 @@ func (d Direction) String() string {
 // after the kernel or the in-process peer has taken them, so that an answer may
 // be seen first.
 //
+// After [Conn.EnableOffload] a tap sees frames without their headers: checksums
+// may be missing in those it sees, and some be long segments.
+//
 // Module github.com/go-vde/sdk/capture has a tap that writes pcapng files.
 func WithTap(tap func(d Direction, f frame.Frame)) Option {
 	return option(func(c *config) { c.tap = tap })
@@ -47,7 +50,7 @@ func (c *Conn) tapSent(frames [][]byte) {
 		return
 	}
 	for _, f := range frames {
-		c.tap(Sent, f)
+		c.tap(Sent, f[c.headerLen():])
 	}
 }
 
@@ -62,13 +65,13 @@ func (c *Conn) tapPieces(frames []net.Buffers) {
 		for _, p := range pieces {
 			whole = append(whole, p...)
 		}
-		c.tap(Sent, whole)
+		c.tap(Sent, whole[c.headerLen():])
 	}
 }
 
 // tapReceived shows a frame to the tap.
 func (c *Conn) tapReceived(f []byte) {
 	if c.tap != nil {
-		c.tap(Received, f)
+		c.tap(Received, f[c.headerLen():])
 	}
 }

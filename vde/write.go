@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/internal/link"
+	"github.com/go-vde/sdk/internal/offload"
 )
 
 // Write sends one frame, header included. It waits while the peer's queue is
@@ -36,8 +37,8 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 // WriteTo is Write that also checks dst, which must be nil or an [Addr] equal to
 // the frame's destination: p is never rewritten.
 func (c *Conn) WriteTo(p []byte, dst net.Addr) (n int, err error) {
-	if dst != nil && len(p) >= frame.HeaderLen {
-		if to := (Addr{frame.Frame(p).Dst()}); dst != net.Addr(to) {
+	if at := c.headerLen(); dst != nil && len(p) >= at+frame.HeaderLen {
+		if to := (Addr{frame.Frame(p[at:]).Dst()}); dst != net.Addr(to) {
 			c.stats.txInvalid.Add(1)
 			return 0, c.opErrorTo("write", dst, fmt.Errorf("frame is for %v: %w", to, errDestination))
 		}
@@ -69,27 +70,27 @@ func (c *Conn) WriteBuffers(frames []net.Buffers) (n int, err error) {
 	return n, c.opError("write", err)
 }
 
-// send checks the frames' sizes and sends those before the first wrong one.
+// send checks the frames and sends those before the first wrong one.
 func (c *Conn) send(frames [][]byte, wait bool) (int, error) {
 	if err := c.writable(); err != nil {
 		return 0, err
 	}
-	var sizeErr error
+	var badErr error
 	good := len(frames)
 	for i, f := range frames {
-		if sizeErr = c.checkSize(len(f)); sizeErr != nil {
+		if badErr = c.check(f); badErr != nil {
 			good = i
 			break
 		}
 	}
 	n, calls, err := c.link.Send(frames[:good], wait)
 	c.tapSent(frames[:n])
-	bytes := 0
+	bytes := -n * c.headerLen()
 	for _, f := range frames[:n] {
 		bytes += len(f)
 	}
 	c.stats.sent(n, bytes, calls)
-	return n, c.writeErr(err, sizeErr, len(frames)-n, wait)
+	return n, c.writeErr(err, badErr, len(frames)-n, wait)
 }
 
 // sendBuffers is send for frames in pieces.
@@ -97,29 +98,22 @@ func (c *Conn) sendBuffers(frames []net.Buffers) (int, error) {
 	if err := c.writable(); err != nil {
 		return 0, err
 	}
-	var sizeErr error
+	var badErr error
 	good := len(frames)
 	for i, f := range frames {
-		if sizeErr = c.checkSize(length(f)); sizeErr != nil {
+		if badErr = c.checkPieces(f); badErr != nil {
 			good = i
 			break
 		}
 	}
 	n, calls, err := c.link.SendBuffers(frames[:good], true)
 	c.tapPieces(frames[:n])
-	bytes := 0
+	bytes := -n * c.headerLen()
 	for _, f := range frames[:n] {
-		bytes += length(f)
+		bytes += offload.Length(f)
 	}
 	c.stats.sent(n, bytes, calls)
-	return n, c.writeErr(err, sizeErr, len(frames)-n, true)
-}
-
-func length(pieces net.Buffers) (n int) {
-	for _, p := range pieces {
-		n += len(p)
-	}
-	return n
+	return n, c.writeErr(err, badErr, len(frames)-n, true)
 }
 
 func (c *Conn) checkSize(n int) error {
@@ -148,13 +142,13 @@ func (s *counters) sent(frames, bytes, calls int) {
 }
 
 // writeErr counts and names the reason why a send stopped with left frames
-// unsent: the link's error, else sizeErr. wait is whether the write may wait.
-func (c *Conn) writeErr(err, sizeErr error, left int, wait bool) error {
+// unsent: the link's error, else badErr. wait is whether the write may wait.
+func (c *Conn) writeErr(err, badErr error, left int, wait bool) error {
 	if err == nil {
-		if sizeErr != nil {
+		if badErr != nil {
 			c.stats.txInvalid.Add(1)
 		}
-		return sizeErr
+		return badErr
 	}
 	var errno syscall.Errno
 	switch {

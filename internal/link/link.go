@@ -9,6 +9,8 @@
 // on vde, makes in-process ones and turns them into Conns through [Attach].
 //
 // [vde.Conn]: https://pkg.go.dev/github.com/go-vde/sdk/vde#Conn
+//
+// [frame.Offload]: https://pkg.go.dev/github.com/go-vde/sdk/frame#Offload
 package link
 
 import (
@@ -77,6 +79,17 @@ type Link interface {
 	// Close releases the link and wakes every call. unread is the number of
 	// frames that had been received but not handed to the Conn.
 	Close() (unread int, err error)
+
+	// EnableOffload makes each frame, in both directions and from the next call
+	// on, begin with an offload header, a [frame.Offload] of 10 bytes, which
+	// sizes include. Frames to send agree with theirs; received ones may not. A
+	// link whose other side has not agreed finishes such frames itself before
+	// they leave, and gives a zero header with those it receives. It cannot be
+	// undone.
+	//
+	// A link whose other side may have agreed to take such frames as they are
+	// also has a method OffloadAgreed() bool, which says whether it has.
+	EnableOffload()
 
 	// SyscallConn gives access to the descriptor that carries frames, or an
 	// error matching [errors.ErrUnsupported] where there is none.

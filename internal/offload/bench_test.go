@@ -4,26 +4,14 @@
 package offload_test
 
 import (
-	"encoding/binary"
 	"testing"
 
-	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/internal/offload"
 )
 
 // BenchmarkSegment cuts 64 KiB into the segments of an MTU of 1500.
 func BenchmarkSegment(b *testing.B) {
-	o := offload4
-	o.GSOSize = 1448
-	f := make([]byte, frame.MaxOffload)
-	copy(f, unhex(b, super4)[:o.HdrLen])
-	for i := range f[o.HdrLen:] {
-		f[int(o.HdrLen)+i] = byte(i * 7)
-	}
-	binary.BigEndian.PutUint16(f[16:], uint16(len(f)-frame.HeaderLen))
-	if err := offload.Check(o, f); err != nil {
-		b.Fatal(err)
-	}
+	o, f := longSegment(b)
 	dst := make([]byte, 1514)
 	var s offload.Segmenter
 	frames := 0

@@ -58,18 +58,26 @@ type layout struct {
 // TCP or UDP over IPv4 or IPv6 without extension headers and not in fragments;
 // and that it is to be segmented, in addition, of TCP. VLAN tags may precede.
 // f may hold anything.
-func Check(o frame.Offload, f []byte) error {
+func Check(o frame.Offload, f []byte) error { return CheckHead(o, f, len(f)) }
+
+// MaxHead is the most that [CheckHead] needs of a frame: Ethernet with two tags,
+// IPv4 and TCP with all the options they can have.
+const MaxHead = frame.HeaderLen + maxTags*frame.TagLen + 60 + 60
+
+// CheckHead is [Check] for a frame of n bytes of which head is the beginning:
+// all of it, or at least MaxHead bytes.
+func CheckHead(o frame.Offload, head []byte, n int) error {
 	switch {
 	case o.Flags&^(frame.OffloadNeedsChecksum|frame.OffloadChecksumValid) != 0:
 		return errFlags
 	case o.GSOType == frame.GSONone && o.Flags&frame.OffloadNeedsChecksum == 0:
 		return nil // the other fields mean nothing
-	case len(f) > frame.MaxOffload:
+	case n > frame.MaxOffload:
 		return errLong
 	case o.Flags&frame.OffloadNeedsChecksum == 0:
 		return errNoSum
 	}
-	l, err := parse(f)
+	l, err := parse(head, n)
 	if err != nil {
 		return err
 	}
@@ -83,11 +91,11 @@ func Check(o frame.Offload, f []byte) error {
 	if o.GSOType == frame.GSONone {
 		return nil
 	}
-	return checkSegmentation(o, f, l)
+	return checkSegmentation(o, head, n, l)
 }
 
-// checkSegmentation is the part of Check that is about segmentation.
-func checkSegmentation(o frame.Offload, f []byte, l layout) error {
+// checkSegmentation is the part of CheckHead that is about segmentation.
+func checkSegmentation(o frame.Offload, head []byte, n int, l layout) error {
 	switch {
 	case o.GSOType != frame.GSOTCPv4 && o.GSOType != frame.GSOTCPv6:
 		return errKind
@@ -95,20 +103,21 @@ func checkSegmentation(o frame.Offload, f []byte, l layout) error {
 		return errVersion
 	case l.proto != protoTCP:
 		return errNotTCP
-	case f[l.l4+13]&flagSYN != 0:
+	case head[l.l4+13]&flagSYN != 0:
 		return errSYN
 	case int(o.HdrLen) != l.data:
 		return errHdrLen
 	case o.GSOSize == 0:
 		return errSize
-	case l.end != len(f):
+	case l.end != n:
 		return errLength // each byte behind the headers is payload
 	}
 	return nil
 }
 
-// parse finds the parts of f, which may hold anything.
-func parse(f []byte) (l layout, err error) {
+// parse finds the parts of a frame of n bytes that begins with f, which may hold
+// anything.
+func parse(f []byte, n int) (l layout, err error) {
 	at := frame.HeaderLen
 	for tags := 0; ; tags++ {
 		if len(f) < at {
@@ -124,7 +133,7 @@ func parse(f []byte) (l layout, err error) {
 		}
 		at += frame.TagLen
 	}
-	l.ip = at
+	l.ip, l.end = at, n
 	if l.v6 {
 		err = l.parseIPv6(f[at:])
 	} else {
@@ -133,10 +142,11 @@ func parse(f []byte) (l layout, err error) {
 	if err != nil {
 		return l, err
 	}
-	return l, l.parseTransport(f[l.l4:l.end])
+	return l, l.parseTransport(f)
 }
 
-// parseIPv4 sets l4, end and proto; p begins with the IP header.
+// parseIPv4 sets l4, end, which was the frame's, and proto; p begins with the IP
+// header.
 func (l *layout) parseIPv4(p []byte) error {
 	if len(p) < ipv4Len || p[0]>>4 != 4 {
 		return errHeaders
@@ -145,7 +155,7 @@ func (l *layout) parseIPv4(p []byte) error {
 	switch {
 	case hdr < ipv4Len || hdr > total:
 		return errHeaders
-	case total > len(p):
+	case total > l.end-l.ip:
 		return errLength
 	case binary.BigEndian.Uint16(p[6:])&0x3fff != 0: // more fragments, offset
 		return errFragment
@@ -154,31 +164,33 @@ func (l *layout) parseIPv4(p []byte) error {
 	return nil
 }
 
-// parseIPv6 sets l4, end and proto; p begins with the IP header.
+// parseIPv6 is parseIPv4 for the other version.
 func (l *layout) parseIPv6(p []byte) error {
 	if len(p) < ipv6Len || p[0]>>4 != 6 {
 		return errHeaders
 	}
+	l4 := l.ip + ipv6Len
 	payload := int(binary.BigEndian.Uint16(p[4:]))
-	if payload > len(p)-ipv6Len {
+	if payload > l.end-l4 {
 		return errLength
 	}
-	l.l4, l.end, l.proto = l.ip+ipv6Len, l.ip+ipv6Len+payload, p[6]
+	l.l4, l.end, l.proto = l4, l4+payload, p[6]
 	return nil
 }
 
-// parseTransport sets data; p is IP's payload.
-func (l *layout) parseTransport(p []byte) error {
+// parseTransport sets data.
+func (l *layout) parseTransport(f []byte) error {
+	size := l.end - l.l4
 	switch {
-	case l.proto == protoTCP && len(p) >= tcpLen:
-		hdr := int(p[12]>>4) * 4
-		if hdr < tcpLen || hdr > len(p) {
+	case l.proto == protoTCP && size >= tcpLen && len(f) >= l.l4+tcpLen:
+		hdr := int(f[l.l4+12]>>4) * 4
+		if hdr < tcpLen || hdr > size || len(f) < l.l4+hdr {
 			return errHeaders
 		}
 		l.data = l.l4 + hdr
 		return nil
-	case l.proto == protoUDP && len(p) >= udpLen:
-		if int(binary.BigEndian.Uint16(p[4:])) != len(p) {
+	case l.proto == protoUDP && size >= udpLen && len(f) >= l.l4+udpLen:
+		if int(binary.BigEndian.Uint16(f[l.l4+4:])) != size {
 			return errLength
 		}
 		l.data = l.l4 + udpLen

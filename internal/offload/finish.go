@@ -16,7 +16,7 @@ func Finish(o frame.Offload, f []byte) {
 	if o.Flags&frame.OffloadNeedsChecksum == 0 {
 		return
 	}
-	l, err := parse(f)
+	l, err := parse(f, len(f))
 	if err != nil {
 		return // it has not passed Check
 	}

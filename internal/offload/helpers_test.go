@@ -99,3 +99,20 @@ func segments(t testing.TB, o frame.Offload, f []byte) (all [][]byte) {
 		all = append(all, append([]byte(nil), dst[:n]...))
 	}
 }
+
+// longSegment returns the longest segment there is, to be cut for an MTU of 1500.
+func longSegment(t testing.TB) (frame.Offload, []byte) {
+	t.Helper()
+	o := offload4
+	o.GSOSize = 1448
+	f := make([]byte, frame.MaxOffload)
+	copy(f, unhex(t, super4)[:o.HdrLen])
+	for i := range f[o.HdrLen:] {
+		f[int(o.HdrLen)+i] = byte(i * 7)
+	}
+	binary.BigEndian.PutUint16(f[16:], uint16(len(f)-frame.HeaderLen))
+	if err := offload.Check(o, f); err != nil {
+		t.Fatal(err)
+	}
+	return o, f
+}

@@ -38,36 +38,51 @@ func Longest(o frame.Offload, n int) int {
 // A Segmenter cuts a long TCP segment into frames, as the kernel and network
 // cards do: each has the headers of the whole with its own lengths, IPv4
 // identification, sequence number, flags and checksums.
+//
+// A Segmenter must not be copied.
 type Segmenter struct {
 	headers []byte // of the whole; lent
-	payload []byte // what is left of it; lent
 	l       layout
-	size    int    // of the payload of each segment but the last
-	base    uint64 // the sum of the pseudo-header without the length
-	seq     uint32 // of the next segment
-	id      uint16 // likewise
+	size    int      // of the payload of each segment but the last
+	left    int      // bytes of payload that are left
+	pieces  [][]byte // they begin with what is left; lent
+	base    uint64   // the sum of the pseudo-header without the length
+	seq     uint32   // of the next segment
+	id      uint16   // likewise
 	first   bool
 	done    bool
+
+	one [1][]byte // of Reset
 }
 
 // Reset begins with f, which has passed [Check] and is to be segmented. It is
 // lent until Next has returned false or Reset is called again, and not modified.
 func (s *Segmenter) Reset(o frame.Offload, f []byte) {
-	l, err := parse(f)
+	n := min(int(o.HdrLen), len(f)) // differ only if it has not passed Check
+	s.one[0] = f[n:]
+	s.ResetPieces(o, f[:n], s.one[:], len(f))
+}
+
+// ResetPieces is Reset for a frame of n bytes whose HdrLen bytes of headers are
+// apart from the pieces of its payload. Elements of pieces are changed.
+func (s *Segmenter) ResetPieces(o frame.Offload, headers []byte, pieces [][]byte, n int) {
+	l, err := parse(headers, n)
 	if err != nil || o.GSOSize == 0 {
-		*s = Segmenter{done: true} // it has not passed Check
+		s.done = true // it has not passed Check
 		return
 	}
-	*s = Segmenter{
-		headers: f[:l.data], payload: f[l.data:l.end],
-		l: l, size: int(o.GSOSize), base: pseudo(f, l),
-		seq:   binary.BigEndian.Uint32(f[l.l4+4:]),
-		first: true,
-	}
+	s.headers, s.pieces, s.l = headers, pieces, l
+	s.size, s.left = int(o.GSOSize), n-len(headers)
+	s.base = pseudo(headers, l)
+	s.seq = binary.BigEndian.Uint32(headers[l.l4+4:])
+	s.first, s.done = true, false
 	if !l.v6 {
-		s.id = binary.BigEndian.Uint16(f[l.ip+4:])
+		s.id = binary.BigEndian.Uint16(headers[l.ip+4:])
 	}
 }
+
+// Size returns the length of the next frame, if there is one.
+func (s *Segmenter) Size() int { return len(s.headers) + min(s.size, s.left) }
 
 // Next writes the next frame, complete, to the front of dst, which has room for
 // headers and payload of one segment, and returns its length. ok is false when
@@ -76,13 +91,13 @@ func (s *Segmenter) Next(dst []byte) (n int, ok bool) {
 	if s.done {
 		return 0, false
 	}
-	size := min(s.size, len(s.payload))
-	n = len(s.headers) + size
+	n = s.Size()
+	size := n - len(s.headers)
 	dst = dst[:n]
 	copy(dst, s.headers)
-	copy(dst[len(s.headers):], s.payload[:size])
-	s.payload = s.payload[size:]
-	s.done = len(s.payload) == 0
+	s.take(dst[len(s.headers):])
+	s.left -= size
+	s.done = s.left == 0
 
 	l := &s.l
 	ip, tcp := dst[l.ip:l.l4], dst[l.l4:]
@@ -108,7 +123,20 @@ func (s *Segmenter) Next(dst []byte) (n int, ok bool) {
 	s.id++
 	s.first = false
 	if s.done {
-		s.headers, s.payload = nil, nil
+		s.headers, s.pieces, s.one[0] = nil, nil, nil
 	}
 	return n, true
+}
+
+// take fills dst with payload.
+func (s *Segmenter) take(dst []byte) {
+	for len(dst) > 0 {
+		n := copy(dst, s.pieces[0])
+		dst = dst[n:]
+		if n == len(s.pieces[0]) {
+			s.pieces = s.pieces[1:]
+		} else {
+			s.pieces[0] = s.pieces[0][n:]
+		}
+	}
 }

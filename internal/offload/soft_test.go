@@ -1,0 +1,178 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package offload_test
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"slices"
+	"testing"
+
+	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/offload"
+)
+
+var errNoRoom = errors.New("no room")
+
+// A taker takes so many frames, then no more.
+type taker struct {
+	room   int
+	frames [][]byte
+	pieces int
+}
+
+func (k *taker) SendBuffers(frames []net.Buffers, wait bool) (n, calls int, err error) {
+	for _, f := range frames {
+		if k.room == 0 {
+			return n, min(n, 1), errNoRoom
+		}
+		k.room--
+		n++
+		k.pieces += len(f)
+		k.frames = append(k.frames, bytes.Join(f, nil))
+	}
+	return n, min(n, 1), nil
+}
+
+// headed returns a frame behind its header.
+func headed(t testing.TB, o frame.Offload, f string) []byte {
+	b := make([]byte, frame.OffloadLen)
+	o.Put(b)
+	return append(b, unhex(t, f)...)
+}
+
+// plain is a frame to which nothing is to be done.
+const plain = "ffffffffffff02010000000288b5" + "0102030405"
+
+func TestSoft(t *testing.T) {
+	given := [][]byte{headed(t, frame.Offload{}, plain)}
+	want := [][]byte{unhex(t, plain)}
+	ends := []int{1} // in want, of each frame given
+	for _, e := range examples[:len(examples)-1] {
+		given = append(given, headed(t, e.o, e.in))
+		for _, out := range e.out {
+			want = append(want, unhex(t, out))
+		}
+		ends = append(ends, len(want))
+	}
+	before := make([][]byte, len(given))
+	for i, f := range given {
+		before[i] = bytes.Clone(f)
+	}
+	var s offload.Soft
+	for room := range len(want) + 1 {
+		for _, cut := range []int{0, 1, 5, frame.OffloadLen, 30, 70} {
+			k := taker{room: room}
+			var n int
+			var err error
+			if cut == 0 {
+				n, _, err = s.Send(&k, given, true)
+			} else {
+				pieces := make([]net.Buffers, len(given))
+				for i, f := range given {
+					// An empty piece, and one that ends anywhere.
+					pieces[i] = net.Buffers{f[:0], f[:min(cut, len(f))], f[min(cut, len(f)):]}
+				}
+				n, _, err = s.SendBuffers(&k, pieces, true)
+				for i, p := range pieces {
+					if len(p) != 3 || !bytes.Equal(bytes.Join(p, nil), before[i]) {
+						t.Fatalf("the pieces of frame %d were modified", i)
+					}
+				}
+			}
+			whole := 0
+			for whole < len(ends) && ends[whole] <= room {
+				whole++
+			}
+			if n != whole || (err == nil) != (n == len(given)) || err != nil && err != errNoRoom {
+				t.Errorf("room %d, cut %d: sent %d, %v; want %d", room, cut, n, err, whole)
+			}
+			if !slices.EqualFunc(k.frames, want[:room], bytes.Equal) {
+				t.Errorf("room %d, cut %d: other frames came: %x", room, cut, k.frames)
+			}
+		}
+	}
+	for i, f := range given {
+		if !bytes.Equal(f, before[i]) {
+			t.Errorf("frame %d was modified", i)
+		}
+	}
+}
+
+// TestSoftLong sends more than there is space for at once, and checks that
+// nothing is allocated, and that plain frames stay in pieces.
+func TestSoftLong(t *testing.T) {
+	o, f := longSegment(t)
+	given := make([]byte, frame.OffloadLen, frame.OffloadLen+len(f))
+	o.Put(given)
+	given = append(given, f...)
+	want := segments(t, o, f)
+	frames := [][]byte{given, headed(t, frame.Offload{}, plain), given}
+	pieces := []net.Buffers{
+		{given[:frame.OffloadLen], given[frame.OffloadLen:100], given[100:4000], given[4000:]},
+		{frames[1][:frame.OffloadLen], frames[1][frame.OffloadLen:20], frames[1][20:]},
+	}
+	var s offload.Soft
+	k := taker{room: 1000}
+	if n, _, err := s.Send(&k, frames, true); n != 3 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	all := slices.Concat(want, [][]byte{unhex(t, plain)}, want)
+	if !slices.EqualFunc(k.frames, all, bytes.Equal) {
+		t.Errorf("%d frames came, not the %d expected", len(k.frames), len(all))
+	}
+	k = taker{room: 1000}
+	if n, _, err := s.SendBuffers(&k, pieces, true); n != 2 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	if !slices.EqualFunc(k.frames, all[:len(want)+1], bytes.Equal) || k.pieces != len(want)+2 {
+		t.Errorf("in pieces: %d frames came, in %d pieces", len(k.frames), k.pieces)
+	}
+	if n := testing.AllocsPerRun(10, func() {
+		s.Send(discard{}, frames, true)
+		s.SendBuffers(discard{}, pieces, true)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+type discard struct{}
+
+func (discard) SendBuffers(frames []net.Buffers, wait bool) (n, calls int, err error) {
+	return len(frames), 1, nil
+}
+
+func TestBehind(t *testing.T) {
+	bufs := [][]byte{bytes.Repeat([]byte{9}, 12), {9, 9}, {}, {9, 9, 9}}
+	dst := offload.Behind(make([][]byte, 9), bufs)
+	for i, n := range []int{2, 0, 0, 0} {
+		if len(dst[i]) != n {
+			t.Errorf("%d bytes behind in %d", len(dst[i]), i)
+		}
+	}
+	sizes := []int{2, 5, 1, 0}
+	offload.PutNothing(bufs, sizes)
+	if !slices.Equal(sizes, []int{12, 15, 11, 0}) || !bytes.Equal(bufs[0], append(make([]byte, 10), 9, 9)) || bufs[1][1] != 0 {
+		t.Errorf("%v, %v", sizes, bufs)
+	}
+}
+
+// FuzzCheckHead checks that the beginning of a frame is enough.
+func FuzzCheckHead(f *testing.F) {
+	for _, e := range examples {
+		f.Add(headed(f, e.o, e.in))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		o, err := frame.ParseOffload(b)
+		if err != nil {
+			return
+		}
+		b = b[frame.OffloadLen:]
+		whole, head := offload.Check(o, b), offload.CheckHead(o, b[:min(len(b), offload.MaxHead)], len(b))
+		if whole != head {
+			t.Errorf("%v, and by its head %v", whole, head)
+		}
+	})
+}

@@ -1,0 +1,131 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package vde
+
+import (
+	"fmt"
+	"net"
+
+	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/offload"
+)
+
+// EnableOffload puts a [frame.Offload] header in front of each frame, as
+// IFF_VNET_HDR does for a tap device: from the next call on, what is given to a
+// write method, and what a read method or Frames gives, is frame.OffloadLen
+// bytes of header and then the frame. It cannot be undone; call it before the
+// first read and write.
+//
+// A frame to send may then be a TCP segment of up to [frame.MaxOffload] bytes,
+// whose parts, as the header says they are to be cut, obey MaxFrameSize; and the
+// checksum of TCP or UDP may be left out. What the other side has not agreed to
+// take is done here, in software, before it leaves. A header that is not valid,
+// or a frame that is not what it says, is refused with an error that matches
+// [ErrOffload]. Frames with nothing left undone have a header of zeros.
+//
+// Received frames may be such segments, too, and lack checksums, if the other
+// side has agreed: buffers for reading should have room for 64 KiB, and those of
+// a pool given with [WithFrames] as well. What is not what its header says is
+// discarded, and counted in Stats.RxRunts.
+//
+// Lengths that methods take and return include the header; [Stats] and taps do
+// not know of it. A frame counts as one, however many it is cut into.
+func (c *Conn) EnableOffload() {
+	c.link.EnableOffload()
+	c.offload.Store(true)
+}
+
+// OffloadEnabled reports whether EnableOffload was called.
+func (c *Conn) OffloadEnabled() bool { return c.offload.Load() }
+
+// OffloadAgreed reports whether the other side takes frames with offload headers
+// as they are, at this moment: a connection opened with [WithReconnect] may be
+// joined to another switch next. Nothing depends on it but speed.
+func (c *Conn) OffloadAgreed() bool {
+	l, ok := c.link.(interface{ OffloadAgreed() bool })
+	return ok && l.OffloadAgreed()
+}
+
+// headerLen returns how many bytes there are in front of each frame.
+func (c *Conn) headerLen() int {
+	if c.offload.Load() {
+		return frame.OffloadLen
+	}
+	return 0
+}
+
+// check returns why f cannot be sent, or nil.
+func (c *Conn) check(f []byte) error {
+	if !c.offload.Load() {
+		return c.checkSize(len(f))
+	}
+	return c.checkOffload(f, len(f))
+}
+
+// checkPieces is check for a frame in pieces.
+func (c *Conn) checkPieces(f net.Buffers) error {
+	n := offload.Length(f)
+	if !c.offload.Load() {
+		return c.checkSize(n)
+	}
+	var head [frame.OffloadLen + offload.MaxHead]byte
+	return c.checkOffload(head[:offload.Gather(head[:], f)], n)
+}
+
+// checkOffload is check for a frame with its header, n bytes together, of which
+// head is the beginning.
+func (c *Conn) checkOffload(head []byte, n int) error {
+	o, err := frame.ParseOffload(head)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOffload, err)
+	}
+	n -= frame.OffloadLen
+	if o.GSOType == frame.GSONone || n < frame.HeaderLen {
+		if err := c.checkSize(n); err != nil {
+			return err
+		}
+	}
+	if err := offload.CheckHead(o, head[frame.OffloadLen:], n); err != nil {
+		return fmt.Errorf("%w: %w", ErrOffload, err)
+	}
+	return c.checkSize(offload.Longest(o, n))
+}
+
+// takeOffload is take for a frame with its header.
+func (t *tally) takeOffload(buf []byte, size, maxFrame int) bool {
+	switch {
+	case size == 0:
+		t.empty++
+		return false
+	case size < frame.OffloadLen+frame.HeaderLen:
+		t.runts++
+		return false
+	case len(buf) < frame.OffloadLen:
+		t.truncated++
+		t.short = true
+		return false
+	}
+	o, _ := frame.ParseOffload(buf)
+	f, n := buf[frame.OffloadLen:], size-frame.OffloadLen
+	if o.GSOType == frame.GSONone {
+		return t.take(f, n, maxFrame) && t.agrees(o, f[:n])
+	}
+	if offload.Longest(o, n) > maxFrame {
+		t.truncated++
+		return false
+	}
+	return t.take(f, n, frame.MaxOffload) && t.agrees(o, f[:n])
+}
+
+// agrees reports whether f, which was counted as a frame, is what o says, and
+// counts it as none if not.
+func (t *tally) agrees(o frame.Offload, f []byte) bool {
+	if offload.Check(o, f) == nil {
+		return true
+	}
+	t.frames--
+	t.bytes -= uint64(len(f))
+	t.runts++
+	return false
+}
