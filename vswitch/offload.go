@@ -34,6 +34,3 @@ func (l *inproc) EnableOffload() {
 // OffloadAgreed reports that the switch takes frames with offload headers as they
 // are; see link.Link.
 func (l *inproc) OffloadAgreed() bool { return true }
-
-// offload implements outlet.
-func (o *inprocOutlet) offload() bool { return o.agreed.Load() }
