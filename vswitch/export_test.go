@@ -15,6 +15,9 @@ import (
 // Live returns the number of frame buffers in use.
 func Live(sw *Switch) int64 { return sw.live() }
 
+// LiveLargest returns how many of those are for offloaded frames.
+func LiveLargest(sw *Switch) int64 { return sw.pools[len(sw.pools)-1].Stats().Live }
+
 // LinkOf returns the link of c, a connection of sw.
 func LinkOf(sw *Switch, c *vde.Conn) link.Link {
 	for _, p := range append(sw.records(), sw.taps) {

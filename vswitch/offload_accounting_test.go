@@ -62,7 +62,7 @@ func testOffloadAccounting(t *testing.T, policy vswitch.Policy) {
 	const (
 		senders = 5 // 1 to 3 have agreed
 		guest   = 6
-		rounds  = 100
+		rounds  = 60
 	)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

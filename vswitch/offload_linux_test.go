@@ -233,6 +233,20 @@ func TestOffloadSocketQueue(t *testing.T) {
 	}
 }
 
+// A short frame does not wait in the 64 KiB that it was read into.
+func TestOffloadSocketMemory(t *testing.T) {
+	sw := vswitch.New(vswitch.Config{MaxFrame: 1514, Ports: map[int]vswitch.PortConfig{2: station(macB, vswitch.PortConfig{})}})
+	defer sw.Close()
+	peer := plugSocket(t, sw, 1, true)
+	b := attach(t, sw, 2)
+	for range 100 {
+		if err := writeFile(peer, headed{data: testFrame(macB, macA, 1000, 1)}.bytes()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "all queued", func() bool { return vswitch.Queued(sw, b) == 100 && vswitch.LiveLargest(sw) <= 1 })
+}
+
 // What is no header is counted from a socket, too.
 func TestOffloadSocketBroken(t *testing.T) {
 	sw := vswitch.New(vswitch.Config{MaxFrame: 1514})

@@ -166,7 +166,9 @@ func TestOffloadForms(t *testing.T) {
 // A frame keeps its form on the way to one port, gathered or not, is copied by
 // read methods and handed over in its buffer to the others.
 func TestOffloadUnicast(t *testing.T) {
-	sw := vswitch.New(vswitch.Config{MaxFrame: 1518, Ports: map[int]vswitch.PortConfig{2: station(macB, vswitch.PortConfig{})}})
+	sw := vswitch.New(vswitch.Config{MaxFrame: 1518, Ports: map[int]vswitch.PortConfig{
+		2: station(macB, vswitch.PortConfig{}), 3: station(macC, vswitch.PortConfig{}),
+	}})
 	defer sw.Close()
 	testutil.NoLive(t, "buffers of the switch", func() int64 { return vswitch.Live(sw) })
 	a, b := agree(t, sw, attach(t, sw, 1)), agree(t, sw, attach(t, sw, 2))
@@ -186,6 +188,20 @@ func TestOffloadUnicast(t *testing.T) {
 			}
 		}
 	}
+	// What is completed or cut on the way is the sender's, and stays as it was.
+	ordinaryC := attach(t, sw, 3)
+	for _, h := range []headed{segment(macC, macA, false, 1, payload(100), 1400), segment(macC, macA, true, 1, payload(2000), 1400)} {
+		lent := h.bytes()
+		if n, _, err := a.l.Send([][]byte{lent}, true); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		if !bytes.Equal(lent, h.bytes()) {
+			t.Errorf("the bytes of a frame were changed\n%x\n%x", lent, h.bytes())
+		}
+		if got := received(t, sw, ordinaryC); !slices.EqualFunc(got, ordinary(h), bytes.Equal) {
+			t.Errorf("%d frames", len(got))
+		}
+	}
 	// Several in a batch, and what a frame's bytes count as.
 	before := counts(t, sw, 2).Out
 	small, big := segment(macB, macA, true, 1, payload(100), 1400), segment(macB, macA, true, 1, payload(3000), 1400)
@@ -196,6 +212,31 @@ func TestOffloadUnicast(t *testing.T) {
 	out := counts(t, sw, 2).Out
 	if out.Frames-before.Frames != 3 || out.Bytes-before.Bytes != uint64(2*len(small.data)+len(big.data)) {
 		t.Errorf("%+v after %+v", out, before)
+	}
+}
+
+// A frame that is too long for an offload header once it has its tag is cut.
+func TestOffloadLongest(t *testing.T) {
+	sw := vswitch.New(vswitch.Config{MaxFrame: 1518, Ports: map[int]vswitch.PortConfig{
+		2: station(macB, vswitch.PortConfig{}), 3: station(macC, vswitch.PortConfig{VLAN: vswitch.NoVLAN, Tagged: []uint16{0}}),
+	}})
+	defer sw.Close()
+	a, b, trunk := agree(t, sw, attach(t, sw, 1)), agree(t, sw, attach(t, sw, 2)), agree(t, sw, attach(t, sw, 3))
+	for _, size := range []int{frame.MaxOffload - 54 - 4, frame.MaxOffload - 54 - 3, frame.MaxOffload - 54} {
+		h := segment(macB, macA, false, 1, payload(size), 1400)
+		a.send(h)
+		if got := b.received(); !equal(got, []headed{h}) {
+			t.Errorf("%d bytes: %d", size, lengths(got))
+		}
+		h = segment(macC, macA, false, 1, payload(size), 1400)
+		want := []headed{withTag(h, 0)}
+		if len(want[0].data) > frame.MaxOffload {
+			want = plain(ordinary(want[0])...)
+		}
+		a.send(h)
+		if got := trunk.received(); !equal(got, want) {
+			t.Errorf("%d bytes, tagged: %d", size, lengths(got))
+		}
 	}
 }
 
@@ -508,14 +549,14 @@ func TestEnableOffload(t *testing.T) {
 		write(t, a, all[i])
 	}
 	p := agree(t, sw, b)
+	p = agree(t, sw, b) // again changes nothing
 	if got := p.received(); !equal(got, plain(all...)) {
 		t.Errorf("%+v", got)
 	}
 	if got := received(t, sw, c); !slices.EqualFunc(got, all, bytes.Equal) {
 		t.Errorf("others got %x", got)
 	}
-	// From then on it sends and receives with headers; again changes nothing.
-	p = agree(t, sw, b)
+	// From then on it sends and receives with headers.
 	write(t, a, all[1])
 	if got := p.received(); !equal(got, plain(all[1])) {
 		t.Errorf("%+v", got)
@@ -533,21 +574,22 @@ func TestEnableOffload(t *testing.T) {
 // gets it neither undone nor at all.
 func TestOffloadLateComer(t *testing.T) {
 	sw := vswitch.New(vswitch.Config{MaxFrame: 1514, Ports: map[int]vswitch.PortConfig{
-		2: station(macB, vswitch.PortConfig{Queue: 1, Wait: vswitch.Forever}),
+		2: station(macB, vswitch.PortConfig{Queue: 1, Wait: vswitch.Forever}), 5: station(macC, vswitch.PortConfig{}),
 	}})
 	defer sw.Close()
 	testutil.NoLive(t, "buffers of the switch", func() int64 { return vswitch.Live(sw) })
 	a, b := agree(t, sw, attach(t, sw, 1)), agree(t, sw, attach(t, sw, 2))
+	toC := segment(macC, macA, false, 0, payload(5000), 1400)
 	to, all := segment(macB, macA, false, 0, payload(5000), 1400), segment(frame.Broadcast(), macA, false, 0, payload(5000), 1400)
 	last := headed{data: testFrame(frame.Broadcast(), macA, 60, 1)}
 	sent := make(chan error, 1)
 	go func() {
-		_, err := a.trySend(true, to, to, all, last)
+		_, err := a.trySend(true, to, to, toC, all, last)
 		sent <- err
 	}()
 	until(t, "the sender waits", func() bool { return vswitch.Waiting(sw, b.c) == 1 })
-	late, tap := attach(t, sw, 3), attach(t, sw, 4)
-	if err := sw.Mirror(1, 4); err != nil {
+	late, mirror, c := attach(t, sw, 3), attach(t, sw, 4), attach(t, sw, 5)
+	if err := errors.Join(sw.Mirror(1, 4), sw.Mirror(2, 4)); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []headed{to, to} {
@@ -558,13 +600,14 @@ func TestOffloadLateComer(t *testing.T) {
 	if err := <-sent; err != nil {
 		t.Fatal(err)
 	}
-	if got := received(t, sw, late); len(got) != 1 || !bytes.Equal(got[0], last.data) {
-		t.Errorf("%d bytes", lengths(plain(got...)))
+	// The last is for everybody, and mirrored as it goes to B.
+	for conn, n := range map[*vde.Conn]int{late: 1, c: 1, mirror: 2} {
+		got := received(t, sw, conn)
+		if len(got) != n || !bytes.Equal(got[0], last.data) || !bytes.Equal(got[n-1], last.data) {
+			t.Errorf("%d bytes, want %d frames", lengths(plain(got...)), n)
+		}
 	}
-	if got := received(t, sw, tap); len(got) > 1 { // flooded, and not mirrored yet
-		t.Errorf("%d bytes", lengths(plain(got...)))
-	}
-	if in := counts(t, sw, 1).In; in.Frames != 4 || in.Split != 0 {
+	if in := counts(t, sw, 1).In; in.Frames != 5 || in.Split != 0 {
 		t.Errorf("%+v", in)
 	}
 }
