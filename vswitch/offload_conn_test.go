@@ -37,6 +37,11 @@ func TestOffloadConn(t *testing.T) {
 	if !a.OffloadAgreed() || !a.OffloadEnabled() || c.OffloadEnabled() {
 		t.Error("agreed?", a.OffloadAgreed(), a.OffloadEnabled(), c.OffloadEnabled())
 	}
+	for i, want := range []bool{true, true, false} {
+		if got := sw.Ports()[i].Cables[0].Offload; got != want {
+			t.Errorf("port %d: offload %v", i+1, got)
+		}
+	}
 	toB := segment(macB, macA, false, 1, payload(60_000), 1400)
 	toC := segment(macC, macA, true, 1, payload(40_000), 1400)
 	small := segment(macB, macA, true, 1, payload(5), 1400)

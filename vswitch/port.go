@@ -137,7 +137,8 @@ type Cable struct {
 	PID         int32
 	Dir         string `json:",omitempty"` // control directory, if any
 	Since       time.Time
-	Queued      int // frames in the switch's own queue to it
+	Queued      int  // frames in the switch's own queue to it
+	Offload     bool `json:",omitempty"` // has agreed to frames with offload headers
 }
 
 // PortInfo describes a port.
@@ -159,7 +160,7 @@ func (sw *Switch) Ports() []PortInfo {
 		list[i] = PortInfo{Number: p.num, Config: p.conf.Load().PortConfig}
 		for _, c := range *p.cables.Load() {
 			info := c.info
-			info.Queued = c.out.queued()
+			info.Queued, info.Offload = c.out.queued(), c.out.offload()
 			list[i].Cables = append(list[i].Cables, info)
 		}
 	}
