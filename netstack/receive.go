@@ -12,6 +12,7 @@ import (
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
+	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/vde"
 )
 
@@ -30,6 +31,12 @@ const (
 	// small packet would otherwise pin a buffer of the MTU's size for as long
 	// as it waits for its reader, and getting a new one costs more than this.
 	rxCopy = 256
+
+	// rxLong is the size of buffers where packets of 64 KiB may come, and
+	// rxLongCopy is rxCopy for them: a receive buffer full of frames of the
+	// usual size would otherwise take dozens of times what it is allowed.
+	rxLong     = frame.OffloadLen + frame.MaxOffload
+	rxLongCopy = rxLong / 2
 )
 
 // A receiver is receiveLoop's state: buffers for frames to come.
@@ -37,7 +44,9 @@ type receiver struct {
 	e *Endpoint
 	r *run
 
-	size  int                   // of each buffer
+	size   int // of each buffer
+	copied int // size of the largest frame that does not keep its buffer
+
 	want  int                   // frames to receive at once, follows the traffic
 	views [rxBatch]*buffer.View // the first held are buffers of size bytes, owned
 	held  int
@@ -85,9 +94,13 @@ func (e *Endpoint) over(err error) bool {
 
 // fill sees to it that want buffers are there.
 func (rx *receiver) fill() {
-	if size := int(rx.e.mtu.Load()) + header.EthernetMinimumSize; size != rx.size {
+	size, copied := rx.e.headerLen+header.EthernetMinimumSize+int(rx.e.mtu.Load()), rxCopy
+	if rx.e.headerLen > 0 && rx.e.conn.OffloadAgreed() {
+		size, copied = max(size, rxLong), rxLongCopy
+	}
+	if size != rx.size {
 		rx.shrink(0)
-		rx.size = size
+		rx.size, rx.copied = size, copied
 	}
 	for rx.held < rx.want {
 		v := buffer.NewView(rx.size)
@@ -148,10 +161,11 @@ func (rx *receiver) deliver(n int, out *delivery) {
 		if i < n {
 			v := rx.viewOf(i)
 			b := rx.bufs[i]
+			f := b[rx.e.headerLen:]
 			switch {
-			case !promiscuous && b[0]&1 == 0 && bitsOf(b) != station:
+			case !promiscuous && f[0]&1 == 0 && bitsOf(f) != station:
 				rx.e.stats.rxFiltered.Add(1)
-			case len(b) <= rxCopy:
+			case len(b) <= rx.copied:
 				out.frame(buffer.NewViewWithData(b))
 			default:
 				v.CapLength(len(b))
