@@ -34,6 +34,7 @@ var floors = []floor{
 	{"internal/wire", nil},
 	{"internal/link", []string{"pool", "internal/wire"}},
 	{"internal/sockio", []string{"internal/link"}},
+	{"internal/shm", []string{"frame", "internal/link"}},
 	{"vde", []string{"frame", "pool", "ringbuf", "internal/..."}},
 	{"vswitch", []string{"frame", "pool", "ringbuf", "internal/...", "vde"}},
 	{"impair", []string{"pool", "internal/...", "vde"}},
