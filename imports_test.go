@@ -35,6 +35,7 @@ var floors = []floor{
 	{"internal/offload", []string{"frame"}},
 	{"internal/link", []string{"pool", "internal/wire"}},
 	{"internal/sockio", []string{"internal/link"}},
+	{"internal/shm", []string{"frame", "internal/link"}},
 	{"vde", []string{"frame", "pool", "ringbuf", "internal/..."}},
 	{"vswitch", []string{"frame", "pool", "ringbuf", "internal/...", "vde"}},
 	{"impair", []string{"frame", "pool", "internal/...", "vde"}},

@@ -23,7 +23,8 @@ func (h *Host) linkChanged(s vde.LinkState) {
 	}
 	var frames [][]byte
 	for _, p := range h.Addrs() {
-		frames = append(frames, announcement(h.MAC(), p.Addr()))
+		n := h.ep.headerLen
+		frames = append(frames, append(nothing[:n:n], announcement(h.MAC(), p.Addr())...))
 	}
 	// What finds no room is no loss: the next packet tells the switch too, and
 	// neighbours remember.

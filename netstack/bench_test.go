@@ -55,7 +55,8 @@ type rig struct {
 
 // BENCH_CONTENDERS chooses among them, with commas between names.
 var contenders = chosen(os.Getenv("BENCH_CONTENDERS"), []contender{
-	{"vde", vdeRig},
+	{"vde", func(b testing.TB, mtu int) *rig { return vdeRig(b, mtu, pair) }},
+	{"vde-agreed", func(b testing.TB, mtu int) *rig { return vdeRig(b, mtu, agreedPair) }},
 	{"fdbased", func(b testing.TB, mtu int) *rig { return fdbasedRig(b, mtu, false) }},
 	{"fdbased-fifo", func(b testing.TB, mtu int) *rig { return fdbasedRig(b, mtu, true) }},
 	{"unix", unixRig},
@@ -75,12 +76,14 @@ func chosen(names string, all []contender) []contender {
 // the default, leaves it to the kernel (BENCH_WMEM).
 var wmem, _ = strconv.Atoi(os.Getenv("BENCH_WMEM"))
 
-func vdeRig(b testing.TB, mtu int) *rig {
+// vdeRig is two hosts on a cable that cable makes: a plain one, or one whose ends
+// have agreed to offload headers.
+func vdeRig(b testing.TB, mtu int, cable func(testing.TB, ...vde.Option) (*vde.Conn, *vde.Conn)) *rig {
 	opts := []vde.Option{vde.WithMaxFrameSize(max(mtu+14, 1514))}
 	if wmem > 0 {
 		opts = append(opts, vde.WithWriteBuffer(wmem))
 	}
-	ca, cb := pair(b, opts...)
+	ca, cb := cable(b, opts...)
 	cfg := netstack.HostConfig{MTU: mtu, Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}}
 	cfg.Congestion = os.Getenv("BENCH_CC")
 	ha := host(b, ca, cfg)

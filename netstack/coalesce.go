@@ -28,7 +28,7 @@ const (
 // Nothing waits for more to come: flush delivers at the end of each batch. The
 // order within a flow stays.
 type coalescer struct {
-	deliver func(b buffer.Buffer, frames int)
+	deliver func(b buffer.Buffer, frames int, verified bool)
 	trusted bool // checksums are not verified
 
 	flows [maxFlows]mergedFlow // the first n are in use
@@ -62,7 +62,7 @@ type segmentInfo struct {
 func (c *coalescer) add(v *buffer.View) {
 	s, kind := c.parse(v.AsSlice())
 	if kind == notTCP {
-		c.deliver(buffer.MakeWithView(v), 1)
+		c.deliver(buffer.MakeWithView(v), 1, false)
 		return
 	}
 	i := c.find(&s)
@@ -72,7 +72,7 @@ func (c *coalescer) add(v *buffer.View) {
 	}
 	switch {
 	case kind == alone:
-		c.deliver(buffer.MakeWithView(v), 1)
+		c.deliver(buffer.MakeWithView(v), 1, false)
 	case i >= 0:
 		c.flows[i].merge(&s, v)
 	default:
@@ -102,7 +102,7 @@ func (c *coalescer) finish(i int) {
 	copy(c.flows[i:c.n], c.flows[i+1:c.n])
 	c.n--
 	c.flows[c.n] = mergedFlow{}
-	c.deliver(buf, frames)
+	c.deliver(buf, frames, true)
 }
 
 type frameKind int

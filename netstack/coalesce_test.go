@@ -94,8 +94,12 @@ func takeApart(t testing.TB, b []byte, frames int) testPacket {
 
 // coalesce runs segments through a coalescer that is flushed at the end.
 func coalesce(t testing.TB, segments ...testSegment) (out []testPacket) {
-	c := &coalescer{deliver: func(b buffer.Buffer, frames int) {
-		out = append(out, takeApart(t, b.Flatten(), frames))
+	c := &coalescer{deliver: func(b buffer.Buffer, frames int, verified bool) {
+		p := takeApart(t, b.Flatten(), frames)
+		if verified && !p.valid {
+			t.Error("a packet that is wrong was said to have been verified")
+		}
+		out = append(out, p)
 		b.Release()
 	}}
 	for i := range segments {

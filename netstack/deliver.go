@@ -10,6 +10,8 @@ import (
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/go-vde/sdk/frame"
 )
 
 // A delivery hands frames to the stack: at once, or through processors, each a
@@ -58,13 +60,14 @@ func (d *delivery) newCoalescer() *coalescer {
 	return &coalescer{deliver: d.deliver, trusted: d.e.caps&stack.CapabilityRXChecksumOffload != 0}
 }
 
-// frame takes over v, a frame, and delivers it now or with the next flush.
+// frame takes over v, a frame behind its offload header if frames have one, and
+// delivers it now or with the next flush.
 func (d *delivery) frame(v *buffer.View) {
 	if len(d.procs) == 0 {
 		d.pass(v, d.merge)
 		return
 	}
-	p := &d.procs[d.flow(v.AsSlice())]
+	p := &d.procs[d.flow(v.AsSlice()[d.e.headerLen:])]
 	p.batch = append(p.batch, v)
 }
 
@@ -89,15 +92,35 @@ func (d *delivery) flush() {
 
 // pass delivers v, now or with m's next flush.
 func (d *delivery) pass(v *buffer.View, m *coalescer) {
+	if d.e.headerLen > 0 {
+		o, _ := frame.ParseOffload(v.AsSlice()) // the connection gives whole ones
+		v.TrimFront(frame.OffloadLen)
+		if o.Flags != 0 {
+			if m != nil {
+				m.flush() // what came before goes first
+			}
+			trusted := d.vouch(o, v.AsSlice())
+			d.deliver(buffer.MakeWithView(v), 1, trusted)
+			return
+		}
+	}
 	if m != nil {
 		m.add(v)
 		return
 	}
-	d.deliver(buffer.MakeWithView(v), 1)
+	d.deliver(buffer.MakeWithView(v), 1, false)
 }
 
-// deliver gives the stack a packet that was so many frames.
-func (d *delivery) deliver(b buffer.Buffer, frames int) {
+// trusts reports whether the stack can be told of single packets that they need
+// not be verified: only while one goroutine delivers. See [Endpoint.Capabilities].
+func (d *delivery) trusts() bool { return len(d.procs) == 0 && d.r.alone }
+
+// deliver gives the stack a packet that was so many frames. trusted says that its
+// checksums have been verified or need not be.
+func (d *delivery) deliver(b buffer.Buffer, frames int, trusted bool) {
+	if trusted = trusted && d.trusts(); trusted != d.e.rxTrusted.Load() {
+		d.e.rxTrusted.Store(trusted)
+	}
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: b})
 	defer pkt.DecRef()
 	hdr, _ := pkt.LinkHeader().Consume(header.EthernetMinimumSize) // a frame from a Conn has a header

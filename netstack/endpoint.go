@@ -33,9 +33,9 @@ const (
 	minMTU = 68 // RFC 791: every link carries this
 )
 
-// gsoMaxSize is the longest packet that the stack hands down at once; that of an
-// IPv4 packet.
-const gsoMaxSize = 65536
+// gsoMaxSize is the longest packet that the stack hands down at once: with the
+// headers of Ethernet and of offload it is 64 KiB.
+const gsoMaxSize = maxOffloadMTU
 
 // A FullPolicy says what happens to a packet when the queue is full.
 type FullPolicy int
@@ -76,6 +76,13 @@ type EndpointConfig struct {
 	// packets, which then would be too long for where they go.
 	Coalesce bool
 
+	// NoOffload does without offload headers, which NewEndpoint otherwise asks
+	// the connection for; see [vde.Conn.EnableOffload]. Where the other side has
+	// agreed to them, packets of up to 64 KiB go out and come in as one frame
+	// each. Set it for a stack that forwards packets, which then would be too
+	// long for where they go. They are also not asked for above an MTU of 65512.
+	NoOffload bool
+
 	// NoChecksums leaves transport checksums out when sending and trusts them
 	// unseen when receiving. Only for links where both ends are set so.
 	NoChecksums bool
@@ -98,6 +105,7 @@ type EndpointConfig struct {
 type Endpoint struct {
 	conn        *vde.Conn
 	caps        stack.LinkEndpointCapabilities
+	headerLen   int // of the offload header in front of each frame, or 0
 	promiscuous bool
 	coalesce    bool
 	deliverLink atomic.Bool // shows received frames to packet sockets
@@ -110,6 +118,9 @@ type Endpoint struct {
 	addrBits atomic.Uint64 // addr once more, for comparing
 
 	tx txQueue
+
+	// rxTrusted is whether the packet just being delivered need not be verified.
+	rxTrusted atomic.Bool
 
 	mu       sync.Mutex
 	run      *run   // guarded by mu; nil while detached
@@ -136,6 +147,7 @@ type run struct {
 	wg         sync.WaitGroup
 	done       chan struct{} // closed when all have ended
 	delivering atomic.Int32  // goroutines inside dispatcher
+	alone      bool          // no goroutine of the run before is left; immutable
 
 	mu       sync.Mutex  // orders deadlines against stopping
 	stopping atomic.Bool // written with mu held
@@ -171,6 +183,9 @@ func NewEndpoint(c *vde.Conn, cfg EndpointConfig) (*Endpoint, error) {
 	if cfg.Queue == 0 {
 		cfg.Queue = defaultQueue
 	}
+	if !cfg.NoOffload && cfg.MTU <= maxOffloadMTU {
+		c.EnableOffload()
+	}
 	e := &Endpoint{
 		conn:        c,
 		caps:        stack.CapabilityResolutionRequired,
@@ -182,6 +197,9 @@ func NewEndpoint(c *vde.Conn, cfg EndpointConfig) (*Endpoint, error) {
 	}
 	if cfg.NoChecksums {
 		e.caps |= stack.CapabilityTXChecksumOffload | stack.CapabilityRXChecksumOffload
+	}
+	if c.OffloadEnabled() {
+		e.headerLen = frame.OffloadLen
 	}
 	e.deliverLink.Store(cfg.DeliverLinkPackets)
 	e.mtu.Store(uint32(cfg.MTU))
@@ -267,9 +285,17 @@ func (e *Endpoint) MAC() frame.MAC {
 	return m
 }
 
-// Capabilities implements stack.LinkEndpoint. Checksum offload is claimed only
-// with [EndpointConfig.NoChecksums].
-func (e *Endpoint) Capabilities() stack.LinkEndpointCapabilities { return e.caps }
+// Capabilities implements stack.LinkEndpoint. Checksum offload in general is
+// claimed only with [EndpointConfig.NoChecksums]. But the stack asks again for
+// each packet that it is given, whether it was verified, and is told about that
+// packet: those that were merged have been verified, and the other side vouches
+// for those without a checksum.
+func (e *Endpoint) Capabilities() stack.LinkEndpointCapabilities {
+	if e.rxTrusted.Load() {
+		return e.caps | stack.CapabilityRXChecksumOffload
+	}
+	return e.caps
+}
 
 // GSOMaxSize implements stack.GSOEndpoint.
 func (e *Endpoint) GSOMaxSize() uint32 { return gsoMaxSize }
@@ -279,6 +305,7 @@ func (e *Endpoint) GSOMaxSize() uint32 { return gsoMaxSize }
 // checksum, cuts them to the MTU on their way out, and completes each. On the
 // wire nothing tells the difference, and the stack's layers are walked once for
 // dozens of frames, which gVisor's own software segmentation does not achieve.
+// Where the connection's other side takes such packets whole, they are not cut.
 func (e *Endpoint) SupportedGSO() stack.SupportedGSO { return stack.HostGSOSupported }
 
 // ARPHardwareType implements stack.LinkEndpoint.
@@ -322,7 +349,7 @@ func (e *Endpoint) Attach(dispatcher stack.NetworkDispatcher) {
 		return
 	}
 	_ = e.conn.SetDeadline(time.Time{}) // fails only if the connection has ended, which the loops will see
-	r := &run{dispatcher: dispatcher, done: make(chan struct{})}
+	r := &run{dispatcher: dispatcher, done: make(chan struct{}), alone: e.last.over()}
 	e.run, e.last = r, r
 	e.attached.Store(true)
 	e.tx.open()
@@ -350,6 +377,19 @@ func (e *Endpoint) stop() {
 	r.mu.Unlock()
 	e.stats.txDroppedEnd.Add(e.tx.close())
 	r.wait()
+}
+
+// over reports whether none of r's goroutines is left.
+func (r *run) over() bool {
+	if r == nil {
+		return true
+	}
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // deliveryTime is how long the delivery of a packet may take before it must be

@@ -70,6 +70,7 @@ type HostConfig struct {
 	Full        FullPolicy
 	Queue       int
 	Processors  int
+	NoOffload   bool
 	NoChecksums bool
 
 	// NoCoalesce turns EndpointConfig.Coalesce off, for a Host whose stack is
@@ -141,6 +142,7 @@ func NewHost(c *vde.Conn, cfg HostConfig) (*Host, error) {
 		Full:        cfg.Full,
 		Queue:       cfg.Queue,
 		Processors:  cfg.Processors,
+		NoOffload:   cfg.NoOffload,
 		NoChecksums: cfg.NoChecksums,
 		Coalesce:    !cfg.NoCoalesce,
 		OnEnd:       h.end,

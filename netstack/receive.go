@@ -12,6 +12,7 @@ import (
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
+	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/vde"
 )
 
@@ -30,6 +31,14 @@ const (
 	// small packet would otherwise pin a buffer of the MTU's size for as long
 	// as it waits for its reader, and getting a new one costs more than this.
 	rxCopy = 256
+
+	rxAlign = 64 // a processor's cache line
+
+	// rxLong is the size of buffers where packets of 64 KiB may come, and
+	// rxLongCopy is rxCopy for them: a receive buffer full of frames of the
+	// usual size would otherwise take dozens of times what it is allowed.
+	rxLong     = frame.OffloadLen + frame.MaxOffload
+	rxLongCopy = rxLong / 2
 )
 
 // A receiver is receiveLoop's state: buffers for frames to come.
@@ -37,7 +46,10 @@ type receiver struct {
 	e *Endpoint
 	r *run
 
-	size  int                   // of each buffer
+	size   int // of each buffer
+	at     int // where in it a frame with its header begins
+	copied int // size of the largest frame that does not keep its buffer
+
 	want  int                   // frames to receive at once, follows the traffic
 	views [rxBatch]*buffer.View // the first held are buffers of size bytes, owned
 	held  int
@@ -85,16 +97,27 @@ func (e *Endpoint) over(err error) bool {
 
 // fill sees to it that want buffers are there.
 func (rx *receiver) fill() {
-	if size := int(rx.e.mtu.Load()) + header.EthernetMinimumSize; size != rx.size {
+	size, at, copied := rx.e.headerLen+header.EthernetMinimumSize+int(rx.e.mtu.Load()), 0, rxCopy
+	switch {
+	case rx.e.headerLen == 0:
+	case rx.e.conn.OffloadAgreed():
+		size, copied = max(size, rxLong), rxLongCopy
+	case size+rxAlign <= rxLong:
+		// The header is put in front by the connection. What the kernel copies
+		// begins at a multiple of this many bytes, which is faster.
+		at = rxAlign - rx.e.headerLen
+		size += at
+	}
+	if size != rx.size {
 		rx.shrink(0)
-		rx.size = size
+		rx.size, rx.at, rx.copied = size, at, copied
 	}
 	for rx.held < rx.want {
 		v := buffer.NewView(rx.size)
 		// The whole of what the pool gives: frames longer than the MTU are
 		// welcome as far as they fit.
 		v.Grow(v.Capacity())
-		rx.views[rx.held], rx.bufs[rx.held] = v, v.AsSlice()
+		rx.views[rx.held], rx.bufs[rx.held] = v, v.AsSlice()[rx.at:]
 		rx.held++
 	}
 }
@@ -148,13 +171,15 @@ func (rx *receiver) deliver(n int, out *delivery) {
 		if i < n {
 			v := rx.viewOf(i)
 			b := rx.bufs[i]
+			f := b[rx.e.headerLen:]
 			switch {
-			case !promiscuous && b[0]&1 == 0 && bitsOf(b) != station:
+			case !promiscuous && f[0]&1 == 0 && bitsOf(f) != station:
 				rx.e.stats.rxFiltered.Add(1)
-			case len(b) <= rxCopy:
+			case len(b) <= rx.copied:
 				out.frame(buffer.NewViewWithData(b))
 			default:
-				v.CapLength(len(b))
+				v.CapLength(rx.at + len(b))
+				v.TrimFront(rx.at)
 				out.frame(v)
 				rx.views[i], rx.bufs[i] = nil, nil
 				continue
@@ -162,7 +187,7 @@ func (rx *receiver) deliver(n int, out *delivery) {
 		}
 		v := rx.views[i]
 		rx.views[i], rx.bufs[i] = nil, nil
-		rx.views[kept], rx.bufs[kept] = v, v.AsSlice()
+		rx.views[kept], rx.bufs[kept] = v, v.AsSlice()[rx.at:]
 		kept++
 	}
 	batch := rx.held
@@ -181,7 +206,7 @@ func (rx *receiver) deliver(n int, out *delivery) {
 // buffers to skip a frame it discarded; the views then follow.
 func (rx *receiver) viewOf(i int) *buffer.View {
 	for j := i; ; j++ {
-		if v := rx.views[j]; &v.AsSlice()[0] == &rx.bufs[i][0] {
+		if v := rx.views[j]; &v.AsSlice()[rx.at] == &rx.bufs[i][0] {
 			rx.views[i], rx.views[j] = v, rx.views[i]
 			return v
 		}

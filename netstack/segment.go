@@ -72,7 +72,7 @@ func (t *transmitter) segment(pkt *stack.PacketBuffer) {
 				payload.Add(p)
 			}
 		}
-		s.patch(h[header.EthernetMinimumSize:], i, n, size, payload.Checksum())
+		s.patch(h[t.e.headerLen+header.EthernetMinimumSize:], i, n, size, payload.Checksum())
 		t.frame(from)
 	}
 	clear(t.data[:cap(t.data)])
@@ -132,13 +132,14 @@ func pseudoSum(addrs []byte, length int, sum uint16) uint16 {
 // headerSpace is how much room for headers is allocated at once.
 const headerSpace = 16 << 10
 
-// header returns a copy of hdr that lives until the batch has been sent.
+// header returns a copy of hdr, behind the offload header that says nothing if
+// frames have one, that lives until the batch has been sent.
 func (t *transmitter) header(hdr []byte) []byte {
-	if len(t.headers)+len(hdr) > cap(t.headers) {
+	if len(t.headers)+t.e.headerLen+len(hdr) > cap(t.headers) {
 		// Frames of this batch keep the old space alive.
 		t.headers = make([]byte, 0, headerSpace)
 	}
 	from := len(t.headers)
-	t.headers = append(t.headers, hdr...)
+	t.headers = append(append(t.headers, nothing[:t.e.headerLen]...), hdr...)
 	return t.headers[from:len(t.headers):len(t.headers)]
 }

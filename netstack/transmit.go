@@ -344,7 +344,7 @@ type transmitter struct {
 	gather  []net.Buffers // one for each frame, of pieces
 	pieces  [][]byte
 	data    [][]byte       // pieces of one packet
-	headers []byte         // of segments
+	headers []byte         // of segments, and those of offload
 	copies  []*buffer.View // of packets in too many pieces
 	flat    []byte         // copies of frames, for try
 	frames  [][]byte       // of flat
@@ -352,12 +352,19 @@ type transmitter struct {
 
 // send gives pkts to the connection.
 func (t *transmitter) send(pkts []*stack.PacketBuffer) {
+	agreed := t.e.headerLen > 0 && t.e.conn.OffloadAgreed()
 	for _, pkt := range pkts {
 		if isSegmentable(pkt) {
-			t.segment(pkt)
+			// The connection would also cut it, but has to copy for that.
+			if !agreed || !t.whole(pkt) {
+				t.segment(pkt)
+			}
 			continue
 		}
 		from := len(t.pieces)
+		if t.e.headerLen > 0 {
+			t.pieces = append(t.pieces, nothing[:])
+		}
 		t.pieces = appendPieces(t.pieces, pkt)
 		t.frame(from)
 	}

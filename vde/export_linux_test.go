@@ -36,7 +36,7 @@ func CablePair(agreed [2]bool, opts ...Option) (conns [2]*Conn, hangup func(), e
 		if err != nil {
 			return conns, nil, err
 		}
-		l := &socketLink{Socket: s, ctl: os.NewFile(uintptr(ctl[0]), "control"), offload: agreed[i]}
+		l := &socketLink{frameSocket: s, ctl: os.NewFile(uintptr(ctl[0]), "control"), offload: agreed[i]}
 		c := newConn(context.Background(), l, "cable", &cfg)
 		c.running.Go(func() { l.watch(c.end) })
 		conns[i] = c

@@ -16,14 +16,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-vde/sdk/internal/sockio"
+	"github.com/go-vde/sdk/internal/shm"
 	"github.com/go-vde/sdk/internal/wire"
 )
 
 // A joined is the result of joining: the sockets of one port.
 type joined struct {
 	dir       string // the control directory
-	data      *sockio.Socket
+	data      frameSocket
 	ctl       *os.File
 	early     [][]byte // frames from the switch that had come before connecting
 	strangers int      // datagrams from others that had, discarded
@@ -89,10 +89,22 @@ func joinDir(ctx context.Context, name string, loc locator, cfg *config) (_ *joi
 	if err != nil {
 		return nil, err
 	}
-	h := handshake{ctl: ctl, data: data, port: port}
+	h := handshake{ctl: ctl, stream: ctlStream{file: ctl.file}, data: data, port: port, offer: cfg.offer(ctl)}
 	peer, err := h.run(ctx, request)
-	if err != nil {
+	rings, e := h.outcome(err == nil)
+	switch {
+	case err != nil:
 		return nil, err
+	case errors.Is(e, shm.ErrLost):
+		ctl.file.Close()
+		plain := *cfg
+		plain.sharedMemory = SharedMemoryNever
+		return joinDir(ctx, name, loc, &plain)
+	case e != nil:
+		return nil, h.notSwitch(e)
+	case rings != nil:
+		data.close()
+		return &joined{dir: dir, data: &ringSocket{End: rings}, ctl: ctl.file}, nil
 	}
 	if err := data.connect(peer, dir); err != nil {
 		return nil, err
@@ -220,6 +232,23 @@ type handshake struct {
 	ctl  control
 	data *dataSocket
 	port wire.Port
+
+	stream ctlStream
+	offer  *shm.Offer // nil if nothing is offered
+}
+
+// outcome tells what became of the offer, given whether the switch has replied.
+func (h *handshake) outcome(replied bool) (*shm.End, error) {
+	fds := h.stream.take()
+	if h.offer != nil && replied {
+		rings, _, err := h.offer.Taken(fds)
+		return rings, err
+	}
+	if h.offer != nil {
+		h.offer.Close()
+	}
+	shm.CloseRights(fds) // nobody asked for them
+	return nil, nil
 }
 
 // probeDelay is how long to wait for a reply before asking whether silence is
@@ -240,7 +269,11 @@ func (h *handshake) run(ctx context.Context, request []byte) (peer string, err e
 	}()
 	// One write, because the description has no length of its own: to a switch
 	// it is what one read brings.
-	if _, err := f.Write(request); is(err, syscall.EPIPE, syscall.ECONNRESET) {
+	var attached []int
+	if h.offer != nil {
+		attached = h.offer.Descriptors()
+	}
+	if err := h.stream.write(request, attached); is(err, syscall.EPIPE, syscall.ECONNRESET) {
 		// It depends on the moment whether a door that is slammed is noticed
 		// here or when reading; that must not make a difference.
 		return "", h.refused(closedInstead)
@@ -249,12 +282,12 @@ func (h *handshake) run(ctx context.Context, request []byte) (peer string, err e
 	}
 	silent := h.watchSilence(ctx)
 	var reply [wire.ReplyLen]byte
-	n, err := io.ReadFull(f, reply[:])
+	n, err := io.ReadFull(&h.stream, reply[:])
 	refused := silent() && err != nil
 	if refused {
 		// What was written before the other connection was answered is in our
 		// stream by now.
-		if n += readNow(f, reply[n:]); n == len(reply) {
+		if n += h.stream.readAll(reply[n:]); n == len(reply) {
 			err = nil
 		}
 	}
@@ -316,24 +349,6 @@ func (h *handshake) watchSilence(ctx context.Context) (silent func() bool) {
 	}
 }
 
-// readNow reads what there is of p, without waiting and whatever the deadline.
-func readNow(f *os.File, p []byte) (n int) {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return 0
-	}
-	_ = raw.Control(func(fd uintptr) {
-		for n < len(p) {
-			k, err := unix.Read(int(fd), p[n:])
-			if err != unix.EINTR && k <= 0 {
-				return
-			}
-			n += max(k, 0)
-		}
-	})
-	return n
-}
-
 // nowhere is the name of a data socket that cannot exist.
 const nowhere = "/dev/null/nowhere"
 
@@ -383,12 +398,8 @@ func (h *handshake) refused(how string) error {
 // has write permission for our data socket, as far as can be told from here:
 // it may be in more groups than the one its credentials name.
 func (h *handshake) switchMayWrite() bool {
-	raw, err := h.ctl.file.SyscallConn()
+	cred, err := h.ctl.peer()
 	if err != nil {
-		return true
-	}
-	var cred *unix.Ucred
-	if e := raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); e != nil || err != nil {
 		return true
 	}
 	var st unix.Stat_t

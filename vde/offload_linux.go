@@ -11,7 +11,6 @@ import (
 
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/internal/offload"
-	"github.com/go-vde/sdk/internal/sockio"
 )
 
 // An offloading is the part of a socketLink that is about offload headers. There
@@ -54,22 +53,22 @@ func (r *relink) OffloadAgreed() bool {
 func (l *socketLink) Send(frames [][]byte, wait bool) (n, calls int, err error) {
 	switch enabled := l.enabled.Load(); {
 	case enabled == l.offload:
-		return l.Socket.Send(frames, wait)
+		return l.frameSocket.Send(frames, wait)
 	case enabled:
-		return either(wait, &l.soft, &l.softTry).Send(l.Socket, frames, wait)
+		return either(wait, &l.soft, &l.softTry).Send(l.frameSocket, frames, wait)
 	}
-	return either(wait, &l.plain, &l.plainTry).send(l.Socket, frames, wait)
+	return either(wait, &l.plain, &l.plainTry).send(l.frameSocket, frames, wait)
 }
 
 // SendBuffers implements link.Link.
 func (l *socketLink) SendBuffers(frames []net.Buffers, wait bool) (n, calls int, err error) {
 	switch enabled := l.enabled.Load(); {
 	case enabled == l.offload:
-		return l.Socket.SendBuffers(frames, wait)
+		return l.frameSocket.SendBuffers(frames, wait)
 	case enabled:
-		return either(wait, &l.soft, &l.softTry).SendBuffers(l.Socket, frames, wait)
+		return either(wait, &l.soft, &l.softTry).SendBuffers(l.frameSocket, frames, wait)
 	}
-	return either(wait, &l.plain, &l.plainTry).sendBuffers(l.Socket, frames, wait)
+	return either(wait, &l.plain, &l.plainTry).sendBuffers(l.frameSocket, frames, wait)
 }
 
 // either picks the scratch space of sends that wait or of those that do not,
@@ -112,7 +111,7 @@ var nothing [frame.OffloadLen]byte
 const maxPieces = 1024
 
 // send is link.Link's Send.
-func (p *prefixer) send(to *sockio.Socket, frames [][]byte, wait bool) (n, calls int, err error) {
+func (p *prefixer) send(to offload.Sender, frames [][]byte, wait bool) (n, calls int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.grow(2 * len(frames))
@@ -123,7 +122,7 @@ func (p *prefixer) send(to *sockio.Socket, frames [][]byte, wait bool) (n, calls
 }
 
 // sendBuffers is link.Link's SendBuffers.
-func (p *prefixer) sendBuffers(to *sockio.Socket, frames []net.Buffers, wait bool) (n, calls int, err error) {
+func (p *prefixer) sendBuffers(to offload.Sender, frames []net.Buffers, wait bool) (n, calls int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	size := 0
@@ -152,7 +151,7 @@ func (p *prefixer) add(head []byte, rest ...[]byte) {
 }
 
 // flush sends what was added.
-func (p *prefixer) flush(to *sockio.Socket, wait bool) (n, calls int, err error) {
+func (p *prefixer) flush(to offload.Sender, wait bool) (n, calls int, err error) {
 	n, calls, err = to.SendBuffers(p.out, wait)
 	clear(p.pieces)
 	clear(p.out)

@@ -35,6 +35,7 @@ type config struct {
 	pool              *pool.Pool
 	depth             int
 	tap               func(Direction, frame.Frame)
+	sharedMemory      SharedMemory
 	reconnect         *ReconnectPolicy // nil: the connection ends with the switch
 }
 
@@ -129,6 +130,8 @@ func newConfig(opts []Option) (config, error) {
 		return c, fmt.Errorf("WithWriteBuffer(%d): give a positive number of bytes", c.writeBuffer)
 	case c.depth < 0:
 		return c, fmt.Errorf("WithFrames(…, %d): give a positive depth", c.depth)
+	case !c.sharedMemory.valid():
+		return c, fmt.Errorf("WithSharedMemory(%d): there is no such mode", int(c.sharedMemory))
 	case c.port > int(wire.MaxPort):
 		return c, fmt.Errorf("WithPort(%d): the largest port is %d", c.port, wire.MaxPort)
 	}

@@ -68,12 +68,13 @@ func (r *relink) run(l *socketLink) {
 	recent := 0 // attempts since the link was last up for long
 	for {
 		up := time.Now()
-		l.watch(func(error) {}) // returns when the control stream has ended
+		var cause error
+		l.watch(func(err error) { cause = err }) // returns when the control stream has ended
 		down := time.Now()
 		if !r.down(l) {
 			return
 		}
-		r.tell(LinkState{Err: ErrHangup})
+		r.tell(LinkState{Err: cause})
 		if down.Sub(up) > r.policy.MaxDelay {
 			recent = 0
 		} // else the switch takes us in and throws us out: do not hurry
@@ -393,6 +394,11 @@ func (r *relink) SyscallConn() (syscall.RawConn, error) {
 		return nil, err
 	}
 	return l.SyscallConn()
+}
+
+func (r *relink) sharedMemory() bool {
+	l := r.tx.Load()
+	return l != nil && l.sharedMemory()
 }
 
 func (r *relink) onChange(f func(LinkState)) (stop func()) {

@@ -5,10 +5,13 @@ package vde
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,10 +20,24 @@ import (
 	"github.com/go-vde/sdk/pool"
 )
 
-// A socketLink carries frames over the two sockets of the VDE protocol.
+// A frameSocket moves batches of frames: a data socket, or the rings that take
+// its place. The methods are those of [sockio.Socket].
+type frameSocket interface {
+	Recv(bufs [][]byte, sizes []int, wait bool) (n int, err error)
+	Send(frames [][]byte, wait bool) (n, calls int, err error)
+	SendBuffers(frames []net.Buffers, wait bool) (n, calls int, err error)
+	SetReadDeadline(t time.Time) error
+	SetWriteDeadline(t time.Time) error
+	Hangup()
+	Close() (unread int, err error)
+}
+
+// A socketLink carries frames to a switch that was joined by the VDE protocol.
 type socketLink struct {
-	*sockio.Socket          // the data socket
-	ctl            *os.File // silent; its end-of-file is the connection's end
+	frameSocket
+	ctl *os.File // silent; its end-of-file is the connection's end
+
+	broken atomic.Pointer[error] // why the rings are of no more use, before ctl's reader is woken for it
 
 	offload bool // the other side agreed: each datagram begins with an offload header
 	offloading
@@ -38,7 +55,13 @@ var _ link.Link = (*socketLink)(nil)
 
 // link makes the link of a finished join.
 func (j *joined) link() *socketLink {
-	l := &socketLink{Socket: j.data, ctl: j.ctl}
+	l := &socketLink{frameSocket: j.data, ctl: j.ctl}
+	if r, ok := j.data.(*ringSocket); ok {
+		r.OnBreak(func(err error) {
+			l.broken.Store(&err)
+			_ = l.ctl.SetReadDeadline(aLongTimeAgo) // fails only if closed, which wakes it too
+		})
+	}
 	if len(j.early) > 0 {
 		l.early.Store(&j.early)
 	}
@@ -62,7 +85,11 @@ func (l *socketLink) watch(end func(error)) {
 		// The protocol leaves the stream silent after the reply; whatever a
 		// switch says nonetheless means nothing.
 		if _, err := l.ctl.Read(b[:]); err != nil {
-			end(ErrHangup) // after Close this changes nothing any more
+			cause := ErrHangup
+			if broken := l.broken.Load(); broken != nil {
+				cause = *broken
+			}
+			end(cause) // after Close this changes nothing any more
 			return
 		}
 	}
@@ -78,7 +105,7 @@ func (l *socketLink) datagrams(bufs [][]byte, sizes []int, wait bool) (n int, er
 	if early := l.early.Load(); early != nil {
 		return l.recvEarly(early, bufs, sizes)
 	}
-	return l.Socket.Recv(bufs, sizes, wait)
+	return l.frameSocket.Recv(bufs, sizes, wait)
 }
 
 // recvEarly is datagrams from the early ones.
@@ -138,7 +165,7 @@ func (l *socketLink) Gone() bool {
 }
 
 func (l *socketLink) Close() (unread int, err error) {
-	unread, err = l.Socket.Close()
+	unread, err = l.frameSocket.Close()
 	if early := l.early.Swap(nil); early != nil {
 		unread += len(*early)
 	}
@@ -150,4 +177,14 @@ func (l *socketLink) Close() (unread int, err error) {
 	return unread, err
 }
 
-func (l *socketLink) SyscallConn() (syscall.RawConn, error) { return l.RawConn(), nil }
+func (l *socketLink) SyscallConn() (syscall.RawConn, error) {
+	if s, ok := l.frameSocket.(*sockio.Socket); ok {
+		return s.RawConn(), nil
+	}
+	return nil, fmt.Errorf("frames go through shared memory; WithSharedMemory(SharedMemoryNever) has them go through a socket: %w", errors.ErrUnsupported)
+}
+
+func (l *socketLink) sharedMemory() bool {
+	_, ok := l.frameSocket.(*ringSocket)
+	return ok
+}

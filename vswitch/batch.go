@@ -77,6 +77,9 @@ type batch struct {
 	refs  [maxBatch]*pool.Buffer     // their buffers
 	old   [2 * maxBatch]*pool.Buffer // buffers to release
 	timer *time.Timer
+
+	slab     []byte // of frames that were copied out of a ring; nil until there were any
+	slabUsed int
 }
 
 // A waitMode says how a batch treats full queues under the policy WaitForRoom.

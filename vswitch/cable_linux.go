@@ -21,16 +21,27 @@ import (
 	"github.com/go-vde/sdk/pool"
 )
 
+// A carrier moves frames between the switch and another process. It is a
+// [sockio.Socket], or a ringCarrier if the peer offered shared memory.
+type carrier interface {
+	Send(frames [][]byte, wait bool) (n, calls int, err error)
+	AwaitRoom() error
+	SetWriteDeadline(t time.Time) error
+	Shut()
+	Hangup()
+	Close() (unread int, err error)
+}
+
 // A socketCable is a cable to another process: the control stream, which stays
-// silent and whose end is the cable's end, and a datagram socket for the frames.
+// silent and whose end is the cable's end, and a carrier of the frames.
 //
 // Two goroutines serve it. One reads the control stream. The other reads frames
-// and forwards them; while it waits, it holds one buffer.
+// and forwards them; while it waits on a socket, it holds one buffer.
 type socketCable struct {
 	cable
 	sw   *Switch
 	ctl  *net.UnixConn
-	sock *sockio.Socket
+	sock carrier
 	path string // of our data socket
 
 	agreed bool // each datagram begins with an offload header; not changed once plugged in
@@ -41,8 +52,7 @@ type socketCable struct {
 	reading chan struct{} // closed when read has returned
 	dead    atomic.Bool   // the peer's socket is gone, or about to: nothing more is sent
 
-	gate     chan struct{} // one slot; held by the goroutine that waits for room
-	writable func(fd uintptr) bool
+	gate chan struct{} // one slot; held by the goroutine that waits for room
 
 	queue   sendQueue
 	running sync.WaitGroup // the drainer; added to with queue.mu held
@@ -50,10 +60,10 @@ type socketCable struct {
 
 var _ outlet = (*socketCable)(nil)
 
-func newSocketCable(sw *Switch, ctl *net.UnixConn, sock *sockio.Socket, info Cable) *socketCable {
+func newSocketCable(sw *Switch, ctl *net.UnixConn, sock carrier, info Cable) *socketCable {
 	c := &socketCable{
 		sw: sw, ctl: ctl, sock: sock,
-		done: make(chan struct{}), reading: make(chan struct{}), gate: make(chan struct{}, 1), writable: pollOut,
+		done: make(chan struct{}), reading: make(chan struct{}), gate: make(chan struct{}, 1),
 	}
 	c.cable.info = info
 	c.cable.out = c
@@ -108,7 +118,7 @@ func (c *socketCable) drainIn() {
 	c.dead.Store(true)
 	timer := time.AfterFunc(limit, func() { c.hangup(io.EOF) })
 	defer timer.Stop()
-	_ = c.sock.RawConn().Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RD) }) // fails if closed, as does all
+	c.sock.Shut()
 	c.sock.Hangup()
 	<-c.reading
 }
@@ -121,6 +131,15 @@ const headedBatch = 16
 
 // read forwards what the peer sends until the cable is closed.
 func (c *socketCable) read() {
+	switch s := c.sock.(type) {
+	case *sockio.Socket:
+		c.readSocket(s)
+	case *ringCarrier:
+		c.readRings(s.End)
+	}
+}
+
+func (c *socketCable) readSocket(sock *sockio.Socket) {
 	const fatal = 16 // errors in a row; one may be left over from something that is over
 	var (
 		bs      [maxBatch]*pool.Buffer
@@ -148,7 +167,7 @@ func (c *socketCable) read() {
 			b.Prepend(ahead)
 			windows[i] = b.Bytes()[:ahead+longest]
 		}
-		n, err := c.sock.Recv(windows[:want], sizes[:], !busy)
+		n, err := sock.Recv(windows[:want], sizes[:], !busy)
 		switch {
 		case err == nil:
 			failed = 0
@@ -365,7 +384,7 @@ func (c *socketCable) awaitRoom(left time.Duration, done, expired <-chan struct{
 		}()
 		defer func() { close(over); <-ended }()
 	}
-	err := c.sock.RawConn().Write(c.writable)
+	err := c.sock.AwaitRoom()
 	switch {
 	case err == nil || !errors.Is(err, os.ErrDeadlineExceeded):
 		return waitRoom
@@ -373,14 +392,6 @@ func (c *socketCable) awaitRoom(left time.Duration, done, expired <-chan struct{
 		return waitAborted
 	}
 	return waitTimeout
-}
-
-// pollOut reports whether the socket fd has room. It asks the kernel: the
-// runtime's poller knows only of changes since the wait began.
-func pollOut(fd uintptr) bool {
-	fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-	n, err := unix.Poll(fds[:], 0)
-	return n > 0 || err != nil && err != unix.EINTR
 }
 
 // aborting reports whether one of the channels is closed; nil ones are not.

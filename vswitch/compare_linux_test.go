@@ -70,7 +70,7 @@ func (w *twin) plug(ports ...int) {
 	w.t.Helper()
 	for _, port := range ports {
 		for i, dir := range w.dirs {
-			w.conns[i][port] = open(w.t, fmt.Sprintf("%s[%d]", dir, port))
+			w.conns[i][port] = open(w.t, fmt.Sprintf("%s[%d]", dir, port), vde.WithSharedMemory(vde.SharedMemoryNever)) // see waitingFor
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/vde"
 )
 
 // Defaults of [Config] and [PortConfig].
@@ -66,6 +67,11 @@ type Config struct {
 
 	// PortGroups are further control sockets beside ctl, by file name.
 	PortGroups map[string]PortGroup
+
+	// SharedMemory says from whom an offer of shared memory is taken (default:
+	// from clients of the user that this process runs as). Other clients move
+	// their frames through sockets.
+	SharedMemory vde.SharedMemory
 
 	// Admit, if not nil, decides about each client of a control socket, after
 	// its request was found valid: it returns the port to give it (p.Port leaves
@@ -242,6 +248,8 @@ func (c Config) normalize() (Config, error) {
 		return c, configError("MaxStations is %d, want a positive number", c.MaxStations)
 	case c.WriteBuffer < 0 || c.MaxPending < 0 || c.HandshakeTimeout < 0:
 		return c, configError("WriteBuffer, MaxPending and HandshakeTimeout must not be negative")
+	case c.SharedMemory < vde.SharedMemorySameUser || c.SharedMemory > vde.SharedMemoryNever:
+		return c, configError("SharedMemory is %d", int(c.SharedMemory))
 	case c.Mode&^0o777 != 0 || c.DirMode&^(fs.ModePerm|fs.ModeSetgid) != 0:
 		return c, configError("Mode %#o, DirMode %#o: only permission bits are possible", c.Mode, c.DirMode)
 	}

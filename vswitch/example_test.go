@@ -50,7 +50,7 @@ func ExampleSwitch_Stats() {
 	// expvar.Publish("vswitch", v) makes it show at /debug/vars.
 	fmt.Println(v.String())
 	// Output:
-	// {"Ports":[],"Taps":{"Offered":0,"Mirrored":0,"Frames":0,"Bytes":0,"Queued":0,"Dropped":{"Full":0,"Oldest":0,"Timeout":0,"Stalled":0,"Refused":0,"NoBuffer":0,"TooLong":0,"Closed":0}},"Table":{"Stations":0,"Learned":0,"Moved":0,"Aged":0,"Full":0,"Pinned":0},"Serve":{"Accepted":0,"Joined":0,"Refused":0,"Malformed":0,"Silent":0,"Evicted":0,"Late":0}}
+	// {"Ports":[],"Taps":{"Offered":0,"Mirrored":0,"Frames":0,"Bytes":0,"Queued":0,"Dropped":{"Full":0,"Oldest":0,"Timeout":0,"Stalled":0,"Refused":0,"NoBuffer":0,"TooLong":0,"Closed":0}},"Table":{"Stations":0,"Learned":0,"Moved":0,"Aged":0,"Full":0,"Pinned":0},"Serve":{"Accepted":0,"Joined":0,"Refused":0,"Malformed":0,"Silent":0,"Evicted":0,"Late":0,"BadOffers":0,"Broken":0}}
 }
 
 // A trunk, access ports and a mirror.

@@ -123,9 +123,10 @@ const (
 
 // Kinds of cables.
 const (
-	KindInProcess = "in-process" // from Attach
-	KindSocket    = "socket"     // from a control socket
-	KindTap       = "tap"        // from Tap
+	KindInProcess    = "in-process"    // from Attach
+	KindSocket       = "socket"        // from a control socket
+	KindSharedMemory = "shared-memory" // from a control socket; its frames go through shared memory
+	KindTap          = "tap"           // from Tap
 )
 
 // A Cable describes what is plugged into a port.

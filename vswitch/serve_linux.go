@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-vde/sdk/internal/shm"
 	"github.com/go-vde/sdk/internal/sockio"
 	"github.com/go-vde/sdk/internal/wire"
 )
@@ -161,15 +162,17 @@ func (l *Listener) awaitAnswers(before []*pendingConn) {
 
 // serve serves one client from its request to its end.
 func (l *Listener) serve(s *ctlSocket, p *pendingConn) {
-	req, err := readRequest(p.conn, l.sw.cfg.HandshakeTimeout)
+	conn := rightsConn{UnixConn: p.conn}
+	req, err := readRequest(&conn, l.sw.cfg.HandshakeTimeout)
 	evicted := l.settle(p)
 	if err != nil {
+		shm.CloseRights(conn.fds)
 		l.rejected(s, err, evicted)
 		p.conn.Close()
 		return
 	}
 	before := l.ask(p)
-	c, err := l.join(s, p.conn, req)
+	c, err := l.join(s, p.conn, req, conn.fds)
 	if err != nil {
 		l.sw.serve.refused.Add(1)
 		l.awaitAnswers(before)
@@ -229,9 +232,11 @@ func readRequest(conn net.Conn, timeout time.Duration) (wire.Request, error) {
 	}
 }
 
-// join plugs the client in and replies. On success the cable, which may have
-// ended already, has taken over conn.
-func (l *Listener) join(s *ctlSocket, conn *net.UnixConn, req wire.Request) (_ *socketCable, err error) {
+// join plugs the client in and replies. It takes over fds, the descriptors that
+// came with req. On success the cable, which may have ended already, has taken
+// over conn.
+func (l *Listener) join(s *ctlSocket, conn *net.UnixConn, req wire.Request, fds []int) (_ *socketCable, err error) {
+	defer func() { shm.CloseRights(fds) }() // unless they were handed on
 	peer, err := l.peer(s, conn, req)
 	if err != nil {
 		return nil, err
@@ -244,17 +249,14 @@ func (l *Listener) join(s *ctlSocket, conn *net.UnixConn, req wire.Request) (_ *
 	if err != nil {
 		return nil, err
 	}
-	sock, err := sockio.New(fd, "data socket") // owns fd
+	rings, attach := l.rings(peer, fds)
+	fds = nil
+	c, err := l.newCable(conn, rings, fd, peer)
 	if err != nil {
 		return nil, err
 	}
-	c := newSocketCable(l.sw, conn, sock, Cable{
-		Kind: KindSocket, Description: peer.Description,
-		UID: peer.UID, GID: peer.GID, PID: peer.PID, Dir: l.dir, Since: time.Now(),
-	})
-	c.naming = func() error { return l.name(c, fd) }
 	if err := l.sw.plug(&c.cable, n, first, last); err != nil {
-		sock.Close()
+		c.sock.Close()
 		if c.path != "" {
 			os.Remove(c.path)
 		}
@@ -266,14 +268,38 @@ func (l *Listener) join(s *ctlSocket, conn *net.UnixConn, req wire.Request) (_ *
 		return nil, err
 	}
 	l.sw.serve.joined.Add(1)
-	if err := reply(conn, c.path, l.sw.cfg.HandshakeTimeout); err != nil {
+	if err := reply(conn, c.path, attach, l.sw.cfg.HandshakeTimeout); err != nil {
 		c.hangup(err)
 	}
 	return c, nil
 }
 
-// reply tells the client the name of its cable's data socket.
-func reply(conn net.Conn, path string, timeout time.Duration) error {
+// newCable makes the cable of peer, over rings or, if that is nil, over the data
+// socket fd; it takes over both.
+func (l *Listener) newCable(conn *net.UnixConn, rings *shm.End, fd int, peer Peer) (*socketCable, error) {
+	info := Cable{
+		Kind: KindSocket, Description: peer.Description,
+		UID: peer.UID, GID: peer.GID, PID: peer.PID, Dir: l.dir, Since: time.Now(),
+	}
+	var c *socketCable
+	if rings != nil {
+		info.Kind = KindSharedMemory
+		c = newSocketCable(l.sw, conn, &ringCarrier{End: rings, data: fd}, info)
+		rings.OnBreak(c.brokeRings)
+	} else {
+		sock, err := sockio.New(fd, "data socket") // owns fd
+		if err != nil {
+			return nil, err
+		}
+		c = newSocketCable(l.sw, conn, sock, info)
+	}
+	c.naming = func() error { return l.name(c, fd) }
+	return c, nil
+}
+
+// reply tells the client the name of its cable's data socket, with descriptors
+// attached.
+func reply(conn *net.UnixConn, path string, attach []int, timeout time.Duration) error {
 	b, err := wire.AppendReply(nil, path)
 	if err != nil {
 		return err
@@ -281,7 +307,7 @@ func reply(conn net.Conn, path string, timeout time.Duration) error {
 	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return err
 	}
-	if _, err := conn.Write(b); err != nil {
+	if _, _, err := conn.WriteMsgUnix(b, shm.Rights(attach), nil); err != nil {
 		return err
 	}
 	return conn.SetDeadline(time.Time{})

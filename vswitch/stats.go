@@ -53,7 +53,7 @@ type outCounters struct {
 
 // serveCounters count what happens at control sockets.
 type serveCounters struct {
-	accepted, joined, refused, malformed, silent, evicted, late atomic.Uint64
+	accepted, joined, refused, malformed, silent, evicted, late, badOffers, broken atomic.Uint64
 }
 
 // Stats are the counters of a switch since New, all of one moment: a batch is
@@ -174,6 +174,8 @@ type ServeStats struct {
 	Silent    uint64 // did not send their request in time, or closed before
 	Evicted   uint64 // were closed before their request for there being too many
 	Late      uint64 // cables pulled because the peer sent something after its request
+	BadOffers uint64 // of Joined: offered shared memory that could not be used, and got a socket
+	Broken    uint64 // cables pulled because the peer broke the rules of the shared memory
 }
 
 // records returns all ports there is anything to say about, by number.
@@ -212,6 +214,7 @@ func (sw *Switch) Stats() Stats {
 	s.Serve = ServeStats{
 		Accepted: v.accepted.Load(), Joined: v.joined.Load(), Refused: v.refused.Load(), Malformed: v.malformed.Load(),
 		Silent: v.silent.Load(), Evicted: v.evicted.Load(), Late: v.late.Load(),
+		BadOffers: v.badOffers.Load(), Broken: v.broken.Load(),
 	}
 	return s
 }

@@ -175,6 +175,24 @@ func (s *Socket) run(t *sender, k int) (sent, calls int, err error) {
 	return sent, calls, nil
 }
 
+// AwaitRoom waits until the kernel's queue has room again, which on Linux is when
+// three quarters of it are free, or until the write deadline.
+func (s *Socket) AwaitRoom() error { return s.translate(s.desc.write(roomy)) }
+
+// roomy reports whether the queue of fd has room. It asks the kernel: the runtime
+// poller knows only of changes since the wait began.
+func roomy(fd uintptr) bool {
+	fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	n, err := unix.Poll(fds[:], 0)
+	return n > 0 || err != nil && err != unix.EINTR
+}
+
+// Shut refuses what the other side sends from here on; what it sent before can
+// still be received.
+func (s *Socket) Shut() {
+	_ = s.desc.hold(func(uintptr) { _ = unix.Shutdown(int(s.desc.fd), unix.SHUT_RD) }) // fails if closed, as does all
+}
+
 // Hangup ends waiting for good: pending and later receives take what the kernel
 // still holds and then return [link.ErrDrained]; pending and later waiting sends
 // fail with [os.ErrDeadlineExceeded] instead of waiting. It is idempotent.

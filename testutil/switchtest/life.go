@@ -45,7 +45,7 @@ func (s *suite) testStop(t *testing.T) {
 func (s *suite) testEnd(n *network, end func()) {
 	p := pool.New(s.MaxFrame, 0)
 	testutil.NoLive(n, "buffers", func() int64 { return p.Stats().Live })
-	a, b := n.station(1), n.station(2)
+	a, b := n.station(1, overSocket), n.station(2)
 	reading, framing := n.station(3), n.station(4, vde.WithFrames(p, 1))
 
 	// One station waits in Read, one has Frames that nobody takes, one nothing at all.

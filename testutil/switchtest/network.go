@@ -86,6 +86,9 @@ func (n *network) openAt(vnl string, opts ...vde.Option) *vde.Conn {
 
 func (n *network) tryOpen(vnl string, opts ...vde.Option) (*vde.Conn, error) {
 	n.Helper()
+	if n.Sockets {
+		opts = append(slices.Clip(opts), overSocket)
+	}
 	c, err := vde.Open(n.Context(), vnl, opts...)
 	if err != nil {
 		return nil, err
@@ -230,7 +233,10 @@ func (n *network) plugOut(w changes, before []string, conns ...*vde.Conn) {
 	})
 }
 
-// settle waits until the switch has passed on what c had sent. No switch tells, but one that has just answered a
+// overSocket is for a station whose queue has to be looked at from outside.
+var overSocket = vde.WithSharedMemory(vde.SharedMemoryNever)
+
+// settle waits until the switch has passed on what c, a station over a socket, had sent. No switch tells, but one that has just answered a
 // newcomer has been once through its work, and a frame that it has taken no longer counts against c's queue. Should
 // others go on sending through c, settle gives up after the given number of rounds.
 func (n *network) settle(c *vde.Conn, rounds int) {

@@ -53,6 +53,9 @@ type Options struct {
 	// NoPorts says that port numbers are ignored, and that there is always a free port.
 	NoPorts bool
 
+	// Sockets says that frames go through sockets, whatever else the switch offers.
+	Sockets bool
+
 	// FixedDir says that Config.Dir is ignored, FixedUser that Config.User and Config.DirMode are.
 	FixedDir, FixedUser bool
 }

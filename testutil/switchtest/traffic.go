@@ -332,7 +332,7 @@ const floodFrames = 20_000
 // testFloodToC sends faster than a sink may read: what does not arrive must be the switch's drops.
 func (s *suite) testFloodToC(t *testing.T) {
 	n := s.network(t, Config{})
-	c := n.station(1)
+	c := n.station(1, overSocket)
 	if err := c.SetWriteDeadline(time.Now().Add(limit)); err != nil {
 		t.Fatal(err)
 	}

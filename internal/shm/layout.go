@@ -1,0 +1,172 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package shm
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"github.com/go-vde/sdk/frame"
+)
+
+// The region: a page of control words, the ring to the switch, the ring to the
+// client. Words that different sides write are a cache line apart, two for
+// processors that fetch lines in pairs.
+const (
+	controlLen = 4096
+
+	offerAt   = 0    // written by the client before it offers the region
+	answerAt  = 512  // written by the switch before it replies
+	acceptsAt = 768  // what the client takes, then, a line further, what the switch takes
+	upAt      = 1024 // control words of the ring to the switch
+	downAt    = 2048 // of the ring to the client
+	line      = 128
+
+	offerMagic  = "VDE-SHM?"
+	answerMagic = "VDE-SHM!"
+	version     = 1
+)
+
+// Control words of a ring, from its place on.
+const (
+	tailAt   = 0 * line // 64 bits: bytes published; the highest bit: closed by the consumer
+	headAt   = 1 * line // 64 bits: bytes taken
+	sleepsAt = 2 * line // 32 bits: 1 when the consumer wants its bell rung at the next frame
+	waitsAt  = 3 * line // 32 bits: 1 when the producer wants its bell rung when half the ring is free
+)
+
+// Features that are offered and taken.
+const (
+	// FeatureRings: frames go through the rings, not through the data sockets.
+	FeatureRings = 1 << 0
+
+	// FeatureOffload: frames may be handed over undone. In rings each slot has
+	// room to say so; over data sockets each datagram begins with the header.
+	FeatureOffload = 1 << 1
+
+	allFeatures = FeatureRings | FeatureOffload
+)
+
+// Sizes of rings, in bytes. The smallest still holds four of the longest frames.
+const (
+	MinRing     = 256 << 10
+	DefaultRing = 512 << 10
+	MaxRing     = 16 << 20
+)
+
+// ringFor returns the size of rings for frames of up to n bytes.
+func ringFor(n int) int {
+	size := DefaultRing
+	for size < MaxRing && size < 8*n {
+		size *= 2
+	}
+	return size
+}
+
+// MaxFrame is the longest frame that can be offered.
+const MaxFrame = MaxRing / 8
+
+// An offer is what the client writes at the beginning of the region.
+type offer struct {
+	features uint64
+	ring     uint32 // size of each ring; 0 without FeatureRings
+}
+
+// regionLen returns the length of the region of an offer.
+func (o offer) regionLen() int { return controlLen + 2*int(o.ring) }
+
+func (o offer) put(b []byte) {
+	copy(b, offerMagic)
+	binary.NativeEndian.PutUint32(b[8:], version)
+	binary.NativeEndian.PutUint32(b[12:], o.ring)
+	binary.NativeEndian.PutUint64(b[16:], o.features)
+}
+
+// offerLen is the length of an offer and of an answer.
+const offerLen = 24
+
+var errOffer = errors.New("shm: not an offer this side understands")
+
+// parseOffer reads an offer and checks it. Features that are not known here are
+// left out.
+func parseOffer(b []byte) (offer, error) {
+	if len(b) < offerLen || string(b[:8]) != offerMagic {
+		return offer{}, errOffer
+	}
+	o := offer{ring: binary.NativeEndian.Uint32(b[12:]), features: binary.NativeEndian.Uint64(b[16:]) & allFeatures}
+	switch v := binary.NativeEndian.Uint32(b[8:]); {
+	case v != version:
+		return offer{}, fmt.Errorf("%w: version %d", errOffer, v)
+	case o.features == 0:
+		return offer{}, fmt.Errorf("%w: no known feature", errOffer)
+	case o.features&FeatureRings == 0 && o.ring != 0,
+		o.features&FeatureRings != 0 && (o.ring < MinRing || o.ring > MaxRing || bits.OnesCount32(o.ring) != 1):
+		return offer{}, fmt.Errorf("%w: rings of %d bytes", errOffer, o.ring)
+	}
+	return o, nil
+}
+
+// putAnswer writes the answer that takes features.
+func putAnswer(b []byte, features uint64) {
+	copy(b, answerMagic)
+	binary.NativeEndian.PutUint32(b[8:], version)
+	binary.NativeEndian.PutUint32(b[12:], 0)
+	binary.NativeEndian.PutUint64(b[16:], features)
+}
+
+// parseAnswer returns the features that an answer takes, 0 if there is none.
+func parseAnswer(b []byte) (features uint64) {
+	if string(b[:8]) != answerMagic || binary.NativeEndian.Uint32(b[8:]) != version {
+		return 0
+	}
+	return binary.NativeEndian.Uint64(b[16:])
+}
+
+// A slot is one frame in a ring: a header, the bytes, and padding up to the next
+// multiple of slotAlign.
+//
+//	0  4  length of the frame
+//	4  1  flags        \
+//	5  1  gso_type     |
+//	6  2  hdr_len      | frame.Offload
+//	8  2  gso_size     |
+//	10 2  csum_start   |
+//	12 2  csum_offset  /
+//	14 2  0
+const (
+	slotHeader = 16
+	slotAlign  = 16
+)
+
+// slotLen returns the length of the slot of a frame of n bytes.
+func slotLen(n int) uint64 { return slotHeader + (uint64(n)+slotAlign-1)&^(slotAlign-1) }
+
+// packSlot returns a slot's header as the two words that make it up.
+func packSlot(n int, o frame.Offload) (w0, w1 uint64) {
+	var b [slotHeader]byte
+	binary.NativeEndian.PutUint32(b[0:], uint32(n))
+	b[4], b[5] = o.Flags, o.GSOType
+	binary.NativeEndian.PutUint16(b[6:], o.HdrLen)
+	binary.NativeEndian.PutUint16(b[8:], o.GSOSize)
+	binary.NativeEndian.PutUint16(b[10:], o.CsumStart)
+	binary.NativeEndian.PutUint16(b[12:], o.CsumOffset)
+	return binary.NativeEndian.Uint64(b[0:]), binary.NativeEndian.Uint64(b[8:])
+}
+
+// unpackSlot is the reverse of packSlot. n is what the header says, whatever
+// that may be.
+func unpackSlot(w0, w1 uint64) (n uint32, o frame.Offload) {
+	var b [slotHeader]byte
+	binary.NativeEndian.PutUint64(b[0:], w0)
+	binary.NativeEndian.PutUint64(b[8:], w1)
+	return binary.NativeEndian.Uint32(b[0:]), frame.Offload{
+		Flags: b[4], GSOType: b[5],
+		HdrLen:     binary.NativeEndian.Uint16(b[6:]),
+		GSOSize:    binary.NativeEndian.Uint16(b[8:]),
+		CsumStart:  binary.NativeEndian.Uint16(b[10:]),
+		CsumOffset: binary.NativeEndian.Uint16(b[12:]),
+	}
+}

@@ -1,0 +1,71 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package shm
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// needSeals must be on a region before it is mapped: without them the other side
+// could cut it off, and the next access would kill this process.
+const needSeals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
+
+// makeRegion returns a sealed memory file of n bytes.
+func makeRegion(n int) (fd int, err error) {
+	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	fd, err = unix.MemfdCreate("vde", flags|unix.MFD_NOEXEC_SEAL)
+	if err == unix.EINVAL { // before Linux 6.3
+		fd, err = unix.MemfdCreate("vde", flags)
+	}
+	if err != nil {
+		return -1, os.NewSyscallError("memfd_create", err)
+	}
+	if err = unix.Ftruncate(fd, int64(n)); err != nil {
+		err = os.NewSyscallError("ftruncate", err)
+	} else if _, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, needSeals); err != nil {
+		err = os.NewSyscallError("fcntl", err)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// checkRegion reports why fd, which somebody else made, may not be mapped as a
+// region of n bytes.
+func checkRegion(fd, n int) error {
+	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
+	switch {
+	case err != nil:
+		return fmt.Errorf("shm: not a memory file: %w", os.NewSyscallError("fcntl", err))
+	case seals&needSeals != needSeals:
+		return fmt.Errorf("shm: the region has seals %#x, not all of %#x", seals, needSeals)
+	case seals&(unix.F_SEAL_WRITE|unix.F_SEAL_FUTURE_WRITE) != 0:
+		return errors.New("shm: the region is sealed against writing")
+	}
+	// Pages of a hugetlb file can run out when they are touched, which kills.
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil {
+		return os.NewSyscallError("fstatfs", err)
+	} else if fs.Type != unix.TMPFS_MAGIC {
+		return fmt.Errorf("shm: the region lies in a file system of type %#x", fs.Type)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return os.NewSyscallError("fstat", err)
+	} else if st.Size != int64(n) {
+		return fmt.Errorf("shm: the region has %d bytes, its offer says %d", st.Size, n)
+	}
+	return nil
+}
+
+func mapRegion(fd, n int) ([]byte, error) {
+	b, err := unix.Mmap(fd, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	return b, os.NewSyscallError("mmap", err)
+}

@@ -1,0 +1,54 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package shm
+
+import "golang.org/x/sys/unix"
+
+// MaxDescriptors is the largest number of descriptors that a request or a reply
+// carries.
+const MaxDescriptors = 3
+
+// RightsLen is a length of control messages that holds so many and a few more;
+// what does not fit is closed by the kernel.
+const RightsLen = 128
+
+// Rights returns the control message that carries fds, or nil if there are none.
+func Rights(fds []int) []byte {
+	if len(fds) == 0 {
+		return nil
+	}
+	return unix.UnixRights(fds...)
+}
+
+// AppendRights appends the descriptors in the control messages oob, which the
+// caller now owns, to fds. Those beyond MaxDescriptors in all are closed.
+func AppendRights(fds []int, oob []byte) []int {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return fds
+	}
+	for _, m := range msgs {
+		got, err := unix.ParseUnixRights(&m)
+		if err != nil {
+			continue // of another kind
+		}
+		for _, fd := range got {
+			if len(fds) < MaxDescriptors {
+				fds = append(fds, fd)
+			} else {
+				unix.Close(fd)
+			}
+		}
+	}
+	return fds
+}
+
+// CloseRights closes fds, but for those that are -1.
+func CloseRights(fds []int) {
+	for _, fd := range fds {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+}

@@ -1,0 +1,195 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package shm
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/go-vde/sdk/frame"
+)
+
+// ErrBroken is in the error of an End whose peer wrote to the region what cannot
+// be.
+var ErrBroken = errors.New("the other side broke the rules of the shared memory")
+
+// closedBit in a tail says that nothing is taken any more. The consumer sets it;
+// a producer publishes by compare-and-swap and so cannot publish after it.
+const closedBit = 1 << 63
+
+// A ring is the shared part of both sides. Positions count bytes since the
+// beginning and never wrap; a ring that passes 10 GB a second lasts 29 years.
+type ring struct {
+	tail, head    *atomic.Uint64
+	sleeps, waits *atomic.Uint32
+	data          []byte
+	mask          uint64
+}
+
+func newRing(region []byte, control, data, size int) ring {
+	return ring{
+		tail: word64(region, control+tailAt), head: word64(region, control+headAt),
+		sleeps: word32(region, control+sleepsAt), waits: word32(region, control+waitsAt),
+		data: region[data : data+size : data+size], mask: uint64(size - 1),
+	}
+}
+
+func (r *ring) size() uint64 { return uint64(len(r.data)) }
+
+// maxLen is the longest frame a ring holds; see slotLen.
+func (r *ring) maxLen() int { return len(r.data)/2 - slotHeader }
+
+// A producer puts frames into a ring. It is used by one goroutine at a time.
+type producer struct {
+	ring
+	from uint64 // published up to here; ours, the tail in the region is only a copy
+	pos  uint64 // written up to here
+	head uint64 // taken up to here, as last seen
+}
+
+// room reports whether a frame of n bytes fits.
+func (p *producer) room(n int) (bool, error) {
+	need := slotLen(n)
+	if p.pos+need-p.head <= p.size() {
+		return true, nil
+	}
+	if err := p.refresh(); err != nil {
+		return false, err
+	}
+	return p.pos+need-p.head <= p.size(), nil
+}
+
+// refresh looks how far the consumer is.
+func (p *producer) refresh() error {
+	h := p.ring.head.Load()
+	// It lies between where it was and what was published.
+	if h-p.head > p.from-p.head {
+		return fmt.Errorf("%w: it took up to %d of what was published from %d to %d", ErrBroken, h, p.head, p.from)
+	}
+	p.head = h
+	return nil
+}
+
+// put writes a frame of n bytes in pieces, for which there is room.
+func (p *producer) put(n int, o frame.Offload, pieces ...[]byte) {
+	p.begin(n, o)
+	at := p.pos + slotHeader
+	for _, b := range pieces {
+		p.write(at, b)
+		at += uint64(len(b))
+	}
+	p.pos += slotLen(n)
+}
+
+// begin writes the header of a slot. Slots are a multiple of 16 long, and so is
+// the ring, so a header never wraps.
+func (p *producer) begin(n int, o frame.Offload) {
+	w0, w1 := packSlot(n, o)
+	at := int(p.pos & p.mask)
+	// Plain stores would do, as the tail publishes them. These are no dearer than
+	// they look: the line has to be fetched anyway.
+	word64(p.data, at).Store(w0)
+	word64(p.data, at+8).Store(w1)
+}
+
+// write copies b to position at.
+func (p *producer) write(at uint64, b []byte) {
+	n := copy(p.data[at&p.mask:], b)
+	copy(p.data, b[n:])
+}
+
+// publish makes what was put visible, and reports false if the consumer has
+// closed the ring, in which case nothing of it ever will be.
+func (p *producer) publish() (ok bool, err error) {
+	if p.tail.CompareAndSwap(p.from, p.pos) {
+		p.from = p.pos
+		return true, nil
+	}
+	p.pos = p.from
+	if t := p.tail.Load(); t != p.from|closedBit {
+		return false, fmt.Errorf("%w: the tail became %#x, it was %#x", ErrBroken, t, p.from)
+	}
+	return false, nil
+}
+
+// halfFree reports whether it is worth while to wake a producer that waits: to
+// do so for each frame would have the two take turns.
+func (p *producer) halfFree() (bool, error) {
+	err := p.refresh()
+	return p.pos-p.head <= p.size()/2, err
+}
+
+// A consumer takes frames from a ring. It is used by one goroutine at a time.
+type consumer struct {
+	ring
+	from uint64 // given back up to here; ours
+	pos  uint64 // taken up to here
+	end  uint64 // published up to here, as last seen
+}
+
+// ready reports whether there is a frame.
+func (c *consumer) ready() (bool, error) {
+	if c.pos != c.end {
+		return true, nil
+	}
+	t := c.tail.Load() &^ closedBit // whoever set it: see close
+	if t == c.end {
+		return false, nil
+	}
+	if t-c.from > c.size() || t-c.end > c.size() || t%slotAlign != 0 {
+		return false, fmt.Errorf("%w: it published up to %d, %d was published and %d taken", ErrBroken, t, c.end, c.from)
+	}
+	c.end = t
+	return true, nil
+}
+
+// next returns the length of the frame at pos and what is left to do about it;
+// ready has reported that there is one.
+func (c *consumer) next() (n int, o frame.Offload, err error) {
+	at := int(c.pos & c.mask)
+	size, o := unpackSlot(word64(c.data, at).Load(), word64(c.data, at+8).Load())
+	if uint64(size) > c.size() || slotLen(int(size)) > c.end-c.pos {
+		return 0, o, fmt.Errorf("%w: a frame of %d bytes where %d are published", ErrBroken, size, c.end-c.pos)
+	}
+	return int(size), o, nil
+}
+
+// take copies as much of the frame at pos, which has n bytes, as dst holds, and
+// goes on to the next.
+func (c *consumer) take(dst []byte, n int) {
+	at := (c.pos + slotHeader) & c.mask
+	dst = dst[:min(len(dst), n)]
+	k := copy(dst, c.data[at:])
+	copy(dst[k:], c.data)
+	c.pos += slotLen(n)
+}
+
+// release gives back the room of what was taken, and reports whether the
+// producer wants to be woken for it.
+func (c *consumer) release() (wake bool) {
+	c.from = c.pos
+	c.head.Store(c.pos)
+	// The flag is taken back by whoever rings: one ring for each wait.
+	return c.waits.Load() != 0 && c.end-c.pos <= c.size()/2 && c.waits.Swap(0) != 0
+}
+
+// close refuses everything that is published from here on, and returns how many
+// frames had been published and not taken. A tail that is found broken ends the
+// count: what such a producer meant cannot be told.
+func (c *consumer) close() (unread int) {
+	c.tail.Or(closedBit)
+	for {
+		ok, err := c.ready()
+		if !ok || err != nil {
+			return unread
+		}
+		n, _, err := c.next()
+		if err != nil {
+			return unread
+		}
+		c.take(nil, n)
+		unread++
+	}
+}

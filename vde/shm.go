@@ -1,0 +1,62 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package vde
+
+import (
+	"fmt"
+
+	"github.com/go-vde/sdk/internal/shm"
+)
+
+// A SharedMemory says with whom frames may go through shared memory.
+type SharedMemory int
+
+const (
+	// SharedMemorySameUser is the default: with switches and clients of the user
+	// that this process runs as.
+	SharedMemorySameUser SharedMemory = iota
+
+	// SharedMemoryAlways: with anybody who may join.
+	SharedMemoryAlways
+
+	// SharedMemoryNever: with nobody.
+	SharedMemoryNever
+)
+
+var sharedMemoryNames = [...]string{"same-user", "always", "never"}
+
+// String returns "same-user", "always" or "never".
+func (m SharedMemory) String() string {
+	if !m.valid() {
+		return fmt.Sprintf("SharedMemory(%d)", int(m))
+	}
+	return sharedMemoryNames[m]
+}
+
+func (m SharedMemory) valid() bool { return m >= 0 && int(m) < len(sharedMemoryNames) }
+
+// ErrSharedMemory is the cause when the other side wrote into the shared memory
+// what cannot be. The connection is then of no more use.
+var ErrSharedMemory = shm.ErrBroken
+
+// WithSharedMemory says whether to offer the switch a ring in shared memory for
+// each direction (default [SharedMemorySameUser]). A switch of this SDK takes the
+// offer if its own configuration allows it; every other one ignores it and moves
+// frames through sockets. Nothing else is different about the connection, but
+// that [Conn.SyscallConn] has no socket to show and [WithWriteBuffer] no effect.
+//
+// The memory, a little over 1 MiB, holds nothing but frames on their way, and
+// the other side is not trusted with more: what it does to the memory can end
+// the connection, with [ErrSharedMemory], and nothing else. See
+// docs/shared-memory.md.
+func WithSharedMemory(mode SharedMemory) Option {
+	return option(func(c *config) { c.sharedMemory = mode })
+}
+
+// SharedMemory reports whether frames go through shared memory, and not through
+// a socket. With [WithReconnect] that can change with the switch.
+func (c *Conn) SharedMemory() bool {
+	l, ok := c.link.(interface{ sharedMemory() bool })
+	return ok && l.sharedMemory()
+}

@@ -1,0 +1,127 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package vswitch
+
+import (
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/link"
+	"github.com/go-vde/sdk/internal/shm"
+	"github.com/go-vde/sdk/pool"
+	"github.com/go-vde/sdk/vde"
+)
+
+// accepts returns the features that p may have of those it offers.
+func (sw *Switch) accepts(p Peer) uint64 {
+	sameUser := int(p.UID) == os.Geteuid()
+	switch mode := sw.cfg.SharedMemory; {
+	case mode == vde.SharedMemoryAlways, sameUser && mode == vde.SharedMemorySameUser:
+		return shm.FeatureRings | shm.FeatureOffload
+	}
+	return 0
+}
+
+// rings looks at the descriptors that p attached to its request, which it takes
+// over, and returns the switch's end of the rings that p is to have, or nil if
+// frames go through sockets, and what to attach to the reply. A client whose
+// offer is of no use gets a port all the same.
+func (l *Listener) rings(p Peer, fds []int) (end *shm.End, attach []int) {
+	end, _, attach, err := shm.Accept(fds, l.sw.accepts(p))
+	if err != nil {
+		l.sw.serve.badOffers.Add(1)
+		l.sw.cfg.Logger.Info("refused an offer of shared memory", "dir", l.dir, "uid", p.UID, "pid", p.PID, "reason", err)
+	}
+	return end, attach
+}
+
+// A ringCarrier carries frames through rings. The data socket that the reply names
+// stays, connected to the peer's, so that the directory and the handshake are what
+// they are for everybody; nothing comes through it.
+type ringCarrier struct {
+	*shm.End
+	data int
+}
+
+func (r *ringCarrier) Close() (unread int, err error) {
+	unread, err = r.End.Close()
+	unix.Close(r.data)
+	return unread, err
+}
+
+// A rightsConn is a control stream that keeps the descriptors which come with
+// what is read from it.
+type rightsConn struct {
+	*net.UnixConn
+	fds []int // owned
+}
+
+func (c *rightsConn) Read(p []byte) (n int, err error) {
+	var oob [shm.RightsLen]byte
+	n, oobn, _, _, err := c.ReadMsgUnix(p, oob[:])
+	c.fds = shm.AppendRights(c.fds, oob[:oobn])
+	return n, err
+}
+
+// slabFrame is the size up to which a frame is copied out of a ring into memory
+// that the batch has anyway. Should a port inside the process get it, it is copied
+// again; a longer one is put into a buffer that can be handed on.
+const slabFrame = mediumBuffer
+
+// Place implements [shm.Placer]: it makes the i-th frame of a ring item i of b.
+func (b *batch) Place(i, size int, _ frame.Offload) []byte {
+	it := &b.items[i]
+	it.size = size
+	switch {
+	case size > b.sw.cfg.MaxFrame:
+		return nil
+	case size <= slabFrame:
+		it.data = b.slab[b.slabUsed : b.slabUsed+size : b.slabUsed+size]
+		b.slabUsed += size
+	default:
+		it.home = b.sw.poolFor(size).Get()
+		it.data = it.home.Bytes()[:size]
+	}
+	return it.data
+}
+
+// readRings forwards what the peer publishes until the cable is closed.
+func (c *socketCable) readRings(rings *shm.End) {
+	defer close(c.reading)
+	var homes [maxBatch]*pool.Buffer
+	for {
+		// An idle cable holds neither a batch nor buffers.
+		if err := rings.AwaitFrame(); err != nil {
+			return // closed, drained, or broken, for which it is hung up on
+		}
+		b := newBatch(c.port)
+		b.done = c.done
+		if b.slab == nil {
+			b.slab = make([]byte, maxBatch*slabFrame)
+		}
+		b.slabUsed = 0
+		n, err := rings.Recv(b, maxBatch, false)
+		b.n = n
+		if n > 0 {
+			b.forward()
+			for i := range b.items[:n] {
+				homes[i] = b.items[i].home // nil if it was handed on
+			}
+			pool.ReleaseBatch(homes[:n])
+		}
+		b.free()
+		if err != nil && err != link.ErrEmpty {
+			return
+		}
+	}
+}
+
+// brokeRings hangs up on a peer that broke its rings.
+func (c *socketCable) brokeRings(err error) {
+	c.sw.serve.broken.Add(1)
+	c.hangup(err)
+}
