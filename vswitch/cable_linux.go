@@ -25,6 +25,7 @@ import (
 // [sockio.Socket], or a ringCarrier if the peer offered shared memory.
 type carrier interface {
 	Send(frames [][]byte, wait bool) (n, calls int, err error)
+	SendBuffers(frames []net.Buffers, wait bool) (n, calls int, err error)
 	AwaitRoom() error
 	SetWriteDeadline(t time.Time) error
 	Shut()
