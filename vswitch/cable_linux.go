@@ -233,7 +233,7 @@ func (c *socketCable) offer(b *batch, items []uint8, as *portConf, give bool) (n
 		return n, outFull // what was queued under another policy goes first
 	}
 	ref := b.ref
-	if c.agreed {
+	if c.queuesHeaded() {
 		ref = b.refHeaded
 		b.keepHeaded(items[n:], as, give)
 	} else {
@@ -253,7 +253,20 @@ func (c *socketCable) offer(b *batch, items []uint8, as *portConf, give bool) (n
 }
 
 // offload implements outlet.
-func (c *socketCable) offload() bool { return c.agreed }
+func (c *socketCable) offload() bool {
+	if r, ok := c.sock.(*ringCarrier); ok {
+		return r.Undone()
+	}
+	return c.agreed
+}
+
+// queuesHeaded reports whether the frames in the queue are behind offload
+// headers. Through rings they may be undone at one time and not at another, so
+// there they always are.
+func (c *socketCable) queuesHeaded() bool {
+	_, rings := c.sock.(*ringCarrier)
+	return rings || c.agreed
+}
 
 // send sends items without waiting.
 func (c *socketCable) send(b *batch, items []uint8, as *portConf) (n int, cause dropCause) {
@@ -270,27 +283,35 @@ func (c *socketCable) send(b *batch, items []uint8, as *portConf) (n int, cause 
 		}
 		return n, c.sent(n, bytes, err)
 	}
+	if r, ok := c.sock.(*ringCarrier); ok && b.undone {
+		return c.sendUndone(r, b, items, as)
+	}
 	views := b.views[:len(items)]
 	for k, i := range items {
 		views[k] = b.form(i, as)
 	}
-	n, cause = c.write(views)
+	n, cause = c.write(views, false)
 	clear(views)
 	return n, cause
 }
 
-// write sends frames, behind their headers if c has agreed to these, without
-// waiting and counts those sent.
-func (c *socketCable) write(views [][]byte) (n int, cause dropCause) {
+// write sends frames, behind their offload headers if headed, without waiting and
+// counts those sent.
+func (c *socketCable) write(views [][]byte, headed bool) (n int, cause dropCause) {
 	if c.dead.Load() {
 		return 0, outRefused
 	}
-	n, _, err := c.sock.Send(views, false)
+	var err error
+	if r, ok := c.sock.(*ringCarrier); ok && headed {
+		n, err = r.sendHeaded(views)
+	} else {
+		n, _, err = c.sock.Send(views, false)
+	}
 	bytes := 0
 	for _, v := range views[:n] {
 		bytes += len(v)
 	}
-	if c.agreed {
+	if headed {
 		bytes -= n * frame.OffloadLen
 	}
 	return n, c.sent(n, bytes, err)

@@ -4,11 +4,13 @@
 package vswitch
 
 import (
+	"errors"
 	"net"
 	"os"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-vde/sdk/internal/shm"
 	"github.com/go-vde/sdk/internal/sockio"
 )
 
@@ -46,13 +48,70 @@ func PlugSocket(sw *Switch, n int, agreed bool) (peer *os.File, unplug func(), e
 		return nil, nil, err
 	}
 	c := newSocketCable(sw, conn.(*net.UnixConn), sock, Cable{Kind: KindSocket})
-	c.naming = func() error { return nil }
 	c.agreed = agreed
-	if err := sw.plug(&c.cable, n, 1, sw.cfg.NumPorts); err != nil {
+	if err := plugCable(sw, n, c); err != nil {
 		return nil, nil, err
+	}
+	return peer, func() {
+		theirs.Close()
+		<-c.done
+		<-c.reading
+		peer.Close()
+	}, nil
+}
+
+// plugCable plugs c into port n.
+func plugCable(sw *Switch, n int, c *socketCable) error {
+	c.naming = func() error { return nil }
+	if err := sw.plug(&c.cable, n, 1, sw.cfg.NumPorts); err != nil {
+		return err
 	}
 	go c.read()
 	go c.watch()
+	return nil
+}
+
+// PlugRings is PlugSocket with rings in shared memory.
+func PlugRings(sw *Switch, n int) (peer *shm.End, unplug func(), err error) {
+	dup := func(fds []int) []int {
+		var all []int
+		for _, fd := range fds {
+			fd, e := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+			err = errors.Join(err, e)
+			all = append(all, fd)
+		}
+		return all
+	}
+	o, err := shm.NewOffer(shm.FeatureRings|shm.FeatureOffload, sw.cfg.MaxFrame)
+	if err != nil {
+		return nil, nil, err
+	}
+	ours, _, attach, err := shm.Accept(dup(o.Descriptors()), shm.FeatureRings|shm.FeatureOffload)
+	if err != nil {
+		return nil, nil, err
+	}
+	if peer, _, err = o.Taken(dup(attach)); err != nil {
+		return nil, nil, err
+	}
+	ctl, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	theirs, file := os.NewFile(uintptr(ctl[1]), "control"), os.NewFile(uintptr(ctl[0]), "control")
+	defer file.Close()
+	conn, err := net.FileConn(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	data, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	c := newSocketCable(sw, conn.(*net.UnixConn), &ringCarrier{End: ours, data: data}, Cable{Kind: KindSharedMemory})
+	ours.OnBreak(c.brokeRings)
+	if err := plugCable(sw, n, c); err != nil {
+		return nil, nil, err
+	}
 	return peer, func() {
 		theirs.Close()
 		<-c.done

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/shm"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -61,6 +62,56 @@ var endKinds = []struct {
 			return headed{data: readFile(t, peer)}
 		}, false}
 	}},
+	{"rings agreed", func(t *testing.T, sw *vswitch.Switch, n int) end {
+		return plugRings(t, sw, n, true)
+	}},
+	{"rings", func(t *testing.T, sw *vswitch.Switch, n int) end {
+		return plugRings(t, sw, n, false)
+	}},
+}
+
+// plugRings plugs a cable of shared memory into port n until the test ends.
+func plugRings(t *testing.T, sw *vswitch.Switch, n int, agreed bool) end {
+	t.Helper()
+	peer, unplug, err := vswitch.PlugRings(sw, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(unplug)
+	if agreed {
+		peer.TakeOffload()
+	}
+	p := &ringPeer{End: peer}
+	send := func(h headed) error {
+		_, _, err := peer.SendOffload([][]byte{h.data}, []frame.Offload{h.off}, true)
+		return err
+	}
+	e := end{send, func() headed {
+		if err := peer.SetReadDeadline(time.Now().Add(long)); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := peer.Recv(p, 1, true); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		return p.got
+	}, agreed}
+	// The switch learns what the peer takes when it sends something.
+	c := attach(t, sw, 10+n)
+	write(t, c, testFrame(frame.Broadcast(), macC, 60, 1))
+	e.next()
+	c.Close()
+	return e
+}
+
+// A ringPeer is where a frame from the rings is put.
+type ringPeer struct {
+	*shm.End
+	got headed
+}
+
+func (p *ringPeer) Place(_, size int, o frame.Offload) []byte {
+	p.got = headed{o, make([]byte, size)}
+	return p.got.data
 }
 
 // plugSocket plugs a socket cable into port n until the test ends.
@@ -114,7 +165,7 @@ func TestOffloadEnds(t *testing.T) {
 
 func testOffloadEnds(t *testing.T, from, to func(*testing.T, *vswitch.Switch, int) end, v6, trunk bool) {
 	const (
-		total = 500_000
+		total = 300_000
 		mss   = 1440
 	)
 	pc := vswitch.PortConfig{Wait: vswitch.Forever}
@@ -126,6 +177,7 @@ func testOffloadEnds(t *testing.T, from, to func(*testing.T, *vswitch.Switch, in
 	}})
 	testutil.NoLive(t, "buffers of the switch", func() int64 { return vswitch.Live(sw) })
 	src, dst := from(t, sw, 1), to(t, sw, 2)
+	before := counts(t, sw, 2).Out
 	data := payload(total)
 	r := rand.New(rand.NewPCG(1, 2))
 	var sent, ordinaries, cut uint64
@@ -187,49 +239,50 @@ func testOffloadEnds(t *testing.T, from, to func(*testing.T, *vswitch.Switch, in
 	if (undone > 0) != (src.agreed && dst.agreed) {
 		t.Errorf("%d frames are undone", undone)
 	}
-	if out := counts(t, sw, 2).Out; out.Frames != frames || out.Bytes != in.Bytes+map[bool]uint64{true: 4 * frames}[trunk] {
+	if out := counts(t, sw, 2).Out; out.Frames-before.Frames != frames || out.Bytes-before.Bytes != in.Bytes+map[bool]uint64{true: 4 * frames}[trunk] {
 		t.Errorf("%+v, %+v", in, out)
 	}
 }
 
-// A socket under DropOldest has a queue of its own, in which frames have headers
-// if its peer has agreed to these.
-func TestOffloadSocketQueue(t *testing.T) {
-	for _, agreed := range []bool{false, true} {
-		sw := vswitch.New(vswitch.Config{MaxFrame: 1514, WriteBuffer: 32 << 10, Ports: map[int]vswitch.PortConfig{
-			2: station(macB, vswitch.PortConfig{Queue: 4096, Policy: vswitch.DropOldest}),
-		}})
-		a := agree(t, sw, attach(t, sw, 1))
-		peer := plugSocket(t, sw, 2, agreed)
-		var want []headed
-		bytes := uint64(0)
-		for i := range 20 {
-			h := segment(macB, macA, false, uint32(i), payload(1000*i+1), 1400)
-			a.send(h)
-			if !agreed {
-				want = append(want, plain(ordinary(h)...)...)
-			} else {
-				want = append(want, h)
+// Under DropOldest the cable of another process has a queue of its own, in which
+// frames have headers if its peer may take undone ones.
+func TestOffloadSendQueue(t *testing.T) {
+	for _, kind := range endKinds[2:] {
+		t.Run(kind.name, func(t *testing.T) {
+			sw := vswitch.New(vswitch.Config{MaxFrame: 1514, WriteBuffer: 32 << 10, Ports: map[int]vswitch.PortConfig{
+				2: station(macB, vswitch.PortConfig{Queue: 4096, Policy: vswitch.DropOldest}),
+			}})
+			defer sw.Close()
+			testutil.NoLive(t, "buffers of the switch", func() int64 { return vswitch.Live(sw) })
+			a := agree(t, sw, attach(t, sw, 1))
+			peer := kind.make(t, sw, 2)
+			before := counts(t, sw, 2).Out
+			var want []headed
+			frames, bytes := uint64(0), uint64(0)
+			for i := range 80 {
+				h := segment(macB, macA, false, uint32(i), payload(1000*(i%20)+1), 1400)
+				a.send(h)
+				if !peer.agreed {
+					want = append(want, plain(ordinary(h)...)...)
+				} else {
+					want = append(want, h)
+				}
 			}
-		}
-		if out := counts(t, sw, 2).Out; out.Queued == 0 {
-			t.Errorf("nothing waits in the switch: %+v", out)
-		}
-		for i, w := range want {
-			got := headed{data: readFile(t, peer)}
-			if agreed {
-				got = parseHeaded(t, got.data)
+			if out := counts(t, sw, 2).Out; out.Queued == 0 {
+				t.Errorf("nothing waits in the switch: %+v", out)
 			}
-			if !equal([]headed{got}, []headed{w}) {
-				t.Fatalf("frame %d of %d: %d bytes, %+v", i, len(want), len(got.data), got.off)
+			for i, w := range want {
+				if got := peer.next(); !equal([]headed{got}, []headed{w}) {
+					t.Fatalf("frame %d of %d: %d bytes, %+v", i, len(want), len(got.data), got.off)
+				}
+				frames++
+				bytes += uint64(len(w.data))
 			}
-			bytes += uint64(len(w.data))
-		}
-		until(t, "all counted", func() bool { return counts(t, sw, 2).Out.Queued == 0 })
-		if out := counts(t, sw, 2).Out; out.Frames != uint64(len(want)) || out.Bytes != bytes {
-			t.Errorf("%+v", out)
-		}
-		sw.Close()
+			until(t, "all counted", func() bool { return counts(t, sw, 2).Out.Queued == 0 })
+			if out := counts(t, sw, 2).Out; out.Frames-before.Frames != frames || out.Bytes-before.Bytes != bytes {
+				t.Errorf("%d frames, %d bytes, %+v", frames, bytes, out)
+			}
+		})
 	}
 }
 

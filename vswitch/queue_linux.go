@@ -88,7 +88,7 @@ func (c *socketCable) drain() {
 // drainAll sends views, waiting as long as it takes.
 func (c *socketCable) drainAll(views [][]byte) {
 	for len(views) > 0 {
-		n, cause := c.write(views)
+		n, cause := c.write(views, c.queuesHeaded())
 		views = views[n:]
 		switch {
 		case len(views) == 0:

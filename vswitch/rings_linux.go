@@ -28,15 +28,16 @@ func (sw *Switch) accepts(p Peer) uint64 {
 
 // rings looks at the descriptors that p attached to its request, which it takes
 // over, and returns the switch's end of the rings that p is to have, or nil if
-// frames go through sockets, and what to attach to the reply. A client whose
-// offer is of no use gets a port all the same.
-func (l *Listener) rings(p Peer, fds []int) (end *shm.End, attach []int) {
-	end, _, attach, err := shm.Accept(fds, l.sw.accepts(p))
+// frames go through sockets, then whether they have offload headers there, and
+// what to attach to the reply. A client whose offer is of no use gets a port all
+// the same.
+func (l *Listener) rings(p Peer, fds []int) (end *shm.End, agreed bool, attach []int) {
+	end, agreed, attach, err := shm.Accept(fds, l.sw.accepts(p))
 	if err != nil {
 		l.sw.serve.badOffers.Add(1)
 		l.sw.cfg.Logger.Info("refused an offer of shared memory", "dir", l.dir, "uid", p.UID, "pid", p.PID, "reason", err)
 	}
-	return end, attach
+	return end, agreed, attach
 }
 
 // A ringCarrier carries frames through rings. The data socket that the reply names
@@ -51,6 +52,37 @@ func (r *ringCarrier) Close() (unread int, err error) {
 	unread, err = r.End.Close()
 	unix.Close(r.data)
 	return unread, err
+}
+
+// sendUndone sends items, some of which are undone, without waiting.
+func (c *socketCable) sendUndone(r *ringCarrier, b *batch, items []uint8, as *portConf) (n int, cause dropCause) {
+	var offs [maxBatch]frame.Offload
+	views := b.views[:len(items)]
+	defer clear(views)
+	bytes := 0
+	for k, i := range items {
+		views[k], offs[k] = b.form(i, as), b.header(i, as)
+	}
+	n, _, err := r.SendOffload(views, offs[:len(items)], false)
+	for _, v := range views[:n] {
+		bytes += len(v)
+	}
+	return n, c.sent(n, bytes, err)
+}
+
+// sendHeaded sends queued frames, each behind its offload header, without
+// waiting.
+func (r *ringCarrier) sendHeaded(headed [][]byte) (n int, err error) {
+	var (
+		offs  [maxBatch]frame.Offload
+		views [maxBatch][]byte
+	)
+	for i, b := range headed {
+		offs[i], _ = frame.ParseOffload(b)
+		views[i] = b[frame.OffloadLen:]
+	}
+	n, _, err = r.SendOffload(views[:len(headed)], offs[:len(headed)], false)
+	return n, err
 }
 
 // A rightsConn is a control stream that keeps the descriptors which come with
@@ -73,11 +105,15 @@ func (c *rightsConn) Read(p []byte) (n int, err error) {
 const slabFrame = mediumBuffer
 
 // Place implements [shm.Placer]: it makes the i-th frame of a ring item i of b.
-func (b *batch) Place(i, size int, _ frame.Offload) []byte {
+func (b *batch) Place(i, size int, o frame.Offload) []byte {
 	it := &b.items[i]
-	it.size = size
+	it.size, it.off = size, o
+	longest := b.sw.cfg.MaxFrame
+	if o.GSOType != frame.GSONone {
+		longest = max(longest, frame.MaxOffload)
+	}
 	switch {
-	case size > b.sw.cfg.MaxFrame:
+	case size > longest:
 		return nil
 	case size <= slabFrame:
 		it.data = b.slab[b.slabUsed : b.slabUsed+size : b.slabUsed+size]

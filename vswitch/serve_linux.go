@@ -249,12 +249,13 @@ func (l *Listener) join(s *ctlSocket, conn *net.UnixConn, req wire.Request, fds 
 	if err != nil {
 		return nil, err
 	}
-	rings, attach := l.rings(peer, fds)
+	rings, agreed, attach := l.rings(peer, fds)
 	fds = nil
 	c, err := l.newCable(conn, rings, fd, peer)
 	if err != nil {
 		return nil, err
 	}
+	c.agreed = agreed
 	if err := l.sw.plug(&c.cable, n, first, last); err != nil {
 		c.sock.Close()
 		if c.path != "" {
