@@ -30,6 +30,16 @@ func descriptors(tb testing.TB) int {
 	return len(entries)
 }
 
+// headed returns frames with offs in front of them.
+func headed(frames [][]byte, offs []frame.Offload) (all [][]byte) {
+	for i, f := range frames {
+		b := make([]byte, frame.OffloadLen, frame.OffloadLen+len(f))
+		offs[i].Put(b)
+		all = append(all, append(b, f...))
+	}
+	return all
+}
+
 func TestBothWays(t *testing.T) {
 	client, sw := newPair(t, 9234)
 	s := newSlab(70_000)
@@ -39,10 +49,11 @@ func TestBothWays(t *testing.T) {
 	}{{"to the switch", client, sw}, {"to the client", sw, client}} {
 		frames := [][]byte{bytes.Repeat([]byte{1}, 14), bytes.Repeat([]byte{2}, 1514), bytes.Repeat([]byte{3}, 65526)}
 		offs := []frame.Offload{{}, {Flags: 1}, {Flags: 1, GSOType: 1, HdrLen: 54, GSOSize: 1460, CsumStart: 34, CsumOffset: 16}}
-		if n, calls, err := way.from.SendOffload(frames, offs, false); n != 3 || calls != 1 || err != nil {
+		if n, calls, err := way.from.SendHeaded(headed(frames, offs), false); n != 3 || calls != 1 || err != nil {
 			t.Fatalf("%s: sent %d in %d calls, %v", way.name, n, calls, err)
 		}
-		if n, calls, err := way.from.SendBuffersOffload([]net.Buffers{{frames[1][:10], nil, frames[1][10:]}}, offs[1:2], true); n != 1 || calls != 1 || err != nil {
+		h := headed(frames, offs)[1]
+		if n, calls, err := way.from.SendBuffersHeaded([]net.Buffers{{h[:4], h[4:30], nil, h[30:]}}, true); n != 1 || calls != 1 || err != nil {
 			t.Fatalf("%s: sent %d in pieces in %d calls, %v", way.name, n, calls, err)
 		}
 		n, err := way.to.Recv(s, maxBatch, true)

@@ -6,6 +6,7 @@ package shm
 import (
 	"bytes"
 	"errors"
+	"net"
 	"testing"
 
 	"github.com/go-vde/sdk/frame"
@@ -20,10 +21,21 @@ func ringPair() (p *producer, c *consumer, region []byte) {
 	return &producer{ring: r}, &consumer{ring: r}, region
 }
 
+// putPieces puts a frame of n bytes in pieces into the ring.
+func putPieces(p *producer, n int, off frame.Offload, pieces ...[]byte) {
+	header := make([]byte, frame.OffloadLen)
+	off.Put(header)
+	o := outgoing{pieces: []net.Buffers{append(net.Buffers{header[:3], header[3:]}, pieces...)}, headed: true}
+	if o.size(0) != n {
+		panic("size")
+	}
+	o.put(p, 0, n)
+}
+
 func TestSlotLayout(t *testing.T) {
 	p, c, _ := ringPair()
 	off := frame.Offload{Flags: 1, GSOType: 4, HdrLen: 0x0203, GSOSize: 0x0405, CsumStart: 0x0607, CsumOffset: 0x0809}
-	p.put(5, off, []byte("ab"), nil, []byte("cde"))
+	putPieces(p, 5, off, []byte("ab"), nil, []byte("cde"))
 	if ok, err := p.publish(); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
@@ -120,7 +132,7 @@ func FuzzRing(f *testing.F) {
 					continue
 				}
 				s := sent{bytes.Repeat([]byte{byte(i + 1)}, n), frame.Offload{Flags: op, GSOSize: uint16(i)}}
-				p.put(n, s.off, s.data[:n/3], s.data[n/3:])
+				putPieces(p, n, s.off, s.data[:n/3], s.data[n/3:])
 				put = append(put, s)
 			}
 		}
@@ -190,7 +202,7 @@ func FuzzScribble(f *testing.F) {
 					break
 				}
 				if ok {
-					p.put(n, frame.Offload{}, make([]byte, n))
+					putPieces(p, n, frame.Offload{}, make([]byte, n))
 				}
 				if p.pos-p.head > p.size() {
 					t.Fatalf("%d bytes in a ring of %d", p.pos-p.head, p.size())
