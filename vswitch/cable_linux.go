@@ -270,21 +270,24 @@ func (c *socketCable) queuesHeaded() bool {
 
 // send sends items without waiting.
 func (c *socketCable) send(b *batch, items []uint8, as *portConf) (n int, cause dropCause) {
-	if c.agreed {
-		msgs := b.gathered(items, as)
-		defer b.ungather(msgs)
+	rings, ok := c.sock.(*ringCarrier)
+	if c.agreed || ok && b.undone {
 		if c.dead.Load() {
 			return 0, outRefused
 		}
-		n, _, err := c.sock.SendBuffers(msgs, false)
+		msgs := b.gathered(items, as)
+		defer b.ungather(msgs)
+		var err error
+		if ok {
+			n, _, err = rings.SendBuffersHeaded(msgs, false)
+		} else {
+			n, _, err = c.sock.SendBuffers(msgs, false)
+		}
 		bytes := 0
 		for _, m := range msgs[:n] {
 			bytes += len(m[1])
 		}
 		return n, c.sent(n, bytes, err)
-	}
-	if r, ok := c.sock.(*ringCarrier); ok && b.undone {
-		return c.sendUndone(r, b, items, as)
 	}
 	views := b.views[:len(items)]
 	for k, i := range items {
@@ -303,7 +306,7 @@ func (c *socketCable) write(views [][]byte, headed bool) (n int, cause dropCause
 	}
 	var err error
 	if r, ok := c.sock.(*ringCarrier); ok && headed {
-		n, err = r.sendHeaded(views)
+		n, _, err = r.SendHeaded(views, false)
 	} else {
 		n, _, err = c.sock.Send(views, false)
 	}

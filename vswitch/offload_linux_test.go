@@ -83,7 +83,7 @@ func plugRings(t *testing.T, sw *vswitch.Switch, n int, agreed bool) end {
 	}
 	p := &ringPeer{End: peer}
 	send := func(h headed) error {
-		_, _, err := peer.SendOffload([][]byte{h.data}, []frame.Offload{h.off}, true)
+		_, _, err := peer.SendHeaded([][]byte{h.bytes()}, true)
 		return err
 	}
 	e := end{send, func() headed {

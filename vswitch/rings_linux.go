@@ -54,37 +54,6 @@ func (r *ringCarrier) Close() (unread int, err error) {
 	return unread, err
 }
 
-// sendUndone sends items, some of which are undone, without waiting.
-func (c *socketCable) sendUndone(r *ringCarrier, b *batch, items []uint8, as *portConf) (n int, cause dropCause) {
-	var offs [maxBatch]frame.Offload
-	views := b.views[:len(items)]
-	defer clear(views)
-	bytes := 0
-	for k, i := range items {
-		views[k], offs[k] = b.form(i, as), b.header(i, as)
-	}
-	n, _, err := r.SendOffload(views, offs[:len(items)], false)
-	for _, v := range views[:n] {
-		bytes += len(v)
-	}
-	return n, c.sent(n, bytes, err)
-}
-
-// sendHeaded sends queued frames, each behind its offload header, without
-// waiting.
-func (r *ringCarrier) sendHeaded(headed [][]byte) (n int, err error) {
-	var (
-		offs  [maxBatch]frame.Offload
-		views [maxBatch][]byte
-	)
-	for i, b := range headed {
-		offs[i], _ = frame.ParseOffload(b)
-		views[i] = b[frame.OffloadLen:]
-	}
-	n, _, err = r.SendOffload(views[:len(headed)], offs[:len(headed)], false)
-	return n, err
-}
-
 // A rightsConn is a control stream that keeps the descriptors which come with
 // what is read from it.
 type rightsConn struct {

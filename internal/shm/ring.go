@@ -72,18 +72,8 @@ func (p *producer) refresh() error {
 	return nil
 }
 
-// put writes a frame of n bytes in pieces, for which there is room.
-func (p *producer) put(n int, o frame.Offload, pieces ...[]byte) {
-	p.begin(n, o)
-	at := p.pos + slotHeader
-	for _, b := range pieces {
-		p.write(at, b)
-		at += uint64(len(b))
-	}
-	p.pos += slotLen(n)
-}
-
-// begin writes the header of a slot. Slots are a multiple of 16 long, and so is
+// begin writes the header of a slot for a frame of n bytes, for which there is
+// room. The caller writes the frame behind it and then moves pos on. Slots are a multiple of 16 long, and so is
 // the ring, so a header never wraps.
 func (p *producer) begin(n int, o frame.Offload) {
 	w0, w1 := packSlot(n, o)
