@@ -4,11 +4,14 @@
 package bench_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -19,6 +22,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"github.com/go-vde/sdk/bench/internal/peer"
+	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
@@ -34,6 +38,7 @@ type contender struct {
 	stations func(t testing.TB, l load) (a, b peer.Station)       // in this process, or
 	program  string                                               // the name of a build
 	network  func(t testing.TB, l load) (name string, pids []int) // what joins them
+	options  []vde.Option                                         // of stations in this process
 }
 
 // anySize is the limit of what takes the longest frames measured.
@@ -46,7 +51,7 @@ func (c contender) subject(t testing.TB, l load) subject {
 	}
 	if c.network != nil {
 		name, pids := c.network(t, l)
-		a, b := open(t, name, l.max()), open(t, name, l.max())
+		a, b := open(t, name, l.max(), c.options...), open(t, name, l.max(), c.options...)
 		return subject{newPair(t, newConn(a, "batch", l.max()), newConn(b, "batch", l.max()), l, batch), pids, len(pids) == 0}
 	}
 	a, b := c.stations(t, l)
@@ -164,6 +169,51 @@ func memoryDir() string {
 
 func ourSwitch(t testing.TB, l load) (string, []int) { return serve(t, newSwitch(t, l.max())), nil }
 
+// sockets is for stations that could share memory with the switch.
+var sockets = []vde.Option{vde.WithSharedMemory(vde.SharedMemoryNever)}
+
+// switchProcess is our switch in a process of its own; how is what the stations
+// are told.
+func switchProcess(how string) func(testing.TB, load) (string, []int) {
+	return func(t testing.TB, l load) (string, []int) {
+		base, err := os.MkdirTemp(memoryDir(), "vde")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := os.RemoveAll(base); err != nil {
+				t.Error(err)
+			}
+		})
+		cmd := exec.Command(program(t, "vde"), "switch", "--max-frame", strconv.Itoa(max(l.max(), frame.DefaultMax)), base+"/s")
+		log, err := cmd.StderrPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(log)
+		if !lines.Scan() {
+			t.Fatal("vde switch does not say that it serves")
+		}
+		read := make(chan struct{})
+		go func() {
+			defer close(read)
+			for lines.Scan() {
+			}
+		}()
+		t.Cleanup(func() {
+			_ = cmd.Process.Signal(os.Interrupt) // has ended, at the worst
+			<-read
+			if err := cmd.Wait(); err != nil {
+				t.Error(err)
+			}
+		})
+		return how + base + "/s", []int{cmd.Process.Pid}
+	}
+}
+
 func stockSwitch(t testing.TB, _ load) (string, []int) {
 	s := testutil.Switch(t, testutil.SwitchConfig{NoMgmt: true})
 	return s.Dir(), []int{s.PID()}
@@ -276,7 +326,10 @@ var cables = []contender{
 var switches = []contender{
 	inproc("inproc", "batch"),
 	inproc("inproc-frames", "frames"),
-	{name: "vswitch", limit: anySize, network: ourSwitch},
+	{name: "shm", limit: anySize, batch: batch, program: "govde", network: switchProcess("shm:")},
+	{name: "sockets", limit: anySize, batch: batch, program: "govde", network: switchProcess("sockets:")},
+	{name: "vswitch-shm", limit: anySize, network: ourSwitch},
+	{name: "vswitch", limit: anySize, network: ourSwitch, options: sockets},
 	{name: "vde_switch", limit: 1518, network: stockSwitch},
 	{name: "vdeplug4", limit: 9234, network: switchNode},
 	{name: "c-vswitch", limit: 9234, program: "cvde", network: ourSwitch},

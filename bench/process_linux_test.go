@@ -36,6 +36,12 @@ var builds = map[string]*build{
 	"cvde": {needs: []string{"gcc", "libvdeplug.h"}, make: func(path string) *exec.Cmd {
 		return exec.Command("gcc", "-O2", "-Wall", "-DVDE", "-o", path, "testdata/cstation/station.c", "-lvdeplug", "-lpthread")
 	}},
+	"govde": {needs: []string{"go"}, make: func(path string) *exec.Cmd {
+		return exec.Command("go", "build", "-o", path, "./testdata/gostation")
+	}},
+	"vde": {needs: []string{"go"}, make: func(path string) *exec.Cmd {
+		return exec.Command("go", "build", "-o", path, "../cmd/vde")
+	}},
 	"cgovde": {needs: []string{"go", "gcc", "libvdeplug.h"}, make: func(path string) *exec.Cmd {
 		cmd := exec.Command("go", "build", "-o", path, "./testdata/cgostation")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=1")

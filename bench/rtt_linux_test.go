@@ -29,7 +29,10 @@ func BenchmarkRTT(b *testing.B) {
 		{name: "c-one", batch: 1, program: "cpair"},
 		conns("one", 1),
 		inproc("inproc", "one"),
-		{name: "vswitch", network: ourSwitch},
+		{name: "shm", program: "govde", network: switchProcess("shm:")},
+		{name: "sockets", program: "govde", network: switchProcess("sockets:")},
+		{name: "vswitch-shm", network: ourSwitch},
+		{name: "vswitch", network: ourSwitch, options: sockets},
 		{name: "vde_switch", network: stockSwitch},
 		{name: "vdeplug4", network: switchNode},
 		{name: "c-vswitch", program: "cvde", network: ourSwitch},
@@ -120,7 +123,7 @@ func (c contender) pinger(t testing.TB, l load) pinger {
 	var a, b peer.Station
 	if c.network != nil {
 		name, _ := c.network(t, l)
-		a, b = newConn(open(t, name, l.max()), "one", l.max()), newConn(open(t, name, l.max()), "one", l.max())
+		a, b = newConn(open(t, name, l.max(), c.options...), "one", l.max()), newConn(open(t, name, l.max(), c.options...), "one", l.max())
 	} else {
 		a, b = c.stations(t, l)
 	}

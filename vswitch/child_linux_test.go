@@ -8,15 +8,18 @@ import (
 	"os"
 )
 
-// runChild does not return if this process was started to be a switch.
+// runChild does not return if this process was started to be a switch or a
+// client of one.
 func runChild() {
-	config, ok := os.LookupEnv(childEnv)
-	if !ok {
-		return
+	for env, be := range map[string]func(string) error{childEnv: beSwitch, clientEnv: beClient} {
+		config, ok := os.LookupEnv(env)
+		if !ok {
+			continue
+		}
+		if err := be(config); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
-	if err := beSwitch(config); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(0)
 }

@@ -1,0 +1,248 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package shm
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/go-vde/sdk/frame"
+)
+
+// ringPair returns both sides of a ring in ordinary memory, of 4 KiB so that it
+// wraps often, and the region it lies in.
+func ringPair() (p *producer, c *consumer, region []byte) {
+	const size = 4096
+	region = make([]byte, controlLen+size)
+	r := newRing(region, upAt, controlLen, size)
+	return &producer{ring: r}, &consumer{ring: r}, region
+}
+
+func TestSlotLayout(t *testing.T) {
+	p, c, _ := ringPair()
+	off := frame.Offload{Flags: 1, GSOType: 4, HdrLen: 0x0203, GSOSize: 0x0405, CsumStart: 0x0607, CsumOffset: 0x0809}
+	p.put(5, off, []byte("ab"), nil, []byte("cde"))
+	if ok, err := p.publish(); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	want := []byte{5, 0, 0, 0, 1, 4, 3, 2, 5, 4, 7, 6, 9, 8, 0, 0, 'a', 'b', 'c', 'd', 'e'}
+	if w0, _ := packSlot(1, frame.Offload{}); w0 != 1 { // a big-endian machine
+		want = []byte{0, 0, 0, 5, 1, 4, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0, 'a', 'b', 'c', 'd', 'e'}
+	}
+	if !bytes.Equal(p.data[:len(want)], want) {
+		t.Errorf("slot % x\nwant % x", p.data[:len(want)], want)
+	}
+	if tail := c.tail.Load(); tail != 32 {
+		t.Errorf("tail %d, want 32", tail)
+	}
+	if ok, err := c.ready(); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	n, got, err := c.next()
+	if n != 5 || got != off || err != nil {
+		t.Errorf("frame of %d bytes, %+v, %v", n, got, err)
+	}
+	b := make([]byte, 8)
+	c.take(b, n)
+	if string(b) != "abcde\x00\x00\x00" {
+		t.Errorf("took %q", b)
+	}
+	c.release()
+	if head := c.head.Load(); head != 32 {
+		t.Errorf("head %d, want 32", head)
+	}
+}
+
+// FuzzRing compares the ring with a plain queue. Each byte of ops is an action:
+// put a frame, publish, take one, give back, or close.
+func FuzzRing(f *testing.F) {
+	f.Add([]byte{0x10, 1, 2, 3})
+	f.Add([]byte{0xff, 0xfe, 0xfd, 1, 2, 2, 2, 3, 0xff, 0xff, 1, 2, 3})
+	f.Add(bytes.Repeat([]byte{0x77, 1, 2, 3}, 100))
+	f.Add([]byte{0x20, 0x30, 1, 2, 4, 0x20, 1, 2, 2, 2})
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		p, c, _ := ringPair()
+		type sent struct {
+			data []byte
+			off  frame.Offload
+		}
+		var put, queue []sent
+		closed := false
+		for i, op := range ops {
+			switch {
+			case op == 1:
+				ok, err := p.publish()
+				if err != nil || ok == (closed && len(put) > 0) && len(put) > 0 {
+					t.Fatalf("published %d: %v, %v; closed: %v", len(put), ok, err, closed)
+				}
+				if ok && !closed {
+					queue = append(queue, put...)
+				}
+				put = nil
+			case op == 2:
+				ok, err := c.ready()
+				if ok != (len(queue) > 0) || err != nil {
+					t.Fatalf("ready %v with %d frames published: %v", ok, len(queue), err)
+				}
+				if !ok {
+					continue
+				}
+				n, off, err := c.next()
+				if err != nil || n != len(queue[0].data) || off != queue[0].off {
+					t.Fatalf("a frame of %d bytes, %+v, %v", n, off, err)
+				}
+				got := make([]byte, n+1)
+				c.take(got, n)
+				if !bytes.Equal(got[:n], queue[0].data) || got[n] != 0 {
+					t.Fatalf("got % x, want % x", got, queue[0].data)
+				}
+				queue = queue[1:]
+			case op == 3:
+				c.release()
+			case op == 4 && !closed:
+				if n := c.close(); n != len(queue) {
+					t.Fatalf("closed with %d frames unread, not %d", n, len(queue))
+				}
+				queue, closed = nil, true
+			default:
+				n := int(op) * 8 // up to 2040, the longest is 2032
+				ok, err := p.room(n)
+				if err != nil {
+					t.Fatal(err)
+				}
+				used := p.pos - p.ring.head.Load()
+				if want := used+slotLen(n) <= p.size(); ok != want {
+					t.Fatalf("room for %d bytes with %d of %d used: %v", n, used, p.size(), ok)
+				}
+				if !ok || n > p.maxLen() {
+					continue
+				}
+				s := sent{bytes.Repeat([]byte{byte(i + 1)}, n), frame.Offload{Flags: op, GSOSize: uint16(i)}}
+				p.put(n, s.off, s.data[:n/3], s.data[n/3:])
+				put = append(put, s)
+			}
+		}
+	})
+}
+
+// FuzzScribble has a peer that writes anything into the control words and over
+// the slots. Whatever it does, each call ends, copies nothing from outside the
+// ring, and says so when it was given nonsense.
+func FuzzScribble(f *testing.F) {
+	// place, value (8 bytes each), then an action
+	seed := func(words ...uint64) (b []byte) {
+		for _, w := range words {
+			for i := range 8 {
+				b = append(b, byte(w>>(8*i)))
+			}
+		}
+		return b
+	}
+	f.Add(seed(upAt+tailAt, 32))
+	f.Add(seed(upAt+tailAt, 1<<63|64))
+	f.Add(seed(upAt+tailAt, 1<<40))
+	f.Add(seed(upAt+headAt, 4096))
+	f.Add(seed(controlLen, 1<<32-1, upAt+tailAt, 48))
+	f.Add(seed(controlLen, 4090, upAt+tailAt, 4096))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, c, region := ringPair()
+		broken := error(nil)
+		for left := 64; len(data) >= 16 && left > 0 && broken == nil; left, data = left-1, data[16:] {
+			var at, v uint64
+			for i := range 8 {
+				at |= uint64(data[i]) << (8 * i)
+				v |= uint64(data[8+i]) << (8 * i)
+			}
+			word64(region, int(at%uint64(len(region)-7))&^7).Store(v)
+
+			// The consumer's side.
+			for range 2 * len(region) / slotHeader {
+				ok, err := c.ready()
+				if err != nil {
+					broken = err
+				}
+				if !ok || err != nil {
+					break
+				}
+				n, _, err := c.next()
+				if err != nil {
+					broken = err
+					break
+				}
+				if n > len(c.data)-slotHeader || slotLen(n) > c.end-c.pos || c.end-c.from > c.size() {
+					t.Fatalf("accepted a frame of %d bytes with %d published", n, c.end-c.pos)
+				}
+				dst := make([]byte, n)
+				c.take(dst, n)
+			}
+			if c.pos-c.from > c.size() {
+				t.Fatalf("took %d bytes out of a ring of %d", c.pos-c.from, c.size())
+			}
+			c.release()
+
+			// The producer's.
+			for _, n := range []int{14, 1000} {
+				ok, err := p.room(n)
+				if err != nil {
+					broken = err
+					break
+				}
+				if ok {
+					p.put(n, frame.Offload{}, make([]byte, n))
+				}
+				if p.pos-p.head > p.size() {
+					t.Fatalf("%d bytes in a ring of %d", p.pos-p.head, p.size())
+				}
+				if _, err := p.publish(); err != nil {
+					broken = err
+				}
+			}
+		}
+		if broken != nil && !errors.Is(broken, ErrBroken) {
+			t.Errorf("broken: %v", broken)
+		}
+		if n := c.close(); n > len(region)/slotHeader {
+			t.Errorf("%d frames unread", n)
+		}
+	})
+}
+
+func TestParseOffer(t *testing.T) {
+	valid := func() []byte {
+		b := make([]byte, offerLen)
+		offer{features: FeatureRings | FeatureOffload | 1<<40, ring: MinRing}.put(b)
+		return b
+	}
+	if o, err := parseOffer(valid()); err != nil || o.features != allFeatures || o.ring != MinRing {
+		t.Errorf("parsed %+v, %v", o, err)
+	}
+	for name, change := range map[string]func([]byte){
+		"magic":         func(b []byte) { b[7] = '!' },
+		"version":       func(b []byte) { b[8], b[11] = 2, 2 },
+		"no ring":       func(b []byte) { copy(b[12:16], make([]byte, 4)) },
+		"no power of 2": func(b []byte) { b[13]++ },
+		"too large":     func(b []byte) { copy(b[12:16], []byte{1, 1, 1, 1}) },
+		"no feature":    func(b []byte) { copy(b[16:24], make([]byte, 8)) },
+	} {
+		b := valid()
+		change(b)
+		if o, err := parseOffer(b); !errors.Is(err, errOffer) {
+			t.Errorf("%s: parsed %+v, %v", name, o, err)
+		}
+	}
+	if _, err := parseOffer(valid()[:offerLen-1]); !errors.Is(err, errOffer) {
+		t.Errorf("a cut offer: %v", err)
+	}
+}
+
+func TestRingFor(t *testing.T) {
+	for _, test := range []struct{ frame, ring int }{
+		{14, DefaultRing}, {9234, DefaultRing}, {DefaultRing / 8, DefaultRing}, {DefaultRing/8 + 1, 2 * DefaultRing}, {MaxFrame, MaxRing},
+	} {
+		if got := ringFor(test.frame); got != test.ring {
+			t.Errorf("rings for frames of %d bytes: %d, want %d", test.frame, got, test.ring)
+		}
+	}
+}
