@@ -47,6 +47,7 @@ func TestOffload(t *testing.T) {
 				t.Fatalf("segment %d: %d bytes from %d on, %v", i, n, seq, err)
 			}
 		}
+		synctest.Wait() // the last one is counted after it has arrived
 		if out, _ := line.Stats(); out.Frames != 10 || out.Passed != 7 || out.Overflowed != 3 || c.Stats().TxFrames != 1 {
 			t.Errorf("%+v, %+v", out, c.Stats())
 		}
