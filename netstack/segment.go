@@ -28,6 +28,8 @@ func frameCount(pkt *stack.PacketBuffer) int {
 
 // segment appends the frames that pkt becomes. Its headers, which the stack may
 // still look at, are copied and adjusted for each; its payload is not copied.
+// The connection could cut it, too, but would have to copy, which takes 5 to 15 %
+// more processor time for a whole transfer.
 func (t *transmitter) segment(pkt *stack.PacketBuffer) {
 	t.data = t.data[:0]
 	t.data = appendPieces(t.data, pkt)

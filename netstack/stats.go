@@ -13,7 +13,8 @@ import (
 //
 // Every frame in Conn.RxFrames is in RxDelivered or RxFiltered. Every packet the
 // stack handed down is in Conn.TxFrames, in one of the TxDropped counters, or
-// still in the queue.
+// still in the queue; it counts as the frames of the MTU that it becomes, and in
+// Conn.TxFrames as one where the other side takes it whole.
 type EndpointStats struct {
 	Conn vde.Stats // the connection's own; TxFrames divided by TxCalls is the mean batch
 

@@ -33,6 +33,13 @@
 // it. [Conn.WriteBuffers] gathers frames from pieces. None of them allocates
 // per frame.
 //
+// # Segmentation and checksum offload
+//
+// Who has TCP segments of 64 KB to send, or no wish to compute checksums, calls
+// [Conn.EnableOffload]. Frames then have a header that says what was left
+// undone, the one that tap devices and virtual machines use, and the connection
+// does it where the switch has not agreed to take them so.
+//
 // # Full queues and accounting
 //
 // A full queue at the peer makes the writer wait, bounded by the write deadline

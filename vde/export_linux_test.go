@@ -68,3 +68,16 @@ func SetProbeDelay(d time.Duration) (restore func()) {
 	probeDelay = d
 	return func() { probeDelay = old }
 }
+
+// Undo returns what a connection without offload headers gets of a datagram with
+// one into buffers of room bytes, and the lengths it is told.
+func Undo(datagram []byte, room int) (frames [][]byte, sizes []int) {
+	u := new(undoer)
+	u.space[0], u.sizes[0], u.n = datagram, len(datagram), 1
+	for u.pending() > 0 {
+		buf := make([]byte, room)
+		size := u.give(buf)
+		frames, sizes = append(frames, buf[:min(size, room)]), append(sizes, size)
+	}
+	return frames, sizes
+}

@@ -30,7 +30,9 @@ import (
 // discarded, and counted in Stats.RxRunts.
 //
 // Lengths that methods take and return include the header; [Stats] and taps do
-// not know of it. A frame counts as one, however many it is cut into.
+// not know of it. A frame counts as one, however many it is cut into. When such
+// a frame meets a full queue, a deadline or an error, it is not sent although
+// some of its parts were.
 func (c *Conn) EnableOffload() {
 	c.link.EnableOffload()
 	c.offload.Store(true)
