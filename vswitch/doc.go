@@ -36,14 +36,15 @@
 //
 // # Offloading
 //
-// Ports may agree to offloading: each of their frames then begins with an offload
-// header ([frame.Offload]), and may lack its TCP or UDP checksum, or be a TCP
-// segment of up to 64 KiB that is still to be cut into frames. Where everybody
-// has agreed whom such a frame is for, mirrors and taps included, it passes as
-// it is, whatever Config.MaxFrame says; only what it would be cut into must
-// obey that. A socket client's queue has to hold it too, see Config.WriteBuffer.
-// Otherwise the switch completes or cuts it, once, and everybody gets
-// the same ordinary frames. A frame that is not what its header says is dropped.
+// Ports may agree to offloading, in-process ones with [vde.Conn.EnableOffload]:
+// each of their frames then begins with an offload header ([frame.Offload]), and
+// may lack its TCP or UDP checksum, or be a TCP segment of up to 64 KiB that is
+// still to be cut into frames. Where everybody has agreed whom such a frame is
+// for, mirrors and taps included, it passes as it is, whatever Config.MaxFrame
+// says; only what it would be cut into must obey that. The queue of a socket
+// client has to hold it too, see Config.WriteBuffer. Otherwise the switch
+// completes or cuts it, once, and everybody gets the same ordinary frames. A frame
+// that is not what its header says is dropped.
 //
 // A frame that was cut has been taken when its first part has. A sender that
 // stops there, because the queue is full and it called TryWriteBatch, or for its

@@ -100,9 +100,9 @@ type outlet interface {
 	// frame in that form is in batch.header.
 	offer(b *batch, items []uint8, as *portConf, give bool) (n int, cause dropCause)
 
-	// offload reports whether the other end has agreed to frames behind offload
-	// headers, and so takes undone ones. Once true, that stays so. Others are
-	// offered none.
+	// offload reports whether the other end takes undone frames at this moment.
+	// Who does not is offered none, but for those of a batch that is under way
+	// when that changes.
 	offload() bool
 
 	// await waits until there may be room, at most for the given time.
