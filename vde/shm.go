@@ -5,6 +5,8 @@ package vde
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/go-vde/sdk/internal/shm"
 )
@@ -32,6 +34,19 @@ func (m SharedMemory) String() string {
 		return fmt.Sprintf("SharedMemory(%d)", int(m))
 	}
 	return sharedMemoryNames[m]
+}
+
+// MarshalText implements [encoding.TextMarshaler] with the form of String.
+func (m SharedMemory) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (m *SharedMemory) UnmarshalText(b []byte) error {
+	i := slices.Index(sharedMemoryNames[:], string(b))
+	if i < 0 {
+		return fmt.Errorf("vde: unknown mode of shared memory %q, want one of %s", b, strings.Join(sharedMemoryNames[:], ", "))
+	}
+	*m = SharedMemory(i)
+	return nil
 }
 
 func (m SharedMemory) valid() bool { return m >= 0 && int(m) < len(sharedMemoryNames) }

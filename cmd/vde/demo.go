@@ -40,7 +40,7 @@ func newDemo() *cobra.Command {
 		Short: "Download a file by HTTP from one TCP/IP host to another through a switch",
 		Long: `Starts a switch inside this process that also serves a temporary control
 directory, and two TCP/IP hosts on it: one inside the process that serves HTTP,
-one on the sockets, as any VDE program would be, that downloads. Prints the rate,
+one that joins by that directory, as another program would, and downloads. Prints the rate,
 retransmissions, frames per call and drops. Needs nothing installed, no
 privileges, and leaves nothing behind.`,
 		Args: cobra.NoArgs,
@@ -99,7 +99,7 @@ func runDemo(ctx context.Context, out, progress io.Writer, o demoOptions) (err e
 	served := make(chan error, 1)
 	go func() { served <- serveHTTP(serving, server, listener, f) }()
 
-	fmt.Fprintf(out, "Host 10.0.0.2, on a socket, downloads from host 10.0.0.1, in this process. MTU %d.\n\n", o.mtu)
+	fmt.Fprintf(out, "Host 10.0.0.2, which joined through %s, downloads from host 10.0.0.1, on a port inside this process. MTU %d.\n\n", carrier(port), o.mtu)
 	t, sum, err := f.download(ctx, client, progress, o.quiet)
 	stop()
 	if err = errors.Join(err, <-served); err != nil {
@@ -117,6 +117,14 @@ func runDemo(ctx context.Context, out, progress io.Writer, o demoOptions) (err e
 	}
 	fmt.Fprintf(out, "\n%d frames were dropped, by the switch or by the hosts.\n", dropped)
 	return err
+}
+
+// carrier says what carries c's frames.
+func carrier(c *vde.Conn) string {
+	if c.SharedMemory() {
+		return "shared memory"
+	}
+	return "sockets"
 }
 
 func newHost(conn *vde.Conn, addr string, mtu int) (*netstack.Host, error) {

@@ -32,8 +32,8 @@ func newDemoFrames() *cobra.Command {
 		Use:   "frames",
 		Short: "Plug four stations into a switch and move Ethernet frames between them",
 		Long: `Starts a switch inside this process that also serves a temporary control
-directory, plugs in two stations from inside the process and two through the
-sockets, as any VDE program would, and moves numbered frames between all four.
+directory, plugs in two stations from inside the process and two through that
+directory, as another program would, and moves numbered frames between all four.
 Prints the port table, rates and losses. Needs nothing installed.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -96,7 +96,7 @@ func plugIn(ctx context.Context, sw *vswitch.Switch, dir string) (stations []*st
 			s.how = "in process"
 			s.conn, err = sw.Attach(vde.WithDescription("station " + name))
 		} else {
-			s.how = "socket"
+			s.how = "outside"
 			s.conn, err = vde.Open(ctx, dir, vde.WithDescription("station "+name))
 		}
 		if err != nil {

@@ -90,6 +90,7 @@ func (d *doctor) examine(ctx context.Context, vnl string) error {
 		defer s.conn.Close()
 		stations[i] = s
 	}
+	d.ok("frames go through %s", carrier(stations[0].conn))
 	return d.traffic(ctx, stations[0], stations[1])
 }
 

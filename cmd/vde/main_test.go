@@ -64,8 +64,8 @@ func TestDemo(t *testing.T) {
 		}},
 		{[]string{"demo", "frames", "--frames", "2000"}, []string{
 			`(?m)^ *1 +station a \(in-process\) +1 +2001 `,
-			`(?m)^ *2 +station b \(socket\) +1 +2001 `,
-			`(?m)^ *a to b +in process to socket +2000 +\d+ +\d+ +\d+ +\d+\.\d\d *$`,
+			`(?m)^ *2 +station b \(shared-memory\) +1 +2001 `,
+			`(?m)^ *a to b +in process to outside +2000 +\d+ +\d+ +\d+ +\d+\.\d\d *$`,
 			`(?m)^\d+ frames in [\d.]+ s, \d+ lost, 0 out of order\. The switch counts \d+ drops\.$`,
 		}},
 	} {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
 
@@ -23,6 +24,7 @@ type switchOptions struct {
 	config        vswitch.Config
 	mode, dirMode string
 	policy        string
+	sharedMemory  string
 	logLevel      string
 }
 
@@ -50,8 +52,10 @@ it created.`,
 	f.DurationVar(&o.config.Age, "age", vswitch.DefaultAge, "how long a silent station is remembered")
 	f.StringVar(&o.policy, "policy", vswitch.WaitForRoom.String(), "at a full queue: wait, drop-newest or drop-oldest")
 	f.DurationVar(&o.config.Port.Wait, "wait", vswitch.DefaultWait, "longest wait for a full queue under the policy wait")
+	f.StringVar(&o.sharedMemory, "shared-memory", vde.SharedMemorySameUser.String(), "whose frames may go through shared memory: same-user, always or never")
 	f.StringVar(&o.logLevel, "log", "info", "what to log: debug, info, warn or error")
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions([]string{"wait", "drop-newest", "drop-oldest"}, cobra.ShellCompDirectiveNoFileComp)))
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("shared-memory", cobra.FixedCompletions([]string{"same-user", "always", "never"}, cobra.ShellCompDirectiveNoFileComp)))
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("log", cobra.FixedCompletions([]string{"debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp)))
 	return cmd
 }
@@ -64,6 +68,9 @@ func runSwitch(ctx context.Context, log io.Writer, dir string, o switchOptions) 
 	o.config.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level}))
 	if err := o.config.Port.Policy.UnmarshalText([]byte(o.policy)); err != nil {
 		return fmt.Errorf("--policy: %w", err)
+	}
+	if err := o.config.SharedMemory.UnmarshalText([]byte(o.sharedMemory)); err != nil {
+		return fmt.Errorf("--shared-memory: %w", err)
 	}
 	var err error
 	if o.config.Mode, err = parseMode("--mode", o.mode, 0o777); err != nil {
