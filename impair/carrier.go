@@ -78,7 +78,7 @@ func (c carrier) EnableOffload() { c.headers.Store(true) }
 
 func (c carrier) Send(frames [][]byte, wait bool) (n, calls int, err error) {
 	if c.headers.Load() {
-		return c.soft.Send(ordinary{c.Line}, frames, wait)
+		return c.soft.Send(ordinary(c), frames, wait)
 	}
 	if err := c.sendable(wait); err != nil {
 		return 0, 0, err
@@ -93,16 +93,16 @@ func (c carrier) Send(frames [][]byte, wait bool) (n, calls int, err error) {
 
 func (c carrier) SendBuffers(frames []net.Buffers, wait bool) (n, calls int, err error) {
 	if c.headers.Load() {
-		return c.soft.SendBuffers(ordinary{c.Line}, frames, wait)
+		return c.soft.SendBuffers(ordinary(c), frames, wait)
 	}
-	return ordinary{c.Line}.SendBuffers(frames, wait)
+	return ordinary(c).SendBuffers(frames, wait)
 }
 
 // An ordinary is a carrier that knows of no offload headers.
 type ordinary struct{ *Line }
 
 func (c ordinary) SendBuffers(frames []net.Buffers, wait bool) (n, calls int, err error) {
-	if err := (carrier{c.Line}).sendable(wait); err != nil {
+	if err := carrier(c).sendable(wait); err != nil {
 		return 0, 0, err
 	}
 	for _, pieces := range frames {

@@ -80,7 +80,7 @@ func validIP(f []byte) bool {
 // looked. The field holds the sum of the pseudo-header.
 func complete(o frame.Offload, f []byte) {
 	ip := f[header.EthernetMinimumSize:]
-	end := len(f)
+	var end int
 	switch header.Ethernet(f).Type() {
 	case header.IPv4ProtocolNumber:
 		end = header.EthernetMinimumSize + int(header.IPv4(ip).TotalLength())

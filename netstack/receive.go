@@ -32,13 +32,18 @@ const (
 	// as it waits for its reader, and getting a new one costs more than this.
 	rxCopy = 256
 
-	rxAlign = 64 // a processor's cache line
-
-	// rxLong is the size of buffers where packets of 64 KiB may come, and
-	// rxLongCopy is rxCopy for them: a receive buffer full of frames of the
-	// usual size would otherwise take dozens of times what it is allowed.
+	// rxLong is the size of buffers where packets of 64 KiB may come. For them
+	// rxLongIdle takes the place of rxIdleBatch, and rxLongCopy that of rxCopy: a
+	// receive buffer full of frames of the usual size would otherwise take dozens
+	// of times what it is allowed.
 	rxLong     = frame.OffloadLen + frame.MaxOffload
+	rxLongIdle = 1
 	rxLongCopy = rxLong / 2
+
+	// rxAlign is where in a buffer a frame begins whose offload header is put in
+	// front by the connection: the kernel copies to a cache line's beginning
+	// faster than to anywhere else.
+	rxAlign = 64
 )
 
 // A receiver is receiveLoop's state: buffers for frames to come.
@@ -49,6 +54,7 @@ type receiver struct {
 	size   int // of each buffer
 	at     int // where in it a frame with its header begins
 	copied int // size of the largest frame that does not keep its buffer
+	least  int // buffers held while nothing comes
 
 	want  int                   // frames to receive at once, follows the traffic
 	views [rxBatch]*buffer.View // the first held are buffers of size bytes, owned
@@ -61,7 +67,7 @@ type receiver struct {
 // receiveLoop delivers frames until the endpoint is stopped or the connection
 // ends.
 func (e *Endpoint) receiveLoop(r *run) {
-	rx := &receiver{e: e, r: r, want: rxIdleBatch}
+	rx := &receiver{e: e, r: r, want: 1}
 	defer rx.shrink(0)
 	out := newDelivery(e, r)
 	defer out.close()
@@ -98,13 +104,13 @@ func (e *Endpoint) over(err error) bool {
 // fill sees to it that want buffers are there.
 func (rx *receiver) fill() {
 	size, at, copied := rx.e.headerLen+header.EthernetMinimumSize+int(rx.e.mtu.Load()), 0, rxCopy
+	rx.least = rxIdleBatch
 	switch {
 	case rx.e.headerLen == 0:
 	case rx.e.conn.OffloadAgreed():
 		size, copied = max(size, rxLong), rxLongCopy
+		rx.least = rxLongIdle
 	case size+rxAlign <= rxLong:
-		// The header is put in front by the connection. What the kernel copies
-		// begins at a multiple of this many bytes, which is faster.
 		at = rxAlign - rx.e.headerLen
 		size += at
 	}
@@ -112,6 +118,7 @@ func (rx *receiver) fill() {
 		rx.shrink(0)
 		rx.size, rx.at, rx.copied = size, at, copied
 	}
+	rx.want = max(rx.want, rx.least)
 	for rx.held < rx.want {
 		v := buffer.NewView(rx.size)
 		// The whole of what the pool gives: frames longer than the MTU are
@@ -135,11 +142,11 @@ func (rx *receiver) shrink(n int) {
 // should keep, and none otherwise. It returns false if the endpoint is being
 // stopped, whose own deadline must stay.
 func (rx *receiver) arm() bool {
-	if rx.held <= rxIdleBatch && rx.armed.IsZero() {
+	if rx.held <= rx.least && rx.armed.IsZero() {
 		return true
 	}
 	var deadline time.Time
-	if rx.held > rxIdleBatch {
+	if rx.held > rx.least {
 		now := time.Now()
 		if rx.armed.Sub(now) > rxIdle/2 {
 			return true
@@ -158,8 +165,8 @@ func (rx *receiver) arm() bool {
 
 // idle is called when nothing has come for a while.
 func (rx *receiver) idle() {
-	rx.want = rxIdleBatch
-	rx.shrink(rxIdleBatch)
+	rx.want = rx.least
+	rx.shrink(rx.least)
 }
 
 // deliver passes on the n frames at the front of bufs, in order, and adapts the
@@ -197,7 +204,7 @@ func (rx *receiver) deliver(n int, out *delivery) {
 	case n == batch:
 		rx.want = min(2*batch, rxBatch)
 	case n <= batch/4:
-		rx.want = max(batch/2, rxIdleBatch)
+		rx.want = max(batch/2, rx.least)
 	}
 	rx.shrink(rx.want)
 }
