@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/internal/shm"
 	"github.com/go-vde/sdk/internal/wire"
 )
@@ -25,6 +26,7 @@ type joined struct {
 	dir       string // the control directory
 	data      frameSocket
 	ctl       *os.File
+	offload   bool     // each datagram begins with an offload header
 	early     [][]byte // frames from the switch that had come before connecting
 	strangers int      // datagrams from others that had, discarded
 }
@@ -91,7 +93,7 @@ func joinDir(ctx context.Context, name string, loc locator, cfg *config) (_ *joi
 	}
 	h := handshake{ctl: ctl, stream: ctlStream{file: ctl.file}, data: data, port: port, offer: cfg.offer(ctl)}
 	peer, err := h.run(ctx, request)
-	rings, e := h.outcome(err == nil)
+	rings, headers, e := h.outcome(err == nil)
 	switch {
 	case err != nil:
 		return nil, err
@@ -114,7 +116,11 @@ func joinDir(ctx context.Context, name string, loc locator, cfg *config) (_ *joi
 			return nil, &joinError{step: "set the write buffer", err: os.NewSyscallError("setsockopt", err)}
 		}
 	}
-	early, strangers, err := data.takeEarly(peer, cfg.maxFrame)
+	longest := cfg.maxFrame
+	if headers {
+		longest = max(longest, frame.MaxOffload) + frame.OffloadLen
+	}
+	early, strangers, err := data.takeEarly(peer, longest)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +128,7 @@ func joinDir(ctx context.Context, name string, loc locator, cfg *config) (_ *joi
 	if err != nil {
 		return nil, &joinError{step: "register the data socket", path: data.path, err: err}
 	}
-	return &joined{dir: dir, data: sock, ctl: ctl.file, early: early, strangers: strangers}, nil
+	return &joined{dir: dir, data: sock, ctl: ctl.file, offload: headers, early: early, strangers: strangers}, nil
 }
 
 // A control is the connected control stream.
@@ -238,17 +244,16 @@ type handshake struct {
 }
 
 // outcome tells what became of the offer, given whether the switch has replied.
-func (h *handshake) outcome(replied bool) (*shm.End, error) {
+func (h *handshake) outcome(replied bool) (rings *shm.End, headers bool, err error) {
 	fds := h.stream.take()
 	if h.offer != nil && replied {
-		rings, _, err := h.offer.Taken(fds)
-		return rings, err
+		return h.offer.Taken(fds)
 	}
 	if h.offer != nil {
 		h.offer.Close()
 	}
 	shm.CloseRights(fds) // nobody asked for them
-	return nil, nil
+	return nil, false, nil
 }
 
 // probeDelay is how long to wait for a reply before asking whether silence is

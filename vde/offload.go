@@ -11,6 +11,14 @@ import (
 	"github.com/go-vde/sdk/internal/offload"
 )
 
+// WithOffload offers the switch to have an offload header in front of each
+// datagram, for a connection that is going to call [Conn.EnableOffload] and whose
+// frames go through sockets. Through shared memory, and on in-process ports, no
+// offer is needed. Switches that do not know of it ignore it.
+func WithOffload() Option {
+	return option(func(c *config) { c.offload = true })
+}
+
 // EnableOffload puts a [frame.Offload] header in front of each frame, as
 // IFF_VNET_HDR does for a tap device: from the next call on, what is given to a
 // write method, and what a read method or Frames gives, is frame.OffloadLen

@@ -16,7 +16,8 @@ import (
 // An offloading is the part of a socketLink that is about offload headers. There
 // are two questions: whether the datagrams begin with one, which the other side
 // has to agree to, and whether the Conn's frames do. Where the answers are the
-// same, frames pass as they are.
+// same, frames pass as they are. In rings there is room for a header beside each
+// frame, so only those who take none have to be spared.
 type offloading struct {
 	enabled atomic.Bool // each of the Conn's frames begins with a header
 
@@ -28,10 +29,33 @@ type offloading struct {
 }
 
 // EnableOffload implements link.Link.
-func (l *socketLink) EnableOffload() { l.enabled.Store(true) }
+func (l *socketLink) EnableOffload() {
+	if l.rings != nil {
+		l.rings.enableOffload()
+	}
+	l.enabled.Store(true)
+}
 
 // OffloadAgreed reports whether the other side takes frames with headers.
-func (l *socketLink) OffloadAgreed() bool { return l.offload }
+func (l *socketLink) OffloadAgreed() bool {
+	if l.rings != nil {
+		return l.rings.Undone()
+	}
+	return l.offload
+}
+
+// as returns what to send the Conn's frames to as they are, or nil if they have a
+// header that the other side does not take, or none where it wants one.
+func (l *socketLink) as() frameSender {
+	enabled := l.enabled.Load()
+	switch {
+	case l.rings != nil && enabled && l.rings.Undone():
+		return headedRing{l.rings.End}
+	case l.rings != nil && !enabled, l.rings == nil && enabled == l.offload:
+		return l.frameSocket
+	}
+	return nil
+}
 
 // EnableOffload implements link.Link, for this link and those to come.
 func (r *relink) EnableOffload() {
@@ -51,10 +75,10 @@ func (r *relink) OffloadAgreed() bool {
 
 // Send implements link.Link.
 func (l *socketLink) Send(frames [][]byte, wait bool) (n, calls int, err error) {
-	switch enabled := l.enabled.Load(); {
-	case enabled == l.offload:
-		return l.frameSocket.Send(frames, wait)
-	case enabled:
+	switch to := l.as(); {
+	case to != nil:
+		return to.Send(frames, wait)
+	case l.enabled.Load():
 		return either(wait, &l.soft, &l.softTry).Send(l.frameSocket, frames, wait)
 	}
 	return either(wait, &l.plain, &l.plainTry).send(l.frameSocket, frames, wait)
@@ -62,10 +86,10 @@ func (l *socketLink) Send(frames [][]byte, wait bool) (n, calls int, err error) 
 
 // SendBuffers implements link.Link.
 func (l *socketLink) SendBuffers(frames []net.Buffers, wait bool) (n, calls int, err error) {
-	switch enabled := l.enabled.Load(); {
-	case enabled == l.offload:
-		return l.frameSocket.SendBuffers(frames, wait)
-	case enabled:
+	switch to := l.as(); {
+	case to != nil:
+		return to.SendBuffers(frames, wait)
+	case l.enabled.Load():
 		return either(wait, &l.soft, &l.softTry).SendBuffers(l.frameSocket, frames, wait)
 	}
 	return either(wait, &l.plain, &l.plainTry).sendBuffers(l.frameSocket, frames, wait)
@@ -84,7 +108,7 @@ func either[T any](wait bool, waits, tries *T) *T {
 // link.ErrEmpty if none has come.
 func (l *socketLink) receive(bufs [][]byte, sizes []int, wait bool) (n int, err error) {
 	switch enabled := l.enabled.Load(); {
-	case enabled == l.offload:
+	case enabled == l.offload || l.rings != nil:
 		return l.datagrams(bufs, sizes, wait)
 	case enabled:
 		bufs = bufs[:min(len(bufs), readBatch)]

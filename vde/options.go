@@ -36,6 +36,7 @@ type config struct {
 	depth             int
 	tap               func(Direction, frame.Frame)
 	sharedMemory      SharedMemory
+	offload           bool             // offered for sockets too
 	reconnect         *ReconnectPolicy // nil: the connection ends with the switch
 }
 

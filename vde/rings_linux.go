@@ -4,7 +4,9 @@
 package vde
 
 import (
+	"net"
 	"os"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -15,10 +17,17 @@ import (
 // offer makes what to offer the switch that listens at the other end of ctl, or
 // nil: for lack of a descriptor, say, frames can still go through sockets.
 func (c *config) offer(ctl control) *shm.Offer {
-	if !c.mayShare(ctl) || c.maxFrame > shm.MaxFrame {
+	var features uint64
+	if c.mayShare(ctl) && c.maxFrame <= shm.MaxFrame {
+		features |= shm.FeatureRings
+	}
+	if c.offload {
+		features |= shm.FeatureHeaders
+	}
+	if features == 0 {
 		return nil
 	}
-	o, err := shm.NewOffer(shm.FeatureRings|shm.FeatureOffload, c.maxFrame)
+	o, err := shm.NewOffer(features, c.maxFrame)
 	if err != nil {
 		return nil
 	}
@@ -50,6 +59,7 @@ func (c control) peer() (cred *unix.Ucred, err error) {
 // A ringSocket makes the rings look like a data socket.
 type ringSocket struct {
 	*shm.End
+	headers atomic.Bool // received frames get their offload header in front
 
 	// Of the receive under way; receives are made one at a time:
 	bufs  [][]byte
@@ -65,7 +75,33 @@ func (r *ringSocket) Recv(bufs [][]byte, sizes []int, wait bool) (n int, err err
 }
 
 // Place implements [shm.Placer].
-func (r *ringSocket) Place(i, size int, _ frame.Offload) []byte {
-	r.sizes[i] = size
-	return r.bufs[i]
+func (r *ringSocket) Place(i, size int, o frame.Offload) []byte {
+	b := r.bufs[i]
+	if !r.headers.Load() {
+		r.sizes[i] = size
+		return b
+	}
+	r.sizes[i] = frame.OffloadLen + size
+	if len(b) < frame.OffloadLen {
+		return nil
+	}
+	o.Put(b)
+	return b[frame.OffloadLen:]
+}
+
+// enableOffload has frames received with headers, and undone.
+func (r *ringSocket) enableOffload() {
+	r.headers.Store(true)
+	r.TakeOffload()
+}
+
+// A headedRing is the rings for frames that begin with an offload header.
+type headedRing struct{ *shm.End }
+
+func (r headedRing) Send(frames [][]byte, wait bool) (n, calls int, err error) {
+	return r.SendHeaded(frames, wait)
+}
+
+func (r headedRing) SendBuffers(frames []net.Buffers, wait bool) (n, calls int, err error) {
+	return r.SendBuffersHeaded(frames, wait)
 }

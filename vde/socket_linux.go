@@ -23,19 +23,25 @@ import (
 // A frameSocket moves batches of frames: a data socket, or the rings that take
 // its place. The methods are those of [sockio.Socket].
 type frameSocket interface {
+	frameSender
 	Recv(bufs [][]byte, sizes []int, wait bool) (n int, err error)
-	Send(frames [][]byte, wait bool) (n, calls int, err error)
-	SendBuffers(frames []net.Buffers, wait bool) (n, calls int, err error)
 	SetReadDeadline(t time.Time) error
 	SetWriteDeadline(t time.Time) error
 	Hangup()
 	Close() (unread int, err error)
 }
 
+// A frameSender is the sending half of it.
+type frameSender interface {
+	Send(frames [][]byte, wait bool) (n, calls int, err error)
+	SendBuffers(frames []net.Buffers, wait bool) (n, calls int, err error)
+}
+
 // A socketLink carries frames to a switch that was joined by the VDE protocol.
 type socketLink struct {
 	frameSocket
-	ctl *os.File // silent; its end-of-file is the connection's end
+	rings *ringSocket // the same if it is one, else nil
+	ctl   *os.File    // silent; its end-of-file is the connection's end
 
 	broken atomic.Pointer[error] // why the rings are of no more use, before ctl's reader is woken for it
 
@@ -55,8 +61,9 @@ var _ link.Link = (*socketLink)(nil)
 
 // link makes the link of a finished join.
 func (j *joined) link() *socketLink {
-	l := &socketLink{frameSocket: j.data, ctl: j.ctl}
+	l := &socketLink{frameSocket: j.data, ctl: j.ctl, offload: j.offload}
 	if r, ok := j.data.(*ringSocket); ok {
+		l.rings = r
 		r.OnBreak(func(err error) {
 			l.broken.Store(&err)
 			_ = l.ctl.SetReadDeadline(aLongTimeAgo) // fails only if closed, which wakes it too
@@ -184,7 +191,4 @@ func (l *socketLink) SyscallConn() (syscall.RawConn, error) {
 	return nil, fmt.Errorf("frames go through shared memory; WithSharedMemory(SharedMemoryNever) has them go through a socket: %w", errors.ErrUnsupported)
 }
 
-func (l *socketLink) sharedMemory() bool {
-	_, ok := l.frameSocket.(*ringSocket)
-	return ok
-}
+func (l *socketLink) sharedMemory() bool { return l.rings != nil }

@@ -82,11 +82,11 @@ func PlugRings(sw *Switch, n int) (peer *shm.End, unplug func(), err error) {
 		}
 		return all
 	}
-	o, err := shm.NewOffer(shm.FeatureRings|shm.FeatureOffload, sw.cfg.MaxFrame)
+	o, err := shm.NewOffer(shm.FeatureRings|shm.FeatureHeaders, sw.cfg.MaxFrame)
 	if err != nil {
 		return nil, nil, err
 	}
-	ours, _, attach, err := shm.Accept(dup(o.Descriptors()), shm.FeatureRings|shm.FeatureOffload)
+	ours, _, attach, err := shm.Accept(dup(o.Descriptors()), shm.FeatureRings|shm.FeatureHeaders)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -21,7 +21,9 @@ func (sw *Switch) accepts(p Peer) uint64 {
 	sameUser := int(p.UID) == os.Geteuid()
 	switch mode := sw.cfg.SharedMemory; {
 	case mode == vde.SharedMemoryAlways, sameUser && mode == vde.SharedMemorySameUser:
-		return shm.FeatureRings | shm.FeatureOffload
+		return shm.FeatureRings | shm.FeatureHeaders
+	case sameUser:
+		return shm.FeatureHeaders // no memory is shared for that
 	}
 	return 0
 }

@@ -27,9 +27,9 @@ var aLongTimeAgo = time.Unix(1, 0)
 // [ErrBroken].
 type End struct {
 	region  []byte
-	ours    *atomic.Uint32 // features that this side takes, for the other to see
+	ours    *atomic.Uint32 // takesUndone when this side does, for the other to see
 	theirs  *atomic.Uint32 // and the reverse
-	undone  atomic.Bool    // theirs had FeatureOffload when it was last looked at
+	undone  atomic.Bool    // theirs when it was last looked at
 	onBreak func(error)
 	broken  atomic.Pointer[error]
 
@@ -72,6 +72,7 @@ func newEnd(region []byte, ring int, client bool, ours [2]*bell, theirs [2]int) 
 		e.tx.ring, e.rx.ring = down, up
 		e.ours, e.theirs = e.theirs, e.ours
 	}
+	e.undone.Store(e.theirs.Load()&takesUndone != 0)
 	e.rxStep = func(uintptr) bool { return e.frameCame() }
 	e.txStep = func(uintptr) bool { return e.roomCame() }
 	return e
@@ -107,7 +108,7 @@ func (e *End) TakeOffload() {
 	e.writing.Lock()
 	defer e.writing.Unlock()
 	if !e.closed.Load() {
-		e.ours.Or(FeatureOffload)
+		e.ours.Store(takesUndone)
 	}
 }
 

@@ -428,9 +428,9 @@ func TestOfferOutcomes(t *testing.T) {
 		offload     bool
 	}{
 		{"all", allFeatures, allFeatures, true, false},
-		{"rings refused", allFeatures, FeatureOffload, false, true},
+		{"rings refused", allFeatures, FeatureHeaders, false, true},
 		{"all refused", allFeatures, 0, false, false},
-		{"offload only", FeatureOffload, allFeatures, false, true},
+		{"offload only", FeatureHeaders, allFeatures, false, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			before := descriptors(t)

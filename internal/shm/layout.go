@@ -20,7 +20,7 @@ const (
 
 	offerAt   = 0    // written by the client before it offers the region
 	answerAt  = 512  // written by the switch before it replies
-	acceptsAt = 768  // what the client takes, then, a line further, what the switch takes
+	acceptsAt = 768  // takesUndone or 0, the client's, and a line further the switch's
 	upAt      = 1024 // control words of the ring to the switch
 	downAt    = 2048 // of the ring to the client
 	line      = 128
@@ -43,12 +43,17 @@ const (
 	// FeatureRings: frames go through the rings, not through the data sockets.
 	FeatureRings = 1 << 0
 
-	// FeatureOffload: frames may be handed over undone. In rings each slot has
-	// room to say so; over data sockets each datagram begins with the header.
-	FeatureOffload = 1 << 1
+	// FeatureHeaders: if frames go through the data sockets, each datagram begins
+	// with an offload header, and what it says may be undone. (In rings each slot
+	// has room for one, and each side says in the region when it takes such.)
+	FeatureHeaders = 1 << 1
 
-	allFeatures = FeatureRings | FeatureOffload
+	allFeatures = FeatureRings | FeatureHeaders
 )
+
+// takesUndone is what a side writes at acceptsAt, or a line further, when it takes
+// frames undone.
+const takesUndone = 1
 
 // Sizes of rings, in bytes. The smallest still holds four of the longest frames.
 const (

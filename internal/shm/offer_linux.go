@@ -61,14 +61,14 @@ func (o *Offer) Descriptors() []int {
 
 // Taken tells what became of the offer, given the descriptors that came with the
 // reply, which it takes over, as it does o. The End is nil if the switch did not
-// take the rings; offload is whether each datagram begins with an offload header
+// take the rings; headers is whether each datagram begins with an offload header
 // then.
-func (o *Offer) Taken(fds []int) (end *End, offload bool, err error) {
+func (o *Offer) Taken(fds []int) (end *End, headers bool, err error) {
 	features := parseAnswer(o.region[answerAt:]) & o.features
 	if features&FeatureRings == 0 {
 		CloseRights(fds)
 		o.Close()
-		return nil, features&FeatureOffload != 0, nil
+		return nil, features&FeatureHeaders != 0, nil
 	}
 	if len(fds) != 2 {
 		err = fmt.Errorf("%w: %d of 2", ErrLost, len(fds))
@@ -99,7 +99,7 @@ func (o *Offer) Close() {
 // end is nil if that does not include rings; else attach are the descriptors to
 // attach to the reply, which stay end's. An error says why an offer was not
 // taken; the port can be given all the same.
-func Accept(fds []int, want uint64) (end *End, offload bool, attach []int, err error) {
+func Accept(fds []int, want uint64) (end *End, headers bool, attach []int, err error) {
 	defer CloseRights(fds) // but for those that are set to -1
 	if len(fds) == 0 {
 		return nil, false, nil, nil
@@ -118,7 +118,7 @@ func Accept(fds []int, want uint64) (end *End, offload bool, attach []int, err e
 		return nil, false, nil, err
 	}
 	if features&FeatureRings == 0 {
-		return nil, features&FeatureOffload != 0, nil, answer(fds[0], features)
+		return nil, features&FeatureHeaders != 0, nil, answer(fds[0], features)
 	}
 	if len(fds) != 3 {
 		return nil, false, nil, fmt.Errorf("%w: rings with %d descriptors", errOffer, len(fds))

@@ -224,7 +224,7 @@ func FuzzScribble(f *testing.F) {
 func TestParseOffer(t *testing.T) {
 	valid := func() []byte {
 		b := make([]byte, offerLen)
-		offer{features: FeatureRings | FeatureOffload | 1<<40, ring: MinRing}.put(b)
+		offer{features: FeatureRings | FeatureHeaders | 1<<40, ring: MinRing}.put(b)
 		return b
 	}
 	if o, err := parseOffer(valid()); err != nil || o.features != allFeatures || o.ring != MinRing {

@@ -139,7 +139,7 @@ func (e *End) fill(o *outgoing, first int) (n int, err error) {
 	if err := e.state(); err != nil {
 		return 0, err
 	}
-	e.undone.Store(e.theirs.Load()&FeatureOffload != 0)
+	e.undone.Store(e.theirs.Load()&takesUndone != 0)
 	for n < maxBatch && first+n < o.len() {
 		size := o.size(first + n)
 		if size > e.tx.maxLen() {
