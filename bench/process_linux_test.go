@@ -39,6 +39,9 @@ var builds = map[string]*build{
 	"govde": {needs: []string{"go"}, make: func(path string) *exec.Cmd {
 		return exec.Command("go", "build", "-o", path, "./testdata/gostation")
 	}},
+	"gohost": {needs: []string{"go"}, make: func(path string) *exec.Cmd {
+		return exec.Command("go", "build", "-o", path, "./testdata/gohost")
+	}},
 	"vde": {needs: []string{"go"}, make: func(path string) *exec.Cmd {
 		return exec.Command("go", "build", "-o", path, "../cmd/vde")
 	}},
@@ -87,7 +90,14 @@ type station struct {
 // and returns when it is on its network.
 func startStation(t testing.TB, program, role, network string, l load, batch int, fd *os.File) *station {
 	t.Helper()
-	cmd := exec.Command(program, role, network, l.list(), strconv.Itoa(batch))
+	return startProgram(t, fd, program, role, network, l.list(), strconv.Itoa(batch))
+}
+
+// startProgram starts a program that says "ready" and ends with its standard
+// input.
+func startProgram(t testing.TB, fd *os.File, program string, args ...string) *station {
+	t.Helper()
+	cmd := exec.Command(program, args...)
 	cmd.Stderr = os.Stderr
 	if fd != nil {
 		cmd.ExtraFiles = []*os.File{fd}
