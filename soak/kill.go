@@ -1,0 +1,148 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/go-vde/sdk/frame"
+)
+
+// fault kills the switch, or stops it for a moment.
+// It returns false if the network cannot go on.
+func (m *mortal) fault() bool {
+	if m.rand.IntN(3) == 0 {
+		m.s.totals.fault("switch stopped")
+		m.programs.pause()
+		pause(context.Background(), time.Duration(20+m.rand.IntN(400))*time.Millisecond)
+		m.programs.resume()
+		return true
+	}
+	if !m.mark(0) { // up to here nothing may be missing
+		return false
+	}
+	m.writing.Unlock()
+	for _, st := range m.stations {
+		select {
+		case <-st.back:
+		default:
+		}
+	}
+	// With everybody writing.
+	pause(context.Background(), time.Duration(m.rand.IntN(100))*time.Millisecond)
+	m.s.totals.fault("kill")
+	m.programs.kill()
+	pause(context.Background(), time.Duration(m.rand.IntN(200))*time.Millisecond)
+	m.programs.start(m.rand)
+	for _, st := range m.stations {
+		timer := time.NewTimer(patience)
+		select {
+		case <-st.back:
+		case <-timer.C:
+			m.s.violate("%s: the link is not up %v after a kill", st.name, patience)
+			return false
+		}
+		timer.Stop()
+	}
+	if !m.mark(window) {
+		return false
+	}
+	m.writing.Unlock()
+	return true
+}
+
+// mark silences all members, lets each tell each how much it has sent, and
+// checks that no flow has lost more than allowed since the last mark. If all
+// marks have come it returns true, with writing held.
+func (m *mortal) mark(allowed uint64) bool {
+	m.writing.Lock()
+	if !m.greet() {
+		m.writing.Unlock()
+		return false
+	}
+	before := m.marks()
+	for _, st := range m.stations {
+		for _, f := range st.flows {
+			b := frame.AppendHeader(nil, f.to.mac, st.mac, markType)
+			b = append(binary.BigEndian.AppendUint64(b, f.sent), make([]byte, 38)...)
+			st.write([][]byte{b})
+		}
+	}
+	if !m.came("marks", before) {
+		m.writing.Unlock()
+		return false
+	}
+	m.s.totals.add(func(t *totals) {
+		for _, st := range m.stations {
+			for _, f := range st.flows {
+				// The reader is done with these: its mark was the last.
+				t.flowSent += f.arrived + f.lost
+				t.flowReceived += f.arrived
+				t.killed.add(f.lost, allowed)
+				if f.lost > allowed {
+					defer m.s.violate("%s: a flow has lost %d frames, at most %d may be", st.name, f.lost, allowed)
+				}
+				f.arrived, f.lost = 0, 0
+			}
+		}
+	})
+	return true
+}
+
+// greet lets every member be known to the switch, and returns whether all have
+// heard of all.
+func (m *mortal) greet() bool {
+	before := m.marks()
+	for _, st := range m.stations {
+		b := frame.AppendHeader(nil, frame.Broadcast(), st.mac, helloType)
+		st.write([][]byte{append(b, make([]byte, 46)...)})
+	}
+	return m.came("greetings", before)
+}
+
+// marks returns how many marks each flow has seen.
+func (m *mortal) marks() (list []uint64) {
+	for _, st := range m.stations {
+		for _, f := range st.flows {
+			list = append(list, f.marked.Load())
+		}
+	}
+	return list
+}
+
+// came waits until each flow has one mark more than before.
+func (m *mortal) came(what string, before []uint64) bool {
+	want := slices.Clone(before)
+	for i := range want {
+		want[i]++
+	}
+	if until(context.Background(), patience, func() bool { return slices.Equal(m.marks(), want) }) {
+		return true
+	}
+	m.s.violate("%s: %s did not come: %d, want %d", m.programs.name, what, m.marks(), want)
+	return false
+}
+
+// count checks at the end that the connections count what was written and read.
+func (m *mortal) count() {
+	if !m.mark(0) {
+		return
+	}
+	defer m.writing.Unlock()
+	for _, st := range m.stations {
+		same := func() bool {
+			s := st.conn.Stats()
+			return s.TxFrames == st.sent.Load() && s.RxFrames == st.seen.Load() && s.RxRunts+s.RxTruncated+s.RxEmpty == 0
+		}
+		if !until(context.Background(), patience, same) {
+			m.s.violate("%s: written %d, read %d, the connection counts %+v", st.name, st.sent.Load(), st.seen.Load(), st.conn.Stats())
+		}
+	}
+	if text := m.tcp.differences(); text != "" {
+		m.s.violate("%s: %s", m.programs.name, text)
+	}
+}
