@@ -109,7 +109,8 @@ type Endpoint struct {
 	addr     atomic.Pointer[tcpip.LinkAddress]
 	addrBits atomic.Uint64 // addr once more, for comparing
 
-	tx txQueue
+	tx   txQueue
+	sent lastSent
 
 	mu       sync.Mutex
 	run      *run   // guarded by mu; nil while detached

@@ -131,6 +131,7 @@ type Host struct {
 
 	dhcp      *dhcpClient
 	unwatch   func() // ends linkChanged
+	repeating sync.WaitGroup
 	closeOnce sync.Once
 }
 
@@ -654,6 +655,7 @@ func (h *Host) Close() error {
 		h.end(net.ErrClosed)
 		h.opening.Unlock()
 		h.unwatch()
+		h.repeating.Wait()
 		if h.dhcp != nil {
 			h.dhcp.stop()
 		}

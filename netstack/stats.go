@@ -25,6 +25,8 @@ type EndpointStats struct {
 	TxDroppedError   uint64 // refused by the connection, for example longer than its maximum
 	TxDroppedEnd     uint64 // in the queue when the endpoint was detached or the connection ended
 
+	TxRepeated uint64 // sent once more when the link was up again; they are in Conn.TxFrames each time
+
 	TxWaits uint64 // times a packet had to wait for room in the queue
 }
 
@@ -34,8 +36,8 @@ func (s EndpointStats) TxDropped() uint64 {
 }
 
 type endpointCounters struct {
-	rxDelivered, rxFiltered                                                atomic.Uint64
-	txDroppedFull, txDroppedStalled, txDroppedError, txDroppedEnd, txWaits atomic.Uint64
+	rxDelivered, rxFiltered                                                            atomic.Uint64
+	txDroppedFull, txDroppedStalled, txDroppedError, txDroppedEnd, txWaits, txRepeated atomic.Uint64
 }
 
 // Stats returns the counters. Reading changes nothing.
@@ -48,6 +50,7 @@ func (e *Endpoint) Stats() EndpointStats {
 		TxDroppedStalled: e.stats.txDroppedStalled.Load(),
 		TxDroppedError:   e.stats.txDroppedError.Load(),
 		TxDroppedEnd:     e.stats.txDroppedEnd.Load(),
+		TxRepeated:       e.stats.txRepeated.Load(),
 		TxWaits:          e.stats.txWaits.Load(),
 	}
 }

@@ -327,9 +327,11 @@ func (e *Endpoint) transmitLoop() {
 	for {
 		n := e.tx.take(&t.pkts)
 		if n == 0 {
+			e.sent.release()
 			return
 		}
 		t.send(t.pkts[:n])
+		e.sent.keep(t.pkts[:n])
 		for i, pkt := range t.pkts[:n] {
 			pkt.DecRef()
 			t.pkts[i] = nil
@@ -353,13 +355,7 @@ type transmitter struct {
 // send gives pkts to the connection.
 func (t *transmitter) send(pkts []*stack.PacketBuffer) {
 	for _, pkt := range pkts {
-		if isSegmentable(pkt) {
-			t.segment(pkt)
-			continue
-		}
-		from := len(t.pieces)
-		t.pieces = appendPieces(t.pieces, pkt)
-		t.frame(from)
+		t.build(pkt)
 	}
 	if t.e.full == DropWhenFull {
 		t.try()
@@ -376,6 +372,17 @@ func (t *transmitter) send(pkts []*stack.PacketBuffer) {
 	}
 	clear(t.copies)
 	t.copies = t.copies[:0]
+}
+
+// build appends the frames that pkt becomes.
+func (t *transmitter) build(pkt *stack.PacketBuffer) {
+	if isSegmentable(pkt) {
+		t.segment(pkt)
+		return
+	}
+	from := len(t.pieces)
+	t.pieces = appendPieces(t.pieces, pkt)
+	t.frame(from)
 }
 
 // frame makes a frame of the pieces appended since there were from.
@@ -425,9 +432,8 @@ func (t *transmitter) wait() {
 	}
 }
 
-// try offers copies of the frames to the connection and drops what its queue
-// does not take.
-func (t *transmitter) try() {
+// flatten copies the frames to frames.
+func (t *transmitter) flatten() {
 	t.flat, t.frames = t.flat[:0], t.frames[:0]
 	for _, pieces := range t.gather {
 		from := len(t.flat)
@@ -436,6 +442,12 @@ func (t *transmitter) try() {
 		}
 		t.frames = append(t.frames, t.flat[from:])
 	}
+}
+
+// try offers copies of the frames to the connection and drops what its queue
+// does not take.
+func (t *transmitter) try() {
+	t.flatten()
 	for left := t.frames; len(left) > 0; {
 		n, err := t.e.conn.TryWriteBatch(left)
 		left = left[n:]
