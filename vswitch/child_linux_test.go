@@ -8,13 +8,17 @@ import (
 	"os"
 )
 
-// runChild does not return if this process was started to be a switch.
+// runChild does not return if this process was started for a part in a test.
 func runChild() {
-	config, ok := os.LookupEnv(childEnv)
-	if !ok {
+	var err error
+	if config, ok := os.LookupEnv(childEnv); ok {
+		err = beSwitch(config)
+	} else if dir, ok := os.LookupEnv(memoryEnv); ok {
+		err = beShortOfMemory(dir)
+	} else {
 		return
 	}
-	if err := beSwitch(config); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
