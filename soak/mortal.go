@@ -38,6 +38,7 @@ type mortal struct {
 	stations []*member
 	tcp      *tcpPair
 	writing  sync.RWMutex // held for reading by writes, for writing to silence all
+	told     uint64       // number of what tell sent last
 }
 
 // A member is a station of a mortal network.
@@ -62,7 +63,7 @@ type flow struct {
 	received atomic.Uint64 // number of the latest, or of the mark
 	arrived  uint64        // frames, without marks; the reader's
 	lost     uint64        // the reader's
-	marked   atomic.Uint64 // marks that have come
+	marked   atomic.Uint64 // number of the mark or greeting that came last
 }
 
 // killed and upgraded load mortal networks: with a switch of this repository, and
@@ -253,7 +254,7 @@ func (st *member) got(b []byte) {
 	case f == nil:
 		return // of the TCP/IP hosts
 	case v.EtherType() == helloType && v.Dst() == frame.Broadcast():
-		f.marked.Add(1)
+		f.marked.Store(binary.BigEndian.Uint64(b[frame.HeaderLen:]))
 		return
 	case v.Dst() != st.mac:
 		return // flooded: the switch does not know its station yet
@@ -261,7 +262,7 @@ func (st *member) got(b []byte) {
 		sent := binary.BigEndian.Uint64(b[frame.HeaderLen:])
 		f.lost += sent - f.received.Load()
 		f.received.Store(sent)
-		f.marked.Add(1)
+		f.marked.Store(binary.BigEndian.Uint64(b[frame.HeaderLen+8:]))
 		return
 	}
 	seq, err := testutil.CheckTestFrame(b)
