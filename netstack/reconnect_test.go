@@ -70,10 +70,28 @@ func (o own) VNL() string { return o.Dir() }
 const switchEnv = "NETSTACK_TEST_SWITCH"
 
 func startOwn(t *testing.T) own {
-	dir := filepath.Join(testutil.ShortDir(t), "sw")
-	return own{testutil.Serving(t, dir, testutil.ProcessConfig{
+	return own{startOwnAt(t, filepath.Join(testutil.ShortDir(t), "sw"))}
+}
+
+func startOwnAt(t *testing.T, dir string) *testutil.ServingProc {
+	return testutil.Serving(t, dir, testutil.ProcessConfig{
 		Args: []string{testutil.Self(t, false)}, Env: []string{switchEnv + "=" + dir},
-	})}
+	})
+}
+
+// alternating are two programs that take each other's place in one directory.
+type alternating struct {
+	programs [2]mortal
+	turn     int // of programs
+}
+
+func (a *alternating) VNL() string { return a.programs[0].VNL() }
+
+func (a *alternating) Kill() { a.programs[a.turn].Kill() }
+
+func (a *alternating) Restart() {
+	a.turn = 1 - a.turn
+	a.programs[a.turn].Restart()
 }
 
 // serveIfAsked does not return if this process was started to be a switch.
@@ -112,6 +130,15 @@ func TestTCPSurvivesTheSwitch(t *testing.T) {
 	}{
 		{"vde_switch", func(t *testing.T) mortal { return testutil.Switch(t, testutil.SwitchConfig{NoMgmt: true}) }},
 		{"vswitch", func(t *testing.T) mortal { return startOwn(t) }},
+		{"in turns", func(t *testing.T) mortal {
+			dir := filepath.Join(testutil.ShortDir(t), "sw")
+			if err := os.Mkdir(dir, 0o700); err != nil { // or the first to end would remove it
+				t.Fatal(err)
+			}
+			stock := testutil.Switch(t, testutil.SwitchConfig{Dir: dir, NoMgmt: true})
+			stock.Kill()
+			return &alternating{[2]mortal{own{startOwnAt(t, dir)}, stock}, 0}
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			link, tcp := survive(t, tt.start(t), *restarts)
@@ -140,7 +167,7 @@ type stream struct {
 
 // startStream lets b send to a.
 func startStream(t *testing.T, a, b *netstack.Host) *stream {
-	listener, err := a.Listen("tcp", ":7")
+	listener, err := a.Listen("tcp4", ":7")
 	if err != nil {
 		t.Fatal(err)
 	}
