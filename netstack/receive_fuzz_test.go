@@ -53,8 +53,8 @@ func mendChecksums(f []byte) {
 		tcp = ip[header.IPv6MinimumSize:]
 		tcp = tcp[:min(n, len(tcp))]
 	} else {
-		if len(ip) < header.IPv4MinimumSize {
-			return
+		if len(ip) < header.IPv4MinimumSize || ip[0] != 0x45 {
+			return // with options, nothing is merged
 		}
 		h := header.IPv4(ip[:header.IPv4MinimumSize])
 		n := int(h.TotalLength()) - header.IPv4MinimumSize
