@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/netstack"
 	"github.com/go-vde/sdk/testutil"
@@ -97,5 +99,43 @@ func TestRepeat(t *testing.T) {
 	}
 	if n := hosts[0].Stats().Endpoint.TxRepeated; n < 4 {
 		t.Errorf("%d frames counted as repeated", n)
+	}
+	for _, h := range hosts {
+		h.Close() // while there is a hub to say farewell to
+	}
+}
+
+// TestLongOutage lets a connection send the same again more often than gVisor
+// would by itself: the bound of the timer must not shorten how long a connection
+// lasts.
+func TestLongOutage(t *testing.T) {
+	dir := filepath.Join(testutil.ShortDir(t), "sw")
+	e := &embedded{t: t, dir: dir}
+	e.Restart()
+	var hosts [2]*netstack.Host
+	for i := range hosts {
+		c := open(t, dir, vde.WithReconnect(vde.ReconnectPolicy{MinDelay: time.Millisecond, MaxDelay: 20 * time.Millisecond}))
+		hosts[i] = host(t, c, netstack.HostConfig{MaxRTO: tcp.MinRTO})
+	}
+	s := startStream(t, hosts[0], hosts[1])
+	s.progress(1 << 20)
+	e.Kill()
+	before := hosts[1].Stats().TCPTimeouts
+	const more = tcp.MaxRetries + 3
+	tick := time.NewTicker(10 * time.Millisecond) // the stack has no event for a timeout
+	defer tick.Stop()
+	limit := bound(t)
+	for hosts[1].Stats().TCPTimeouts < before+more {
+		select {
+		case <-tick.C:
+		case <-limit.Done():
+			t.Fatalf("%d timeouts", hosts[1].Stats().TCPTimeouts-before)
+		}
+	}
+	e.Restart()
+	s.progress(1 << 20)
+	s.finish()
+	for _, h := range hosts {
+		h.Close()
 	}
 }

@@ -270,7 +270,8 @@ func writeBuffers(st *station, frames [][]byte) int {
 // stop is called before each read.
 func (st *station) stop() {
 	st.hold.Lock()
-	st.hold.Unlock() //nolint:staticcheck // it is held elsewhere to stop the reader
+	//lint:ignore SA2001 who holds it stops the reader
+	st.hold.Unlock()
 }
 
 // over reports whether err ends reading.
