@@ -35,16 +35,17 @@ func (n *network) all() map[int]books {
 	return all
 }
 
-// differences returns where the books do not agree, or "". All stations are
-// silent, so when they agree, nothing is on its way.
-func (n *network) differences() string {
+// differences returns where the books do not agree, or "", and the books. All
+// stations are silent, so when they agree, nothing is on its way; what the hosts
+// send of themselves later is in the next count.
+func (n *network) differences() (text string, all map[int]books, ports map[int]vswitch.PortStats) {
 	var list strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&list, format+"\n", args...) }
-	before := n.all()
-	ports := n.ports()
+	all = n.all()
+	ports = n.ports()
 	for num, b := range n.all() {
 		p := ports[num]
-		if b != before[num] {
+		if b != all[num] {
 			say("port %d: something goes on", num)
 		}
 		var purged, forgotten uint64 // at most
@@ -91,14 +92,14 @@ func (n *network) differences() string {
 	if say := n.tcp.differences(); say != "" {
 		list.WriteString(say)
 	}
-	return list.String()
+	return list.String(), all, ports
 }
 
 // sum brings the totals of the run up to date.
-func (n *network) sum() {
+func (n *network) sum(all map[int]books, ports map[int]vswitch.PortStats) {
 	now := totals{}
-	for num, b := range n.all() {
-		p := n.ports()[num]
+	for num, b := range all {
+		p := ports[num]
 		now.sent += b.tx
 		now.came += p.In.Frames
 		now.purged.frames += b.tx - p.In.Frames

@@ -6,6 +6,8 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-vde/sdk/frame"
@@ -75,13 +77,13 @@ func (m *mortal) mark(allowed uint64) bool {
 		for _, st := range m.stations {
 			for _, f := range st.flows {
 				// The reader is done with these: its mark was the last.
-				t.flowSent += f.arrived + f.lost
-				t.flowReceived += f.arrived
-				t.killed.add(f.lost, allowed)
-				if f.lost > allowed {
-					defer m.s.violate("%s: a flow has lost %d frames, at most %d may be", st.name, f.lost, allowed)
+				arrived, lost := f.arrived.Swap(0), f.lost.Swap(0)
+				t.flowSent += arrived + lost
+				t.flowReceived += arrived
+				t.killed.add(lost, allowed)
+				if lost > allowed {
+					defer m.s.violate("%s: a flow has lost %d frames, at most %d may be", st.name, lost, allowed)
 				}
-				f.arrived, f.lost = 0, 0
 			}
 		}
 	})
@@ -126,7 +128,15 @@ func (m *mortal) tell(what string, make func(st *member, f *flow) []byte) bool {
 		}
 		m.s.totals.fault("marks repeated")
 	}
-	m.s.violate("%s: %s did not come", m.programs.name, what)
+	var missing strings.Builder
+	for _, st := range m.stations {
+		for _, f := range st.flows {
+			if f.marked.Load() != m.told {
+				fmt.Fprintf(&missing, "\nfrom %v %+v\nto %v %+v", st.mac, st.conn.Stats(), f.to.mac, f.to.conn.Stats())
+			}
+		}
+	}
+	m.s.violate("%s (vde_switch: %v): %s did not come:%s", m.programs.name, m.programs.stock, what, missing.String())
 	return false
 }
 

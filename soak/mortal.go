@@ -61,8 +61,8 @@ type flow struct {
 	to       *member
 	sent     uint64        // by the sender; m.writing held
 	received atomic.Uint64 // number of the latest, or of the mark
-	arrived  uint64        // frames, without marks; the reader's
-	lost     uint64        // the reader's
+	arrived  atomic.Uint64 // frames since the last mark
+	lost     atomic.Uint64 // likewise
 	marked   atomic.Uint64 // number of the mark or greeting that came last
 }
 
@@ -260,7 +260,7 @@ func (st *member) got(b []byte) {
 		return // flooded: the switch does not know its station yet
 	case v.EtherType() == markType:
 		sent := binary.BigEndian.Uint64(b[frame.HeaderLen:])
-		f.lost += sent - f.received.Load()
+		f.lost.Add(sent - f.received.Load())
 		f.received.Store(sent)
 		f.marked.Store(binary.BigEndian.Uint64(b[frame.HeaderLen+8:]))
 		return
@@ -277,7 +277,7 @@ func (st *member) got(b []byte) {
 	}
 	// What is missing here is excused only by a kill, and then counted by the
 	// next mark; see mark.
-	f.lost += seq - last - 1
-	f.arrived++
+	f.lost.Add(seq - last - 1)
+	f.arrived.Add(1)
 	f.received.Store(seq)
 }

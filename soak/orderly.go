@@ -233,12 +233,19 @@ func (n *network) count() bool {
 		st.gate.Lock()
 		defer st.gate.Unlock()
 	}
-	var last string
-	if !until(context.Background(), 20*time.Second, func() bool { last = n.differences(); return last == "" }) {
-		n.s.violate("the books do not agree:\n%s", last)
+	var (
+		say   string
+		all   map[int]books
+		ports map[int]vswitch.PortStats
+	)
+	if !until(context.Background(), patience, func() bool {
+		say, all, ports = n.differences()
+		return say == ""
+	}) {
+		n.s.violate("the books do not agree:\n%s", say)
 		return false
 	}
-	n.sum()
+	n.sum(all, ports)
 	return true
 }
 
