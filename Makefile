@@ -5,8 +5,9 @@
 # of this.
 
 FUZZTIME ?= 10s
+SOAKTIME ?= 1m
 
-.PHONY: help demo test peers lint cross bench smoke fuzz vuln
+.PHONY: help demo test peers lint cross bench smoke fuzz soak vuln
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +35,9 @@ smoke: ## run the benchmarks beside the code; BENCH=pattern BENCHCOUNT=6 BENCHTI
 
 fuzz: ## run each fuzz target; FUZZTIME=10s
 	@FUZZTIME='$(FUZZTIME)' scripts/fuzz.sh
+
+soak: peers ## load, faults and an account of every frame, on half a processor; SOAKTIME=1h
+	@cd soak && go run . -time $(SOAKTIME) $(SOAKFLAGS)
 
 vuln: ## look for known vulnerabilities (asks the Go vulnerability database)
 	@scripts/vuln.sh

@@ -46,12 +46,13 @@ var floors = []floor{
 	{"netstack/...", []string{"netstack/...", "frame", "pool", "vde"}},
 	{"bench/...", []string{"bench/...", "frame", "pool", "ringbuf", "vde", "vswitch", "netstack/...", "testutil/..."}},
 	{"cmd/...", []string{"cmd/...", "frame", "pool", "ringbuf", "vde", "vswitch", "netstack/...", "capture/..."}},
+	{"soak/...", []string{"frame", "pool", "vde", "vswitch", "impair", "netstack/...", "testutil/..."}},
 	{"tools/...", []string{"tools/..."}},
 }
 
 // ownDependencies lists the nested modules, which may depend on what they like.
 // Everything else is the SDK, and what it needs its users have to carry.
-var ownDependencies = []string{"capture/...", "metrics/...", "netstack/...", "bench/...", "cmd/...", "tools/..."}
+var ownDependencies = []string{"capture/...", "metrics/...", "netstack/...", "bench/...", "cmd/...", "soak/...", "tools/..."}
 
 func matches(pattern, pkg string) bool {
 	if dir, ok := strings.CutSuffix(pattern, "/..."); ok {

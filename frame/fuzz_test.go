@@ -144,3 +144,31 @@ func FuzzParseMAC(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseOffload reads what may precede a frame: it is taken apart and put
+// together again without a change, and short input is refused.
+func FuzzParseOffload(f *testing.F) {
+	f.Add([]byte{1, 1, 54, 0, 0xb4, 5, 34, 0, 16, 0})
+	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0})
+	f.Add(make([]byte, 70))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		o, err := frame.ParseOffload(b)
+		if len(b) < frame.OffloadLen {
+			if err == nil {
+				t.Fatalf("%d bytes are taken for a header", len(b))
+			}
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := bytes.Clone(b)
+		o.Put(again)
+		if !bytes.Equal(again, b) {
+			t.Fatalf("%x becomes %x", b, again)
+		}
+		if got := uint16(b[4]) | uint16(b[5])<<8; o.GSOSize != got {
+			t.Fatalf("GSOSize %d, want %d", o.GSOSize, got)
+		}
+	})
+}

@@ -29,6 +29,7 @@ func (h *Host) linkChanged(s vde.LinkState) {
 	// What finds no room is no loss: the next packet tells the switch too, and
 	// neighbours remember.
 	_, _ = h.ep.Conn().TryWriteBatch(frames)
+	h.repeating.Go(h.repeatUntilBack)
 }
 
 // announcement returns the frame that tells everybody that addr is at mac: an

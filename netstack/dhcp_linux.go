@@ -34,9 +34,16 @@ const (
 	// dhcpPause is between attempts to get a new lease once the old has been lost.
 	dhcpPause = 5 * time.Second
 
+	// maxDNS is how many name servers a host knows at most: each lease may bring
+	// others.
+	maxDNS = 16
+
 	// defaultLease is for servers that name no time.
 	defaultLease = time.Hour
 )
+
+// broadcast4 is nobody's address.
+var broadcast4 = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // A dhcpClient keeps a host's lease.
 type dhcpClient struct {
@@ -126,7 +133,7 @@ func (d *dhcpClient) apply(lease *nclient4.Lease) error {
 	ack := lease.ACK
 	addr, ok := netip.AddrFromSlice(ack.YourIPAddr.To4())
 	ones, bits := ack.SubnetMask().Size()
-	if !ok || addr.IsUnspecified() || addr.IsMulticast() || addr.IsLoopback() {
+	if !ok || addr.IsUnspecified() || addr.IsMulticast() || addr.IsLoopback() || addr == broadcast4 {
 		return fmt.Errorf("the server offers %v as an address", ack.YourIPAddr)
 	}
 	if bits != 32 {
@@ -163,7 +170,7 @@ func (d *dhcpClient) apply(lease *nclient4.Lease) error {
 	d.h.mu.Lock()
 	defer d.h.mu.Unlock()
 	for _, a := range dns {
-		if !slices.Contains(d.h.dns, a) {
+		if !slices.Contains(d.h.dns, a) && len(d.h.dns) < maxDNS {
 			d.h.dns = append(d.h.dns, a)
 		}
 	}

@@ -117,7 +117,8 @@ type Endpoint struct {
 	addr     atomic.Pointer[tcpip.LinkAddress]
 	addrBits atomic.Uint64 // addr once more, for comparing
 
-	tx txQueue
+	tx   txQueue
+	sent lastSent
 
 	// rxTrusted is whether the packet just being delivered need not be verified.
 	rxTrusted atomic.Bool

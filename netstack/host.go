@@ -82,6 +82,13 @@ type HostConfig struct {
 	// way, gVisor's reno is the faster, by half at least.
 	Congestion string
 
+	// MaxRTO bounds how long TCP waits before it sends again what has not been
+	// acknowledged (default 2 seconds). It is what bounds how long a transfer
+	// stands still after the switch has died and come back: see
+	// [vde.WithReconnect]. It must be longer than any round trip. Connections
+	// are given up after the same quarter of an hour whatever it is.
+	MaxRTO time.Duration
+
 	// SendBuffer and ReceiveBuffer are the bytes up to which the buffers of a
 	// TCP connection grow by themselves (default 4 MiB).
 	SendBuffer, ReceiveBuffer int
@@ -91,6 +98,11 @@ const (
 	defaultDHCPTimeout = 15 * time.Second
 	defaultTCPBuffer   = 4 << 20
 	defaultCongestion  = "reno"
+	defaultMaxRTO      = 2 * time.Second
+
+	// tcpPatience is how long TCP sends the same again before it gives up, as
+	// it is with the defaults of gVisor and of Linux.
+	tcpPatience = 15 * time.Minute
 )
 
 // A Host is a TCP/IP host on a virtual Ethernet. It answers ARP, neighbour
@@ -120,6 +132,7 @@ type Host struct {
 
 	dhcp      *dhcpClient
 	unwatch   func() // ends linkChanged
+	repeating sync.WaitGroup
 	closeOnce sync.Once
 }
 
@@ -224,6 +237,12 @@ func (cfg *HostConfig) check() error {
 	if cfg.SendBuffer < tcp.MinBufferSize || cfg.ReceiveBuffer < tcp.MinBufferSize {
 		return fmt.Errorf("TCP buffers of less than %d bytes", tcp.MinBufferSize)
 	}
+	if cfg.MaxRTO == 0 {
+		cfg.MaxRTO = defaultMaxRTO
+	}
+	if cfg.MaxRTO < tcp.MinRTO || cfg.MaxRTO > tcp.MaxRTO {
+		return fmt.Errorf("MaxRTO %v is not between %v and %v", cfg.MaxRTO, tcp.MinRTO, tcp.MaxRTO)
+	}
 	if cfg.DHCPTimeout <= 0 {
 		cfg.DHCPTimeout = defaultDHCPTimeout
 	}
@@ -263,11 +282,21 @@ func newStack(cfg *HostConfig, v6 bool) *stack.Stack {
 	// its way: two segments for each further timeout. A burst dropped by a switch
 	// with full queues costs seconds then. docs/netstack.md has the figures.
 	recovery := tcpip.TCPRecovery(0)
+	// A switch that dies takes with it all that is under way. If that was as much
+	// as the window allows, nothing new can tell the receiver that something is
+	// missing, and only the timer helps. This release of gVisor answers what
+	// fills the gap with the timestamp of before it, so the sender takes the whole
+	// standstill for a round trip, and the timer grows by every death: fifty in a
+	// row made it minutes.
+	maxRTO := tcpip.TCPMaxRTOOption(cfg.MaxRTO)
+	retries := tcpip.TCPMaxRetriesOption(max(tcp.MaxRetries, tcpPatience/cfg.MaxRTO))
 	for _, opt := range []tcpip.SettableTransportProtocolOption{
 		&sack,
 		&moderate,
 		&cc,
 		&recovery,
+		&maxRTO,
+		&retries,
 		&tcpip.TCPSendBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: min(cfg.SendBuffer, tcp.DefaultSendBufferSize), Max: cfg.SendBuffer},
 		&tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: min(cfg.ReceiveBuffer, tcp.DefaultReceiveBufferSize), Max: cfg.ReceiveBuffer},
 	} {
@@ -628,6 +657,7 @@ func (h *Host) Close() error {
 		h.end(net.ErrClosed)
 		h.opening.Unlock()
 		h.unwatch()
+		h.repeating.Wait()
 		if h.dhcp != nil {
 			h.dhcp.stop()
 		}

@@ -538,6 +538,8 @@ func TestHostConfig(t *testing.T) {
 		{Addrs: prefixes("10.0.0.1/24"), MTU: 70000},
 		{Addrs: prefixes("10.0.0.1/24"), Congestion: "vegas"},
 		{Addrs: prefixes("10.0.0.1/24"), SendBuffer: 1},
+		{Addrs: prefixes("10.0.0.1/24"), MaxRTO: time.Millisecond},
+		{Addrs: prefixes("10.0.0.1/24"), MaxRTO: time.Hour},
 		{Addrs: prefixes("10.0.0.1/24"), MAC: frame.Broadcast()},
 	} {
 		if h, err := netstack.NewHost(c, bad); err == nil {

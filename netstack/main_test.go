@@ -27,6 +27,7 @@ import (
 // with benchmarks: keeping the books costs much, and gVisor's own endpoint does
 // not always end.
 func TestMain(m *testing.M) {
+	serveIfAsked()
 	flag.Parse()
 	checked := flag.Lookup("test.bench").Value.String() == ""
 	if checked {

@@ -6,21 +6,24 @@
 package netstack_test
 
 import (
+	"context"
 	"crypto/sha256"
+	"errors"
 	"flag"
-	"hash"
+	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/netip"
+	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
-	"gvisor.dev/gvisor/pkg/tcpip/header"
-
-	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/netstack"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
@@ -36,7 +39,7 @@ type mortal interface {
 	Restart()
 }
 
-// embedded is our switch as a mortal.
+// embedded is our switch in this process as a mortal: its death is orderly.
 type embedded struct {
 	t   *testing.T
 	dir string
@@ -58,32 +61,212 @@ func (e *embedded) Restart() {
 	go listener.Serve(e.t.Context())
 }
 
+// own is our switch as a process of its own.
+type own struct{ *testutil.ServingProc }
+
+func (o own) VNL() string { return o.Dir() }
+
+// switchEnv makes this program the switch of the directory that it names.
+const switchEnv = "NETSTACK_TEST_SWITCH"
+
+func startOwn(t *testing.T) own {
+	return own{startOwnAt(t, filepath.Join(testutil.ShortDir(t), "sw"))}
+}
+
+func startOwnAt(t *testing.T, dir string) *testutil.ServingProc {
+	return testutil.Serving(t, dir, testutil.ProcessConfig{
+		Args: []string{testutil.Self(t, false)}, Env: []string{switchEnv + "=" + dir},
+	})
+}
+
+// alternating are two programs that take each other's place in one directory.
+type alternating struct {
+	programs [2]mortal
+	turn     int // of programs
+}
+
+func (a *alternating) VNL() string { return a.programs[0].VNL() }
+
+func (a *alternating) Kill() { a.programs[a.turn].Kill() }
+
+func (a *alternating) Restart() {
+	a.turn = 1 - a.turn
+	a.programs[a.turn].Restart()
+}
+
+// serveIfAsked does not return if this process was started to be a switch.
+func serveIfAsked() {
+	dir, ok := os.LookupEnv(switchEnv)
+	if !ok {
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		io.Copy(io.Discard, os.Stdin) // ends with the test
+		cancel()
+	}()
+	sw := vswitch.New(vswitch.Config{})
+	listener, err := sw.Listen(dir)
+	if err == nil {
+		fmt.Println(testutil.ServingLine)
+		err = listener.Serve(ctx)
+	}
+	stop()
+	sw.Close()
+	if err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
 // TestTCPSurvivesTheSwitch streams over one TCP connection while the switch is
 // killed and started again, and compares what arrived with what was sent.
 func TestTCPSurvivesTheSwitch(t *testing.T) {
-	for _, name := range []string{"vde_switch", "vswitch"} {
-		t.Run(name, func(t *testing.T) {
-			var sw mortal
-			if name == "vde_switch" {
-				sw = testutil.Switch(t, testutil.SwitchConfig{NoMgmt: true})
-			} else {
-				e := &embedded{t: t, dir: filepath.Join(testutil.ShortDir(t), "sw")}
-				e.Restart()
-				sw = e
+	for _, tt := range []struct {
+		name  string
+		start func(t *testing.T) mortal
+	}{
+		{"vde_switch", func(t *testing.T) mortal { return testutil.Switch(t, testutil.SwitchConfig{NoMgmt: true}) }},
+		{"vswitch", func(t *testing.T) mortal { return startOwn(t) }},
+		{"in turns", func(t *testing.T) mortal {
+			dir := filepath.Join(testutil.ShortDir(t), "sw")
+			if err := os.Mkdir(dir, 0o700); err != nil { // or the first to end would remove it
+				t.Fatal(err)
 			}
-			outages := survive(t, sw, *restarts)
-			slices.Sort(outages)
-			t.Logf("%d outages of the link: median %v, longest %v", len(outages), outages[len(outages)/2], outages[len(outages)-1])
+			stock := testutil.Switch(t, testutil.SwitchConfig{Dir: dir, NoMgmt: true})
+			stock.Kill()
+			return &alternating{[2]mortal{own{startOwnAt(t, dir)}, stock}, 0}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			link, tcp := survive(t, tt.start(t), *restarts)
+			t.Logf("%d kills; link outage: %s; TCP outage: %s", *restarts, spread(link), spread(tcp))
 		})
 	}
 }
 
-// survive returns how long the link was down each time.
-func survive(t *testing.T, sw mortal, rounds int) (outages []time.Duration) {
+// spread returns the median, the 90th percentile and the maximum.
+func spread(d []time.Duration) string {
+	slices.Sort(d)
+	at := func(q float64) time.Duration { return d[int(q*float64(len(d)-1)+0.5)].Round(100 * time.Microsecond) }
+	return fmt.Sprintf("median %v, p90 %v, max %v", at(0.5), at(0.9), at(1))
+}
+
+// A stream is a transfer over TCP that does not end before stop, and what has
+// arrived of it.
+type stream struct {
+	t          *testing.T
+	conn       *netstack.TCPConn
+	received   atomic.Int64
+	arrived    chan struct{} // has a value after received has changed
+	sent, got  chan [sha256.Size]byte
+	stopSender chan struct{}
+}
+
+// startStream lets b send to a.
+func startStream(t *testing.T, a, b *netstack.Host) *stream {
+	listener, err := a.Listen("tcp4", ":7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stream{
+		t: t, arrived: make(chan struct{}, 1), stopSender: make(chan struct{}),
+		sent: make(chan [sha256.Size]byte, 1), got: make(chan [sha256.Size]byte, 1),
+	}
+	go s.receive(listener)
+	conn, err := b.DialContext(t.Context(), "tcp", netip.AddrPortFrom(addr4(a), 7).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.conn = conn.(*netstack.TCPConn)
+	go s.send()
+	return s
+}
+
+func (s *stream) receive(listener net.Listener) {
+	sum := sha256.New()
+	defer func() { s.got <- [sha256.Size]byte(sum.Sum(nil)) }()
+	c, err := listener.Accept()
+	if err != nil {
+		s.t.Error(err)
+		return
+	}
+	defer c.Close()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := c.Read(buf)
+		sum.Write(buf[:n])
+		s.received.Add(int64(n))
+		select {
+		case s.arrived <- struct{}{}:
+		default:
+		}
+		if err == io.EOF {
+			return
+		}
+		if err != nil {
+			s.t.Error(err)
+			return
+		}
+	}
+}
+
+func (s *stream) send() {
+	sum := sha256.New()
+	defer func() { s.sent <- [sha256.Size]byte(sum.Sum(nil)) }()
+	block := make([]byte, 32<<10)
+	rand.NewChaCha8([32]byte{}).Read(block)
+	for i := 0; ; i++ {
+		select {
+		case <-s.stopSender:
+			return
+		default:
+		}
+		block[0] = byte(i)
+		if _, err := s.conn.Write(block); err != nil {
+			s.t.Error(err)
+			return
+		}
+		sum.Write(block)
+	}
+}
+
+// progress waits until n more bytes have arrived.
+func (s *stream) progress(n int64) {
+	s.t.Helper()
+	mark := s.received.Load()
+	patience := time.After(30 * time.Second)
+	for s.received.Load() < mark+n {
+		select {
+		case <-s.arrived:
+		case <-patience:
+			s.t.Fatal("the transfer does not go on")
+		}
+	}
+}
+
+// finish ends the transfer and compares.
+func (s *stream) finish() {
+	close(s.stopSender)
+	wrote := <-s.sent
+	if err := s.conn.CloseWrite(); err != nil {
+		s.t.Error(err)
+	}
+	if read := <-s.got; read != wrote {
+		s.t.Error("what arrived is not what was sent")
+	}
+	s.conn.Close()
+}
+
+// survive returns how long the link was down each time, for both hosts, and how
+// long it took from the kill to the first byte that came over the new link.
+func survive(t *testing.T, sw mortal, rounds int) (link, tcp []time.Duration) {
 	policy := vde.ReconnectPolicy{MinDelay: 5 * time.Millisecond, MaxDelay: 50 * time.Millisecond}
 	ups := make(chan time.Duration, 2*rounds)
 	var hosts [2]*netstack.Host
-	for i, addr := range []string{"10.0.0.1/24", "10.0.0.2/24"} {
+	for i := range hosts {
 		c, err := vde.Open(t.Context(), sw.VNL(), vde.WithReconnect(policy))
 		if err != nil {
 			t.Fatal(err)
@@ -93,190 +276,27 @@ func survive(t *testing.T, sw mortal, rounds int) (outages []time.Duration) {
 				ups <- s.Outage
 			}
 		})()
-		hosts[i], err = netstack.NewHost(c, netstack.HostConfig{Addrs: []netip.Prefix{netip.MustParsePrefix(addr)}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer hosts[i].Close()
+		hosts[i] = host(t, c, netstack.HostConfig{})
 	}
-	listener, err := hosts[0].Listen("tcp", ":7")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var received atomic.Int64
-	arrived := make(chan struct{}, 1) // has a value after received has changed
-	got := make(chan hash.Hash, 1)
-	go func() {
-		sum := sha256.New()
-		defer func() { got <- sum }()
-		c, err := listener.Accept()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer c.Close()
-		buf := make([]byte, 64<<10)
-		for {
-			n, err := c.Read(buf)
-			sum.Write(buf[:n])
-			received.Add(int64(n))
-			select {
-			case arrived <- struct{}{}:
-			default:
-			}
-			if err == io.EOF {
-				return
-			}
-			if err != nil {
-				t.Error(err)
-				return
-			}
-		}
-	}()
-	conn, err := hosts[1].DialContext(t.Context(), "tcp", "10.0.0.1:7")
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop := make(chan struct{})
-	sent := make(chan hash.Hash, 1)
-	go func() {
-		sum := sha256.New()
-		defer func() { sent <- sum }()
-		block := make([]byte, 32<<10)
-		rand.NewChaCha8([32]byte{}).Read(block)
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			block[0] = byte(i)
-			if _, err := conn.Write(block); err != nil {
-				t.Error(err)
-				return
-			}
-			sum.Write(block)
-		}
-	}()
-	progress := func() {
-		t.Helper()
-		mark := received.Load()
-		patience := time.After(30 * time.Second)
-		for received.Load() < mark+1<<20 {
-			select {
-			case <-arrived:
-			case <-patience:
-				t.Fatal("the transfer does not go on")
-			}
-		}
-	}
-	progress()
+	s := startStream(t, hosts[0], hosts[1])
+	const enough = 1 << 20 // for the windows to grow again
+	s.progress(enough)
 	for range rounds {
+		killed := time.Now()
 		sw.Kill()
 		sw.Restart()
 		for range 2 {
 			select {
 			case outage := <-ups:
-				outages = append(outages, outage)
+				link = append(link, outage)
 			case <-time.After(30 * time.Second):
 				t.Fatal("the link does not come up")
 			}
 		}
-		progress()
+		s.progress(1)
+		tcp = append(tcp, time.Since(killed))
+		s.progress(enough)
 	}
-	close(stop)
-	wrote := <-sent
-	if err := conn.(*netstack.TCPConn).CloseWrite(); err != nil {
-		t.Error(err)
-	}
-	if read := <-got; !slices.Equal(read.Sum(nil), wrote.Sum(nil)) {
-		t.Error("what arrived is not what was sent")
-	}
-	conn.Close()
-	return outages
-}
-
-// TestAnnouncement checks, byte by byte, what a host says when its link is up
-// again.
-func TestAnnouncement(t *testing.T) {
-	dir := filepath.Join(testutil.ShortDir(t), "sw")
-	e := &embedded{t: t, dir: dir}
-	e.Restart()
-	c, err := vde.Open(t.Context(), dir, vde.WithReconnect(vde.ReconnectPolicy{MinDelay: time.Millisecond, MaxDelay: 2 * time.Millisecond}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	mac := frame.MAC{2, 0, 0, 0, 0, 7}
-	host, err := netstack.NewHost(c, netstack.HostConfig{MAC: mac, Addrs: []netip.Prefix{
-		netip.MustParsePrefix("10.0.0.7/24"), netip.MustParsePrefix("fd00::7/64"),
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer host.Close()
-	e.Kill()
-	e.sw = vswitch.New(vswitch.Config{})
-	defer e.sw.Close()
-	witness, err := e.sw.Attach()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer witness.Close()
-	listener, err := e.sw.Listen(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go listener.Serve(t.Context())
-
-	wantARP := []byte{
-		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 7, 0x08, 0x06,
-		0, 1, 8, 0, 6, 4, 0, 1, // Ethernet, IPv4, request
-		2, 0, 0, 0, 0, 7, 10, 0, 0, 7,
-		0, 0, 0, 0, 0, 0, 10, 0, 0, 7,
-	}
-	wantNA := []byte{
-		0x33, 0x33, 0, 0, 0, 1, 2, 0, 0, 0, 0, 7, 0x86, 0xdd,
-		0x60, 0, 0, 0, 0, 32, 58, 255,
-		0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7,
-		0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
-		136, 0, 0, 0, // type, code, checksum
-		0x20, 0, 0, 0, // override
-		0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7,
-		2, 1, 2, 0, 0, 0, 0, 7, // target link-layer address
-	}
-	witness.SetReadDeadline(time.Now().Add(30 * time.Second))
-	buf := make([]byte, 2000)
-	for arp, na := false, false; !arp || !na; {
-		n, err := witness.Read(buf)
-		if err != nil {
-			t.Fatalf("ARP %v, advertisement %v: %v", arp, na, err)
-		}
-		f := buf[:n]
-		switch {
-		case len(f) >= len(wantARP) && slices.Equal(f[:len(wantARP)], wantARP):
-			arp = n == frame.MinLen
-		case len(f) == len(wantNA) && f[54] == 136:
-			if !checksumFits(f) {
-				t.Errorf("checksum of %x", f)
-			}
-			f[56], f[57] = 0, 0
-			if slices.Equal(f, wantNA) {
-				na = true
-			}
-		}
-	}
-	if err := host.Err(); err != nil {
-		t.Error(err)
-	}
-}
-
-// checksumFits verifies the ICMPv6 checksum of a frame without options.
-func checksumFits(f []byte) bool {
-	ip := header.IPv6(f[frame.HeaderLen:])
-	icmp := header.ICMPv6(ip.Payload())
-	sum := icmp.Checksum()
-	icmp.SetChecksum(0)
-	want := header.ICMPv6Checksum(header.ICMPv6ChecksumParams{Header: icmp, Src: ip.SourceAddress(), Dst: ip.DestinationAddress()})
-	icmp.SetChecksum(sum)
-	return sum == want
+	s.finish()
+	return link, tcp
 }

@@ -26,6 +26,8 @@ type EndpointStats struct {
 	TxDroppedError   uint64 // refused by the connection, for example longer than its maximum
 	TxDroppedEnd     uint64 // in the queue when the endpoint was detached or the connection ended
 
+	TxRepeated uint64 // sent once more when the link was up again; they are in Conn.TxFrames each time
+
 	TxWaits uint64 // times a packet had to wait for room in the queue
 }
 
@@ -35,8 +37,8 @@ func (s EndpointStats) TxDropped() uint64 {
 }
 
 type endpointCounters struct {
-	rxDelivered, rxFiltered                                                atomic.Uint64
-	txDroppedFull, txDroppedStalled, txDroppedError, txDroppedEnd, txWaits atomic.Uint64
+	rxDelivered, rxFiltered                                                            atomic.Uint64
+	txDroppedFull, txDroppedStalled, txDroppedError, txDroppedEnd, txWaits, txRepeated atomic.Uint64
 }
 
 // Stats returns the counters. Reading changes nothing.
@@ -49,6 +51,7 @@ func (e *Endpoint) Stats() EndpointStats {
 		TxDroppedStalled: e.stats.txDroppedStalled.Load(),
 		TxDroppedError:   e.stats.txDroppedError.Load(),
 		TxDroppedEnd:     e.stats.txDroppedEnd.Load(),
+		TxRepeated:       e.stats.txRepeated.Load(),
 		TxWaits:          e.stats.txWaits.Load(),
 	}
 }

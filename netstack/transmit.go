@@ -327,9 +327,11 @@ func (e *Endpoint) transmitLoop() {
 	for {
 		n := e.tx.take(&t.pkts)
 		if n == 0 {
+			e.sent.release()
 			return
 		}
 		t.send(t.pkts[:n])
+		e.sent.keep(t.pkts[:n])
 		for i, pkt := range t.pkts[:n] {
 			pkt.DecRef()
 			t.pkts[i] = nil
@@ -354,19 +356,7 @@ type transmitter struct {
 func (t *transmitter) send(pkts []*stack.PacketBuffer) {
 	agreed := t.e.headerLen > 0 && t.e.conn.OffloadAgreed()
 	for _, pkt := range pkts {
-		if isSegmentable(pkt) {
-			// The connection would also cut it, but has to copy for that.
-			if !agreed || !t.whole(pkt) {
-				t.segment(pkt)
-			}
-			continue
-		}
-		from := len(t.pieces)
-		if t.e.headerLen > 0 {
-			t.pieces = append(t.pieces, nothing[:])
-		}
-		t.pieces = appendPieces(t.pieces, pkt)
-		t.frame(from)
+		t.build(pkt, agreed)
 	}
 	if t.e.full == DropWhenFull {
 		t.try()
@@ -383,6 +373,24 @@ func (t *transmitter) send(pkts []*stack.PacketBuffer) {
 	}
 	clear(t.copies)
 	t.copies = t.copies[:0]
+}
+
+// build appends the frames that pkt becomes: one, even of a long segment, if the
+// other side agreed to take it whole.
+func (t *transmitter) build(pkt *stack.PacketBuffer, agreed bool) {
+	if isSegmentable(pkt) {
+		// The connection would also cut it, but has to copy for that.
+		if !agreed || !t.whole(pkt) {
+			t.segment(pkt)
+		}
+		return
+	}
+	from := len(t.pieces)
+	if t.e.headerLen > 0 {
+		t.pieces = append(t.pieces, nothing[:])
+	}
+	t.pieces = appendPieces(t.pieces, pkt)
+	t.frame(from)
 }
 
 // frame makes a frame of the pieces appended since there were from.
@@ -432,9 +440,8 @@ func (t *transmitter) wait() {
 	}
 }
 
-// try offers copies of the frames to the connection and drops what its queue
-// does not take.
-func (t *transmitter) try() {
+// flatten copies the frames to frames.
+func (t *transmitter) flatten() {
 	t.flat, t.frames = t.flat[:0], t.frames[:0]
 	for _, pieces := range t.gather {
 		from := len(t.flat)
@@ -443,6 +450,12 @@ func (t *transmitter) try() {
 		}
 		t.frames = append(t.frames, t.flat[from:])
 	}
+}
+
+// try offers copies of the frames to the connection and drops what its queue
+// does not take.
+func (t *transmitter) try() {
+	t.flatten()
 	for left := t.frames; len(left) > 0; {
 		n, err := t.e.conn.TryWriteBatch(left)
 		left = left[n:]

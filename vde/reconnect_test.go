@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -276,6 +277,47 @@ func TestOutage(t *testing.T) {
 			t.Errorf("%x", f.Bytes())
 		}
 	})
+}
+
+// TestOneSocketAfterTheOther lets the switch's data socket go first, as when a
+// process that was killed takes its time to die: a write waits for the control
+// stream to follow, and goes to the next switch.
+func TestOneSocketAfterTheOther(t *testing.T) {
+	testutil.NoLeaks(t)
+	sw := testutil.NewFakeSwitch(t)
+	c := open(t, sw.VNL(), vde.WithReconnect(quick))
+	changes := states(t, c)
+	first := next(t, sw)
+	first.CloseData()
+	errs := make(chan error, 1)
+	go func() {
+		_, err := c.Write(testFrame(60, 1))
+		errs <- err
+	}()
+	select {
+	case err := <-errs:
+		t.Fatalf("the write did not wait: %v", err)
+	case <-time.After(200 * time.Millisecond): // longer than a plain connection's write waits
+	}
+	// A deadline is kept meanwhile.
+	c.SetWriteDeadline(time.Now().Add(time.Millisecond))
+	if err := awaitDone(t, "write", errs); !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v, want ECONNREFUSED or the deadline", err)
+	}
+	c.SetWriteDeadline(time.Time{})
+	go func() {
+		_, err := c.Write(testFrame(60, 2))
+		errs <- err
+	}()
+	first.Close()
+	awaitUp(t, changes)
+	if err := awaitDone(t, "write", errs); err != nil {
+		t.Error(err)
+	}
+	second := next(t, sw)
+	if f, err := second.Recv(watchdog(t)); err != nil || seqOf(f) != 2 {
+		t.Errorf("received %x, %v", f, err)
+	}
 }
 
 func TestGivingUp(t *testing.T) {

@@ -281,24 +281,29 @@ func (r *relink) outgoing(wait bool) (*socketLink, error) {
 	}
 }
 
+// relinkGrace is how long a write that finds the data socket gone waits for the
+// control stream to follow. A process that is killed on a busy machine may take
+// its time to die.
+const relinkGrace = 2 * time.Second
+
 // again reports whether sending goes on with another link after l gave err.
 func (r *relink) again(l *socketLink, err error, wait bool) bool {
 	if wait && is(err, syscall.ECONNREFUSED, syscall.ENOTCONN, syscall.ECONNRESET, syscall.EPIPE) {
 		// The control stream usually ends together with the data socket, but
 		// not in the same moment.
-		grace := time.NewTimer(endGrace)
-		defer grace.Stop()
+		end := time.Now().Add(relinkGrace)
 		for r.tx.Load() == l {
 			r.mu.Lock()
-			changed := r.changed
+			changed, until := r.changed, r.writeDeadline
 			same := r.tx.Load() == l && !r.closed
 			r.mu.Unlock()
 			if !same {
 				break
 			}
-			select {
-			case <-changed:
-			case <-grace.C:
+			if until.IsZero() || until.After(end) {
+				until = end
+			}
+			if await(changed, until) != nil {
 				return false
 			}
 		}

@@ -39,6 +39,7 @@ type role struct {
 	Group  string // WithSocketGroup
 	Modes  fs.FileMode
 	Chroot string // to go there, and become nobody then
+	Denied string // named pipe to open and close when it is denied to join again
 }
 
 // A joinReport is what a copy has to say about an attempt to join.
@@ -49,9 +50,10 @@ type joinReport struct {
 }
 
 var roles = map[string]func(t *testing.T, r role) any{
-	"join":   joinAs,
-	"switch": switchAs,
-	"chroot": joinInChroot,
+	"join":    joinAs,
+	"switch":  switchAs,
+	"chroot":  joinInChroot,
+	"phoenix": reconnectAs,
 
 	"chrooted switch": switchInChroot,
 }

@@ -8,10 +8,10 @@ import (
 	"os"
 )
 
-// runChild does not return if this process was started to be a switch or a
-// client of one.
+// runChild does not return if this process was started to be a switch, a client
+// of one, or short of memory.
 func runChild() {
-	for env, be := range map[string]func(string) error{childEnv: beSwitch, clientEnv: beClient} {
+	for env, be := range map[string]func(string) error{childEnv: beSwitch, clientEnv: beClient, memoryEnv: beShortOfMemory} {
 		config, ok := os.LookupEnv(env)
 		if !ok {
 			continue

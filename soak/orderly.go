@@ -1,0 +1,265 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/impair"
+	"github.com/go-vde/sdk/vde"
+	"github.com/go-vde/sdk/vswitch"
+)
+
+// A network is the orderly one: a switch in this process, which can be asked
+// what it has done.
+type network struct {
+	s        *soak
+	rand     *rand.Rand
+	top, dir string
+	sw       *vswitch.Switch
+	serving  sync.WaitGroup
+	stations []*station
+	tcp      *tcpPair
+	peers    []*cPeer
+	cBooks   map[int]books // of C peers that have left, by port
+	past     map[int]vswitch.PortStats
+
+	purged, forgotten remainder // of this network
+
+	counted totals // at the last count
+}
+
+// reconnect is how stations come back.
+var reconnect = vde.WithReconnect(vde.ReconnectPolicy{MinDelay: 5 * time.Millisecond, MaxDelay: 100 * time.Millisecond})
+
+// What a queue in the kernel can hold: no frame of a test takes less than 768
+// bytes of it.
+const (
+	frameCost  = 768
+	clientHeld = 212992/frameCost + 1 // what a client has sent and the switch not read
+	switchHeld = 2*vswitch.DefaultWriteBuffer/frameCost + 1
+)
+
+// orderly loads a network of its own until ctx ends.
+func (s *soak) orderly(ctx context.Context, r *rand.Rand, epoch time.Duration) {
+	top, err := os.MkdirTemp("", "soak")
+	if err != nil {
+		s.violate("%v", err)
+		return
+	}
+	defer os.RemoveAll(top)
+	n := &network{s: s, rand: r, top: top, dir: filepath.Join(top, "sw"), past: make(map[int]vswitch.PortStats), cBooks: make(map[int]books)}
+	if err := n.start(); err != nil {
+		s.violate("%v", err)
+		return
+	}
+	defer n.close()
+	if err := n.populate(); err != nil {
+		s.violate("%v", err)
+		return
+	}
+	for round := 1; ctx.Err() == nil; round++ {
+		n.startPeers()
+		n.load(ctx, epoch)
+		n.tcp.rest()
+		if !n.count() {
+			return
+		}
+		n.finishPeers()
+		if !n.count() {
+			return
+		}
+		if round%3 == 0 {
+			n.restart()
+			if !n.count() {
+				return
+			}
+		}
+	}
+}
+
+// start makes the switch.
+func (n *network) start() error {
+	n.sw = vswitch.New(vswitch.Config{Ports: map[int]vswitch.PortConfig{
+		2: {Policy: vswitch.DropOldest},
+		3: {Policy: vswitch.DropNewest},
+	}})
+	l, err := n.sw.Listen(n.dir)
+	if err != nil {
+		return err
+	}
+	n.serving.Go(func() {
+		if err := l.Serve(context.Background()); !errors.Is(err, vswitch.ErrClosed) {
+			n.s.violate("serve: %v", err)
+		}
+	})
+	return nil
+}
+
+// stop closes the switch, lets readers take what they have been sent, and keeps
+// the figures.
+func (n *network) stop(resume func()) {
+	if err := n.sw.Close(); err != nil {
+		n.s.violate("close: %v", err)
+	}
+	n.serving.Wait()
+	resume()
+	until(context.Background(), 5*time.Second, n.nothingQueued)
+	for _, p := range n.sw.Stats().Ports {
+		n.past[p.Port] = addPort(n.past[p.Port], p)
+	}
+}
+
+func (n *network) nothingQueued() bool {
+	for _, p := range n.sw.Stats().Ports {
+		if p.Out.Queued > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// addPort adds the figures of a port of two switches.
+func addPort(a, b vswitch.PortStats) vswitch.PortStats {
+	a.Port = b.Port
+	a.In.Frames += b.In.Frames
+	a.In.Forwarded += b.In.Forwarded
+	a.In.Copies += b.In.Copies
+	addIn(&a.In.Dropped, b.In.Dropped)
+	a.Out.Offered += b.Out.Offered
+	a.Out.Frames += b.Out.Frames
+	a.Out.Queued += b.Out.Queued
+	addOut(&a.Out.Dropped, b.Out.Dropped)
+	return a
+}
+
+// ports returns the figures of all ports, over all switches.
+func (n *network) ports() map[int]vswitch.PortStats {
+	sum := make(map[int]vswitch.PortStats)
+	for num, p := range n.past {
+		sum[num] = p
+	}
+	for _, p := range n.sw.Stats().Ports {
+		sum[p.Port] = addPort(sum[p.Port], p)
+	}
+	return sum
+}
+
+// populate plugs the stations in.
+func (n *network) populate() error {
+	socket := func(num int, more ...vde.Option) func() (*vde.Conn, error) {
+		return func() (*vde.Conn, error) {
+			return vde.Open(context.Background(), n.dir, append(more, vde.WithPort(num), vde.WithFrames(n.s.pool, readDepth))...)
+		}
+	}
+	inProcess := func(num int) func() (*vde.Conn, error) {
+		return func() (*vde.Conn, error) {
+			return n.sw.Attach(vde.WithPort(num), vde.WithFrames(n.s.pool, readDepth))
+		}
+	}
+	bad := &impair.Config{
+		Seed: n.rand.Uint64(),
+		Out:  impair.Impairment{Delay: 3 * time.Millisecond, Jitter: 2 * time.Millisecond, Loss: 0.01, Duplicate: 0.01, Reorder: 0.01},
+		In:   impair.Impairment{Delay: time.Millisecond, Loss: 0.01, Duplicate: 0.01, Reorder: 0.01, Rate: 200e6},
+	}
+	n.stations = []*station{
+		{name: "plain", dial: socket(1, reconnect), write: writeSingly, read: readSingly},
+		{name: "batches", dial: socket(2, reconnect), write: writeBatch, read: readBatches},
+		{name: "frames", dial: socket(3, reconnect), write: writeBuffers, read: readFrames},
+		{name: "bad line", dial: socket(4, reconnect), write: writeBatch, read: readFrames, line: bad},
+		{name: "in-process, plain", dial: inProcess(5), write: tryWriteBatch, read: readSingly, inProcess: true},
+		{name: "in-process, frames", dial: inProcess(6), write: writeBatch, read: readFrames, inProcess: true},
+		{name: "leaver", dial: socket(7), write: tryWriteBatch, read: readBatches, rude: true},
+		{name: "outcast", dial: socket(8, reconnect), write: writeBatch, read: readFrames, rude: true},
+	}
+	for i, st := range n.stations {
+		st.s, st.num, st.mac = n.s, i+1, frame.MAC{2, 0, 0, 0, ordered, byte(i + 1)}
+		st.order = make(map[frame.MAC]uint64)
+		if st.line != nil || st.rude {
+			st.mac[4] = unordered
+		}
+		if err := st.join(); err != nil {
+			return err
+		}
+	}
+	var err error
+	n.tcp, err = newTCPPair(n.s, n.dir, 9, 10)
+	return err
+}
+
+// targets are the addresses that stations send to: those of all stations, the C
+// peers' too, and one that nobody has.
+func (n *network) targets() []frame.MAC {
+	list := []frame.MAC{{2, 0, 0, 0, ordered, 99}}
+	for _, st := range n.stations {
+		list = append(list, st.mac)
+	}
+	for _, p := range n.peers {
+		list = append(list, p.mac)
+	}
+	return list
+}
+
+// load lets everybody send for an epoch, and does things to them meanwhile.
+func (n *network) load(ctx context.Context, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	var writers sync.WaitGroup
+	to := n.targets()
+	for _, st := range n.stations {
+		r := rand.New(rand.NewPCG(n.rand.Uint64(), 0))
+		writers.Go(func() { st.run(ctx, r, to) })
+	}
+	r := rand.New(rand.NewPCG(n.rand.Uint64(), 0))
+	writers.Go(func() { n.tcp.run(ctx, r) })
+	for pause(ctx, time.Duration(50+n.rand.IntN(500))*time.Millisecond) {
+		n.fault()
+	}
+	writers.Wait()
+}
+
+// count waits until nothing is on its way and compares all books; it returns
+// false if they do not agree.
+func (n *network) count() bool {
+	for _, st := range n.stations {
+		st.gate.Lock()
+		defer st.gate.Unlock()
+	}
+	var (
+		say   string
+		all   map[int]books
+		ports map[int]vswitch.PortStats
+	)
+	if !until(context.Background(), patience, func() bool {
+		say, all, ports = n.differences()
+		return say == ""
+	}) {
+		n.s.violate("the books do not agree:\n%s", say)
+		return false
+	}
+	n.sum(all, ports)
+	return true
+}
+
+// close ends the network.
+func (n *network) close() {
+	n.tcp.close()
+	for _, p := range n.peers {
+		p.scope.close()
+	}
+	for _, st := range n.stations {
+		st.gate.Lock()
+		st.leave()
+		st.gate.Unlock()
+	}
+	n.sw.Close()
+	n.serving.Wait()
+}

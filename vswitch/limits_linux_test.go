@@ -1,0 +1,185 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package vswitch_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/testutil"
+	"github.com/go-vde/sdk/vde"
+	"github.com/go-vde/sdk/vswitch"
+)
+
+// A thousand processes join at the same time, speak, and are killed at the same
+// time: the switch has their ports free again and has lost count of nothing.
+func TestThousandClients(t *testing.T) {
+	n := 1000
+	if testing.Short() || raceEnabled {
+		n = 100
+	}
+	// They all send to one, who reads.
+	const sinkPort = 4000
+	sw, dir := start(t, vswitch.Config{MaxPending: n, Ports: map[int]vswitch.PortConfig{
+		sinkPort: station(macB, vswitch.PortConfig{Wait: vswitch.Forever}),
+	}})
+	sink := attach(t, sw, sinkPort)
+	var got atomic.Int64
+	go func() {
+		for f := range sink.Frames() {
+			got.Add(1)
+			f.Release()
+		}
+	}()
+	before := openDescriptors(t)
+	peers := make([]*testutil.CPeer, n)
+	for i := range peers {
+		peers[i] = testutil.NewCPeer(t, testutil.CPeerConfig{
+			Role: testutil.CSource, Network: dir, MAC: [6]byte{2, 0, 0, 9, byte(i >> 8), byte(i)}, Peer: macB, Count: 10,
+		})
+	}
+	var starting sync.WaitGroup
+	for _, p := range peers {
+		starting.Go(func() {
+			if err := p.Start(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	starting.Wait()
+	if k := len(active(sw)) - 1; k != n {
+		t.Errorf("%d ports for %d clients", k, n)
+	}
+	for _, p := range peers {
+		if err := p.Begin(); err != nil {
+			t.Error(err)
+		}
+	}
+	until(t, "all frames came", func() bool { return got.Load() == int64(10*n) })
+	if s := sw.Stats(); s.Table.Stations != n+1 {
+		t.Errorf("%d stations of %d", s.Table.Stations, n)
+	}
+	for _, p := range peers {
+		starting.Go(p.Kill)
+	}
+	starting.Wait()
+	until(t, "all are gone", func() bool { return len(active(sw)) == 1 })
+	until(t, "their descriptors are closed", func() bool { return openDescriptors(t) <= before })
+	checkAccounts(t, sw.Stats())
+	across(t, open(t, dir), open(t, dir))
+}
+
+func openDescriptors(t *testing.T) int {
+	t.Helper()
+	n := 0
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if what, _ := os.Readlink(filepath.Join("/proc/self/fd", e.Name())); strings.HasPrefix(what, "socket:") {
+			n++
+		}
+	}
+	return n
+}
+
+// memoryEnv tells this test binary to load a switch with little memory.
+const memoryEnv = "GO_VDE_VSWITCH_MEMORY"
+
+// TestMemoryLimit floods readers that do not read, in a process that may not
+// have more address space than it has at the start and 64 MiB: what cannot be
+// delivered is dropped and counted, and memory does not grow with it. (What a Go
+// program does when the system really has no memory is to end; there is no error
+// that could be returned.)
+func TestMemoryLimit(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector has memory needs of its own")
+	}
+	cmd := exec.CommandContext(t.Context(), testutil.Self(t, false))
+	cmd.Env = append(os.Environ(), memoryEnv+"="+filepath.Join(testutil.ShortDir(t), "sw"))
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Errorf("%v", err)
+	}
+}
+
+// beShortOfMemory is the child of TestMemoryLimit.
+func beShortOfMemory(dir string) error {
+	debug.SetMemoryLimit(24 << 20)
+	sw := vswitch.New(vswitch.Config{})
+	defer sw.Close()
+	l, err := sw.Listen(dir)
+	if err != nil {
+		return err
+	}
+	go l.Serve(context.Background())
+	var conns []*vde.Conn
+	for i := range 20 {
+		var c *vde.Conn
+		if i%2 == 0 {
+			c, err = vde.Open(context.Background(), dir)
+		} else {
+			c, err = sw.Attach()
+		}
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		conns = append(conns, c)
+	}
+	status, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return err
+	}
+	var pages uint64
+	if _, err := fmt.Sscan(string(status), &pages); err != nil {
+		return err
+	}
+	limit := pages*uint64(os.Getpagesize()) + 64<<20
+	if err := unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {
+		return err
+	}
+	const batches, each = 2000, 64 // 1.2 GB, twenty times
+	batch := make([][]byte, each)
+	for i := range batch {
+		batch[i] = testFrame(frame.Broadcast(), macA, 9000, byte(i))
+	}
+	for range batches {
+		if n, err := conns[0].WriteBatch(batch); err != nil {
+			return fmt.Errorf("%d: %w", n, err)
+		}
+	}
+	for end := time.Now().Add(long); sw.Stats().Ports[0].In.Frames < batches*each; {
+		if time.Now().After(end) {
+			return fmt.Errorf("not all frames came: %+v", sw.Stats().Ports[0].In)
+		}
+		runtime.Gosched()
+	}
+	var sum vswitch.OutDropped
+	for _, p := range sw.Stats().Ports {
+		if p.Out.Offered != p.Out.Frames+p.Out.Dropped.Sum()+p.Out.Queued {
+			return fmt.Errorf("%+v", p)
+		}
+		sum.Full += p.Out.Dropped.Full
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	fmt.Printf("%d frames flooded to 19 ports that nobody reads, %d copies dropped, %d MiB of heap from the system\n", batches*each, sum.Full, m.HeapSys>>20)
+	return nil
+}
