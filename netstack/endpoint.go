@@ -117,8 +117,9 @@ type Endpoint struct {
 	addr     atomic.Pointer[tcpip.LinkAddress]
 	addrBits atomic.Uint64 // addr once more, for comparing
 
-	tx   txQueue
-	sent lastSent
+	tx      txQueue
+	sent    lastSent
+	repeats bool // the connection may come back, and then sent is of use
 
 	// rxTrusted is whether the packet just being delivered need not be verified.
 	rxTrusted atomic.Bool
@@ -195,6 +196,7 @@ func NewEndpoint(c *vde.Conn, cfg EndpointConfig) (*Endpoint, error) {
 		full:        cfg.Full,
 		processors:  max(cfg.Processors, 1),
 		onEnd:       cfg.OnEnd,
+		repeats:     c.Reconnects(),
 	}
 	if cfg.NoChecksums {
 		e.caps |= stack.CapabilityTXChecksumOffload | stack.CapabilityRXChecksumOffload

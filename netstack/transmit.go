@@ -331,7 +331,9 @@ func (e *Endpoint) transmitLoop() {
 			return
 		}
 		t.send(t.pkts[:n])
-		e.sent.keep(t.pkts[:n])
+		if e.repeats {
+			e.sent.keep(t.pkts[:n])
+		}
 		for i, pkt := range t.pkts[:n] {
 			pkt.DecRef()
 			t.pkts[i] = nil

@@ -96,10 +96,19 @@ type LinkState struct {
 //
 // A connection opened without [WithReconnect] never calls f.
 func (c *Conn) OnLinkChange(f func(LinkState)) (stop func()) {
-	if l, ok := c.link.(interface {
-		onChange(func(LinkState)) func()
-	}); ok {
+	if l, ok := c.link.(changing); ok {
 		return l.onChange(f)
 	}
 	return func() {}
+}
+
+// Reconnects reports whether c was opened with [WithReconnect].
+func (c *Conn) Reconnects() bool {
+	_, ok := c.link.(changing)
+	return ok
+}
+
+// changing is a link that goes down and comes up again.
+type changing interface {
+	onChange(func(LinkState)) (stop func())
 }

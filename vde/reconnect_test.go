@@ -92,6 +92,9 @@ func TestReconnect(t *testing.T) {
 	sw, b := startAt(t, dir)
 	a := open(t, dir, vde.WithReconnect(quick), vde.WithPort(3), vde.WithDescription("a"))
 	changes := states(t, a)
+	if !a.Reconnects() || b.Reconnects() {
+		t.Errorf("a reconnects: %v, b: %v", a.Reconnects(), b.Reconnects())
+	}
 	pass(t, a, b, 1)
 	const rounds = 5
 	for round := byte(10); round < 10*rounds; round += 10 {
@@ -395,4 +398,7 @@ func TestReconnectPolicyIsChecked(t *testing.T) {
 	}
 	c := open(t, testutil.NewFakeSwitch(t, testutil.FakeServe).VNL())
 	c.OnLinkChange(func(vde.LinkState) { t.Error("called") })()
+	if c.Reconnects() {
+		t.Error("a plain connection reconnects")
+	}
 }

@@ -44,7 +44,10 @@ type relink struct {
 	listeners map[*func(LinkState)]struct{}
 }
 
-var _ link.Link = (*relink)(nil)
+var (
+	_ link.Link = (*relink)(nil)
+	_ changing  = (*relink)(nil)
+)
 
 // reconnecting returns a Conn on j that joins again by calling join.
 func (j *joined) reconnecting(parent context.Context, vnl string, cfg *config, join func(context.Context) (*joined, error)) *Conn {
