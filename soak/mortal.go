@@ -118,7 +118,7 @@ func (s *soak) mortal(ctx context.Context, r *rand.Rand, both bool) {
 func (m *mortal) populate() error {
 	for i, read := range []func(*member){(*member).readSingly, (*member).readBatches, (*member).readFrames} {
 		st := &member{m: m, name: m.programs.name, mac: frame.MAC{2, 0, 0, 1, 0, byte(i + 1)}, read: read, back: make(chan struct{}, 1), from: make(map[frame.MAC]*flow)}
-		c, err := vde.Open(context.Background(), m.programs.dir, reconnect, vde.WithFrames(m.s.pool, readDepth))
+		c, err := vde.Open(context.Background(), m.programs.dir, reconnect, vde.WithFrames(m.s.pool, readDepth), carrier(i))
 		if err != nil {
 			return err
 		}

@@ -153,11 +153,20 @@ func (n *network) ports() map[int]vswitch.PortStats {
 	return sum
 }
 
+// carrier has every other station's frames go through a socket where the switch
+// would share memory.
+func carrier(num int) vde.Option {
+	if num%2 == 1 {
+		return vde.WithSharedMemory(vde.SharedMemoryNever)
+	}
+	return vde.WithSharedMemory(vde.SharedMemorySameUser)
+}
+
 // populate plugs the stations in.
 func (n *network) populate() error {
 	socket := func(num int, more ...vde.Option) func() (*vde.Conn, error) {
 		return func() (*vde.Conn, error) {
-			return vde.Open(context.Background(), n.dir, append(more, vde.WithPort(num), vde.WithFrames(n.s.pool, readDepth))...)
+			return vde.Open(context.Background(), n.dir, append(more, vde.WithPort(num), vde.WithFrames(n.s.pool, readDepth), carrier(num))...)
 		}
 	}
 	inProcess := func(num int) func() (*vde.Conn, error) {

@@ -32,7 +32,7 @@ type tcpPair struct {
 func newTCPPair(s *soak, dir string, a, b int) (*tcpPair, error) {
 	p := &tcpPair{s: s, nums: [2]int{a, b}}
 	for i, addr := range []string{"10.0.0.1/24", "10.0.0.2/24"} {
-		c, err := vde.Open(context.Background(), dir, reconnect, vde.WithPort(p.nums[i]))
+		c, err := vde.Open(context.Background(), dir, reconnect, vde.WithPort(p.nums[i]), carrier(i))
 		if err == nil {
 			p.conns[i] = c
 			p.hosts[i], err = netstack.NewHost(c, netstack.HostConfig{Addrs: []netip.Prefix{netip.MustParsePrefix(addr)}})
