@@ -98,7 +98,9 @@ func joinDir(ctx context.Context, name string, loc locator, cfg *config) (_ *joi
 	case err != nil:
 		return nil, err
 	case errors.Is(e, shm.ErrLost):
+		// The switch sends to where nobody can hear it: once more, over sockets.
 		ctl.file.Close()
+		data.close()
 		plain := *cfg
 		plain.sharedMemory = SharedMemoryNever
 		return joinDir(ctx, name, loc, &plain)

@@ -4,6 +4,7 @@
 package vswitch
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
 	"os"
@@ -73,6 +74,39 @@ func plugCable(sw *Switch, n int, c *socketCable) error {
 
 // PlugRings is PlugSocket with rings in shared memory.
 func PlugRings(sw *Switch, n int) (peer *shm.End, unplug func(), err error) {
+	p, err := plugRings(sw, n)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p.End, p.unplug, nil
+}
+
+// PlugBrokenRings is PlugRings for a peer that breaks the rules when wreck is
+// called.
+func PlugBrokenRings(sw *Switch, n int) (wreck, unplug func(), err error) {
+	p, err := plugRings(sw, n)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p.wreck, p.unplug, nil
+}
+
+// A ringPeer is the other side of a cable of rings, with copies of two of the
+// descriptors that it has.
+type ringPeer struct {
+	*shm.End
+	region, frameBell int
+	unplug            func()
+}
+
+// wreck breaks the rules.
+func (p *ringPeer) wreck() {
+	const upTail = 1024
+	unix.Pwrite(p.region, []byte{1, 0, 0, 0, 0, 0, 0, 1}, upTail)
+	unix.Write(p.frameBell, binary.NativeEndian.AppendUint64(nil, 1))
+}
+
+func plugRings(sw *Switch, n int) (p *ringPeer, err error) {
 	dup := func(fds []int) []int {
 		var all []int
 		for _, fd := range fds {
@@ -84,38 +118,42 @@ func PlugRings(sw *Switch, n int) (peer *shm.End, unplug func(), err error) {
 	}
 	o, err := shm.NewOffer(shm.FeatureRings|shm.FeatureHeaders, sw.cfg.MaxFrame)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	p = &ringPeer{region: dup(o.Descriptors()[:1])[0]}
 	ours, _, attach, err := shm.Accept(dup(o.Descriptors()), shm.FeatureRings|shm.FeatureHeaders)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if peer, _, err = o.Taken(dup(attach)); err != nil {
-		return nil, nil, err
+	p.frameBell = dup(attach[:1])[0]
+	if p.End, _, err = o.Taken(dup(attach)); err != nil {
+		return nil, err
 	}
 	ctl, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	theirs, file := os.NewFile(uintptr(ctl[1]), "control"), os.NewFile(uintptr(ctl[0]), "control")
 	defer file.Close()
 	conn, err := net.FileConn(file)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	data, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	c := newSocketCable(sw, conn.(*net.UnixConn), &ringCarrier{End: ours, data: data}, Cable{Kind: KindSharedMemory})
 	ours.OnBreak(c.brokeRings)
 	if err := plugCable(sw, n, c); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return peer, func() {
+	p.unplug = func() {
 		theirs.Close()
 		<-c.done
 		<-c.reading
-		peer.Close()
-	}, nil
+		p.Close()
+		shm.CloseRights([]int{p.region, p.frameBell})
+	}
+	return p, nil
 }
