@@ -33,11 +33,11 @@ func TestParseLine(t *testing.T) {
 }
 
 func TestParseResident(t *testing.T) {
-	got, err := parseResident("Name:\tvde_switch\nVmHWM:\t    2048 kB\nVmRSS:\t    1884 kB\nRssAnon:\t     120 kB\n")
+	got, err := parseMemory("Name:\tvde_switch\nVmHWM:\t    2048 kB\nVmRSS:\t    1884 kB\nRssAnon:\t     120 kB\n", "VmRSS:")
 	if err != nil || got != 1884*1024 {
 		t.Errorf("%v, %v", got, err)
 	}
-	if _, err := parseResident("Name:\tkthreadd\n"); err == nil {
+	if _, err := parseMemory("Name:\tkthreadd\n", "VmRSS:"); err == nil {
 		t.Error("a process without memory has some")
 	}
 	if own, err := resident(os.Getpid()); err != nil || own < 1<<20 {

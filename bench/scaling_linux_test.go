@@ -30,12 +30,12 @@ func BenchmarkPorts(b *testing.B) {
 	l := newLoad(b, "64")
 	for _, ports := range []int{2, 10, 100, 1000} {
 		b.Run(fmt.Sprintf("ports=%d", ports), func(b *testing.B) {
-			for _, name := range inOrder([]string{"inproc", "vswitch", "vde_switch"}) {
+			for _, name := range inOrder([]string{"inproc", "vswitch-shm", "vswitch", "vde_switch"}) {
 				var perPort float64
 				leaf(b, "switch="+name, func(t testing.TB) subject {
 					s := subject{}
 					if name != "inproc" {
-						needFiles(t, 9*(ports+10))
+						needFiles(t, 12*(ports+10))
 					}
 					var plug func() *vde.Conn
 					memory := memoryInUse
@@ -45,6 +45,10 @@ func BenchmarkPorts(b *testing.B) {
 						plug = func() *vde.Conn { return attach(t, sw, l.max()) }
 						s.local = true
 					case "vswitch":
+						dir := serve(t, newSwitch(t, l.max()))
+						plug = func() *vde.Conn { return open(t, dir, l.max(), sockets...) }
+						s.local = true
+					case "vswitch-shm":
 						dir := serve(t, newSwitch(t, l.max()))
 						plug = func() *vde.Conn { return open(t, dir, l.max()) }
 						s.local = true
@@ -84,7 +88,7 @@ func BenchmarkPorts(b *testing.B) {
 func BenchmarkConnections(b *testing.B) {
 	for _, n := range []int{1, 10, 100, 1000, 2000, 10_000} {
 		b.Run(fmt.Sprintf("conns=%d", n), func(b *testing.B) {
-			for _, kind := range inOrder([]string{"inproc", "vswitch"}) {
+			for _, kind := range inOrder([]string{"inproc", "vswitch-shm", "vswitch"}) {
 				leaf(b, "kind="+kind, func(t testing.TB) *many { return newMany(t, kind, n) }, (*many).bench)
 			}
 		})
@@ -107,10 +111,14 @@ func newMany(t testing.TB, kind string, n int) *many {
 	sw := vswitch.New(vswitch.Config{NumPorts: 20_000, Port: vswitch.PortConfig{Wait: vswitch.Forever}})
 	t.Cleanup(func() { sw.Close() })
 	plug := func() *vde.Conn { return attach(t, sw, peer.MinSize) }
-	if kind == "vswitch" {
-		needFiles(t, 9*(n+10))
+	if kind != "inproc" {
+		needFiles(t, 12*(n+10))
+		var opts []vde.Option
+		if kind == "vswitch" {
+			opts = sockets
+		}
 		dir := serve(t, sw)
-		plug = func() *vde.Conn { return open(t, dir, peer.MinSize) }
+		plug = func() *vde.Conn { return open(t, dir, peer.MinSize, opts...) }
 	}
 	m := &many{sink: newConn(plug(), "batch", 64), load: peer.NewLoad([]int{64}, batch, peer.B, peer.A)}
 	if _, err := m.sink.Send([][]byte{peer.Marker(peer.Broadcast, peer.B, 0)}); err != nil {
@@ -193,7 +201,13 @@ func memoryInUse() (float64, error) {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return float64(m.HeapAlloc + m.StackInuse), nil
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	// Both ends of a region are mapped here, so its pages are counted twice.
+	shared, err := parseMemory(string(status), "RssShmem:")
+	return float64(m.HeapAlloc+m.StackInuse) + shared/2, err
 }
 
 // resident is a process's memory as the kernel sees it.
@@ -202,17 +216,18 @@ func resident(pid int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return parseResident(string(text))
+	return parseMemory(string(text), "VmRSS:")
 }
 
-func parseResident(status string) (float64, error) {
+// parseMemory returns a line of /proc/PID/status in bytes.
+func parseMemory(status, name string) (float64, error) {
 	for line := range strings.Lines(status) {
-		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if value, ok := strings.CutPrefix(line, name); ok {
 			kib, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 64)
 			return kib * 1024, err
 		}
 	}
-	return 0, errors.New("no VmRSS")
+	return 0, errors.New("no " + name)
 }
 
 // openFiles counts the descriptors of this process.

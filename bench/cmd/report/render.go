@@ -80,6 +80,7 @@ func document(name string, rs report.Results, hs report.Histograms, machine, pro
 		{"tcp latency", report.RoundTrips(rs, hs, "TCPLatency", "stack", []string{""})},
 		{"ratios core", report.Ratios(rs, core())},
 		{"ratios vswitch", report.Ratios(rs, vswitch())},
+		{"ratios shm", report.Ratios(rs, sharedMemory())},
 		{"ratios netstack", report.Ratios(rs, netstack())},
 		{"profiles", profiles},
 	} {
@@ -97,7 +98,7 @@ func tcpTables(rs report.Results) (text string) {
 		if streams == "1" {
 			word = " stream"
 		}
-		text += streams + word + ":\n\n" + report.Grid(rs.Only("TCP", "streams", streams), "TCP", "mtu", "stack", []report.Figure{
+		text += streams + word + ":\n\n" + report.Grid(rs.Only("TCP", "streams", streams), "TCP", "stack", "mtu", []report.Figure{
 			{Name: "Gbit/s", Unit: "Gbit/s", Scale: 1, Spread: true},
 			{Name: "CPU s per GB", Unit: "cpu-s/GB", Scale: 1},
 			{Name: "retransmissions per GB", Unit: "retransmits/GB", Scale: 1},
@@ -150,7 +151,7 @@ func plots(dir string, rs report.Results, hs report.Histograms) error {
 			return report.PlotLines(rs, "Connections", "kind", "conns", "frames/s", 1e6, "Many stations send to one in turn, 64-byte frames", "sending connections", rate)
 		}},
 		{"TCP", "tcp", func() (*plot.Plot, error) {
-			return report.PlotBars(rs, "TCP", "stack", []string{"netstack", "fdbased", "fdbased-fifo"}, "Gbit/s", groups, labels, "One TCP stream between two stacks of a process", "Gbit/s")
+			return report.PlotBars(rs, "TCP", "stack", []string{"netstack-inproc", "netstack-shm", "netstack", "netstack-sockets", "fdbased", "fdbased-fifo"}, "Gbit/s", groups, labels, "One TCP stream between two stacks", "Gbit/s")
 		}},
 		{"TCPLatency", "tcp-latency", func() (*plot.Plot, error) {
 			return report.PlotTimes(rs, hs, "TCPLatency", "stack", "", "A byte there and back over TCP")

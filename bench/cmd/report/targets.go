@@ -94,6 +94,50 @@ func vswitch() (ts []report.Target) {
 	return ts
 }
 
+// whyShared is about three processes on few processors.
+func whyShared(rs report.Results) string {
+	path := func(name string) keys { return keys{"size": "64", "path": name} }
+	text := "Source, switch and sink are three processes that share the processors of this machine."
+	if s, ok := rs.Ratio("Switch", path("shm"), path("c-vde_switch"), "cpu-s/Mframe"); ok {
+		text += fmt.Sprintf(" For a frame of 64 bytes they need %s times the processor time of the C programs with `vde_switch`.", report.Number(s.Median))
+	}
+	return text
+}
+
+// sharedMemory returns what frames through shared memory promise.
+func sharedMemory() (ts []report.Target) {
+	for _, t := range []struct {
+		size string
+		want float64
+	}{{"64", 10}, {"1514", 6}} {
+		path := func(name string) keys { return keys{"size": t.size, "path": name} }
+		ratio := func(what, a, b, unit string, want float64) {
+			ts = append(ts, report.Target{What: t.size + " B: " + what, Suite: "Switch", A: path(a), B: path(b), Unit: unit, Want: want, Why: whyShared})
+		}
+		ratio("`shm` to C clients on `vde_switch`", "shm", "c-vde_switch", "frames/s", t.want)
+		ratio("processor time, `shm` to C clients on `vde_switch`", "shm", "c-vde_switch", "cpu-s/Mframe", 0)
+		ratio("`shm` to C clients on vdeplug4's `switch://`", "shm", "c-vdeplug4", "frames/s", 0)
+		ratio("`shm` to the same over sockets", "shm", "sockets", "frames/s", 0)
+		ratio("`shm` to the kernel's bridge with taps", "shm", "bridge", "frames/s", 0)
+	}
+	for _, q := range []struct {
+		unit, name string
+		want       float64
+	}{{"p50-ns", "median", 0.5}, {"p99-ns", "99 %", 0}} {
+		ts = append(ts, report.Target{What: "round trip, " + q.name + ": `shm` to C clients on `vde_switch`", Suite: "RTT",
+			A: keys{"load": "closed", "path": "shm"}, B: keys{"load": "closed", "path": "c-vde_switch"}, Unit: q.unit, Want: q.want, Lower: true, Why: whyShared})
+	}
+	for _, t := range []struct {
+		mtu, other string
+		want       float64
+	}{{"1500", "fdbased", 9}, {"1500", "fdbased-fifo", 9}, {"1500", "netstack-sockets", 0}, {"1500", "memcpy", 0}, {"9000", "fdbased", 0}} {
+		stack := func(name string) keys { return keys{"mtu": t.mtu, "streams": "1", "stack": name} }
+		ts = append(ts, report.Target{What: "TCP, one stream, MTU " + t.mtu + ": `netstack-shm` to `" + t.other + "`", Suite: "TCP",
+			A: stack("netstack-shm"), B: stack(t.other), Unit: "Gbit/s", Want: t.want, Why: whyTCP})
+	}
+	return ts
+}
+
 // netstack returns what module netstack promises.
 func netstack() (ts []report.Target) {
 	for _, t := range []struct {
