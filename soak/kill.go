@@ -98,11 +98,11 @@ func (m *mortal) greet() bool {
 	})
 }
 
-// tell sends what make returns, with a number, on every flow, until all have
+// tell sends what content returns, with a number, on every flow, until all have
 // come. It repeats, because a switch that has just been started floods what the
 // TCP/IP hosts send to each other until it knows them, and then a member's queue
 // may be full for a moment; writing is held.
-func (m *mortal) tell(what string, make func(st *member, f *flow) []byte) bool {
+func (m *mortal) tell(what string, content func(st *member, f *flow) []byte) bool {
 	m.told++
 	there := func() bool {
 		for _, st := range m.stations {
@@ -118,7 +118,7 @@ func (m *mortal) tell(what string, make func(st *member, f *flow) []byte) bool {
 		for _, st := range m.stations {
 			for _, f := range st.flows {
 				if f.marked.Load() != m.told {
-					b := binary.BigEndian.AppendUint64(make(st, f), m.told)
+					b := binary.BigEndian.AppendUint64(content(st, f), m.told)
 					st.write([][]byte{append(b, padding[:]...)})
 				}
 			}

@@ -108,7 +108,12 @@ func (s *soak) mortal(ctx context.Context, r *rand.Rand, both bool) {
 	if !good {
 		m.close() // writers would wait for a switch that is not there
 	}
+	hung := time.AfterFunc(patience, func() {
+		s.violate("%s: writers do not end", p.name)
+		m.close()
+	})
 	writers.Wait()
+	good = good && hung.Stop()
 	if good {
 		m.tcp.rest()
 		m.count()

@@ -23,6 +23,7 @@ const serveCommand = "serve"
 
 // serve serves dir until it is told to end, or its parent has died.
 func serve(dir string) error {
+	signal.Ignore(os.Interrupt) // which the terminal sends to the parent as well, who then ends this one
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithCancel(ctx)
