@@ -33,6 +33,14 @@
 // it. [Conn.WriteBuffers] gathers frames from pieces. None of them allocates
 // per frame.
 //
+// # Shared memory
+//
+// Open offers the switch shared memory, and a switch of this SDK that runs as the
+// same user takes it: frames then move through two rings instead of sockets, many
+// times faster, and nothing else about the connection changes. Every other switch
+// ignores the offer. [WithSharedMemory] turns it off, or extends it to other
+// users' switches; [Conn.SharedMemory] tells what came of it.
+//
 // # Segmentation and checksum offload
 //
 // Who has TCP segments of 64 KB to send, or no wish to compute checksums, calls

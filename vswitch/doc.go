@@ -64,6 +64,17 @@
 // what came from its port, if others send to it as it leaves; and a client that
 // is hung up on and goes on sending may lose what was delivered to it.
 //
+// Frames through shared memory have no such gap.
+//
+// # Shared memory
+//
+// A client made with package vde that runs as the same user offers shared memory
+// with its request, and is given a cable of [KindSharedMemory]: its frames move
+// through two rings, without a system call as long as both sides are busy.
+// Config.SharedMemory extends that to other users, or turns it off. Such a client
+// is trusted no more than others: what it writes where it should not ends its own
+// cable, and is counted in [ServeStats].Broken.
+//
 // # Who is who
 //
 // A socket client is who the kernel says it is. The data socket that it names
