@@ -132,7 +132,7 @@ func (c *coalescer) parse(f []byte) (s segmentInfo, kind frameKind) {
 		}
 	case header.IPv6ProtocolNumber:
 		h := header.IPv6(ip)
-		if len(ip) < header.IPv6MinimumSize+header.TCPMinimumSize || h.NextHeader() != uint8(header.TCPProtocolNumber) ||
+		if len(ip) < header.IPv6MinimumSize+header.TCPMinimumSize || ip[0]>>4 != header.IPv6Version || h.NextHeader() != uint8(header.TCPProtocolNumber) ||
 			int(h.PayloadLength()) < header.TCPMinimumSize || int(h.PayloadLength()) > len(ip)-header.IPv6MinimumSize {
 			return s, notTCP
 		}
