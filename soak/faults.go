@@ -118,9 +118,14 @@ func (n *network) reopen(st *station) {
 // again closes a station's connection and opens another; gate is held.
 func (n *network) again(st *station) {
 	st.leave()
-	if err := st.join(); err != nil {
-		n.s.violate("%s: %v", st.name, err)
-	}
+	// That it is refused is wrong, but the others can go on.
+	until(context.Background(), patience, func() bool {
+		err := st.join()
+		if err != nil {
+			n.s.violate("%s: %v", st.name, err)
+		}
+		return err == nil
+	})
 }
 
 // deadlines wakes everybody who waits.

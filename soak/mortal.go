@@ -39,6 +39,7 @@ type mortal struct {
 	tcp      *tcpPair
 	writing  sync.RWMutex // held for reading by writes, for writing to silence all
 	told     uint64       // number of what tell sent last
+	mixedUp  bool         // vde_switch has mixed up two ports
 }
 
 // A member is a station of a mortal network.
@@ -73,24 +74,29 @@ func (s *soak) killed(ctx context.Context, r *rand.Rand, _ time.Duration) {
 }
 
 func (s *soak) upgraded(ctx context.Context, r *rand.Rand, _ time.Duration) {
-	s.mortal(ctx, r, true)
+	for s.mortal(ctx, r, true) {
+	}
 }
 
-func (s *soak) mortal(ctx context.Context, r *rand.Rand, both bool) {
+// mortal loads one network until ctx ends. It returns true if another should be
+// made in its place, because vde_switch has spoilt this one.
+func (s *soak) mortal(ctx context.Context, r *rand.Rand, both bool) (again bool) {
 	p, err := newPrograms(s, both)
 	if errors.Is(err, errors.ErrUnsupported) {
-		return
+		return false
 	}
 	if err != nil {
 		s.violate("%v", err)
-		return
+		return false
 	}
 	defer p.close()
 	m := &mortal{s: s, rand: r, programs: p}
 	defer m.close()
 	if err := m.populate(); err != nil {
-		s.violate("%v", err)
-		return
+		if !m.mixedUp {
+			s.violate("%v", err)
+		}
+		return m.mixedUp
 	}
 	loading, cancel := context.WithCancel(ctx)
 	var writers sync.WaitGroup
@@ -118,6 +124,7 @@ func (s *soak) mortal(ctx context.Context, r *rand.Rand, both bool) {
 		m.tcp.rest()
 		m.count()
 	}
+	return m.mixedUp
 }
 
 func (m *mortal) populate() error {

@@ -87,7 +87,7 @@ func (p *programs) begin() error {
 	p.scope = p.s.scope()
 	return p.scope.try(func() {
 		if p.stock {
-			p.run = testutil.Switch(p.scope, testutil.SwitchConfig{Dir: p.dir, NoMgmt: true})
+			p.run = testutil.Switch(p.scope, testutil.SwitchConfig{Dir: p.dir})
 		} else {
 			p.run = testutil.Serving(p.scope, p.dir, testutil.ProcessConfig{Args: []string{"/proc/self/exe", serveCommand, p.dir}})
 		}

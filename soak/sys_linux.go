@@ -62,3 +62,12 @@ func kernel() string {
 
 // trySend sends a datagram, whatever it is, without waiting.
 func trySend(fd uintptr, b []byte) error { return unix.Sendto(int(fd), b, unix.MSG_DONTWAIT, nil) }
+
+// peerName returns the path of the socket that fd is connected to, or "".
+func peerName(fd uintptr) string {
+	sa, _ := unix.Getpeername(int(fd)) // nil if there is none
+	if u, ok := sa.(*unix.SockaddrUnix); ok {
+		return u.Name
+	}
+	return ""
+}

@@ -17,3 +17,5 @@ func processorTime() time.Duration { return 0 }
 func kernel() string { return "no Linux" }
 
 func trySend(uintptr, []byte) error { return errors.ErrUnsupported }
+
+func peerName(uintptr) string { return "" }

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-vde/sdk/netstack"
@@ -26,6 +27,7 @@ type tcpPair struct {
 	hosts   [2]*netstack.Host
 	conns   [2]*vde.Conn
 	serving sync.WaitGroup
+	closing atomic.Bool // what fails from here on may
 }
 
 // newTCPPair makes hosts at ports a and b; 0 is any.
@@ -68,11 +70,18 @@ func (p *tcpPair) receive(c net.Conn) {
 	sum := sha256.New()
 	n, err := io.Copy(sum, c)
 	if err != nil {
-		p.s.violate("TCP: received %d bytes: %v", n, err)
+		p.failed("received %d bytes: %v", n, err)
 		return
 	}
 	if _, err := c.Write(sum.Sum(nil)); err != nil {
-		p.s.violate("TCP: answer: %v", err)
+		p.failed("answer: %v", err)
+	}
+}
+
+// failed says what failed, unless the pair is being closed.
+func (p *tcpPair) failed(format string, args ...any) {
+	if !p.closing.Load() {
+		p.s.violate("TCP: "+format, args...)
 	}
 }
 
@@ -80,7 +89,7 @@ func (p *tcpPair) receive(c net.Conn) {
 func (p *tcpPair) run(ctx context.Context, r *rand.Rand) {
 	for p.s.gov.wait(ctx) {
 		if err := p.transfer(ctx, r, 100+r.IntN(2000)); err != nil {
-			p.s.violate("TCP: %v", err)
+			p.failed("%v", err)
 		}
 	}
 }
@@ -162,6 +171,7 @@ func (p *tcpPair) differences() (text string) {
 
 // close ends both hosts.
 func (p *tcpPair) close() {
+	p.closing.Store(true)
 	for _, h := range p.hosts {
 		if h != nil {
 			h.Close()
