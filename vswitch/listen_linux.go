@@ -31,13 +31,14 @@ type Listener struct {
 	mode, dirMode fs.FileMode // of sockets and directory
 	gid           int         // of both; -1 to leave it
 
-	mu      sync.Mutex
-	started bool                      // guarded by mu
-	pending []*pendingConn            // guarded by mu; connections without a request yet, the oldest first
-	asking  []*pendingConn            // guarded by mu; whose requests have not been answered, in the order they came
-	cables  map[*socketCable]struct{} // guarded by mu
-	cause   error                     // guarded by mu; why it ended, nil before
-	running sync.WaitGroup            // added to with mu held and cause nil
+	mu       sync.Mutex
+	started  bool                      // guarded by mu
+	pending  []*pendingConn            // guarded by mu; connections without a request yet, the oldest first
+	asking   []*pendingConn            // guarded by mu; whose requests have come and have not been answered
+	accepted uint64                    // guarded by mu; connections so far
+	cables   map[*socketCable]struct{} // guarded by mu
+	cause    error                     // guarded by mu; why it ended, nil before
+	running  sync.WaitGroup            // added to with mu held and cause nil
 
 	ending chan struct{} // closed when it begins to end
 	done   chan struct{} // closed when it has ended

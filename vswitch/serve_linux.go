@@ -80,8 +80,22 @@ func (l *Listener) accept(s *ctlSocket) {
 // yet.
 type pendingConn struct {
 	conn     *net.UnixConn
+	seq      uint64        // of all that were accepted
 	evicted  bool          // closed to make room for others; guarded by Listener.mu
-	answered chan struct{} // closed when the request has been answered
+	answered chan struct{} // closed when the request has been answered, or will never come
+}
+
+// asked reports whether something has come that has not been read yet.
+func (p *pendingConn) asked() (yes bool) {
+	raw, err := p.conn.SyscallConn()
+	if err != nil {
+		return false
+	}
+	_ = raw.Control(func(fd uintptr) { // fails if closed, and then nothing comes any more
+		n, err := unix.IoctlGetInt(int(fd), unix.TIOCINQ)
+		yes = err == nil && n > 0
+	})
+	return yes
 }
 
 // begin starts the goroutine that serves conn.
@@ -101,27 +115,39 @@ func (l *Listener) begin(s *ctlSocket, conn *net.UnixConn) {
 		oldest.conn.Close()
 		l.sw.serve.evicted.Add(1)
 	}
-	p := &pendingConn{conn: conn, answered: make(chan struct{})}
+	l.accepted++
+	p := &pendingConn{conn: conn, seq: l.accepted, answered: make(chan struct{})}
 	l.pending = append(l.pending, p)
 	l.running.Go(func() { l.serve(s, p) })
 }
 
-// settle takes p off the list and reports whether it had been evicted.
-func (l *Listener) settle(p *pendingConn) (evicted bool) {
+// forget takes p, from which no request came, off the list and reports whether it
+// had been evicted.
+func (l *Listener) forget(p *pendingConn) (evicted bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if i := slices.Index(l.pending, p); i >= 0 {
-		l.pending = slices.Delete(l.pending, i, i+1)
-	}
+	l.pending = slices.DeleteFunc(l.pending, func(q *pendingConn) bool { return q == p })
+	close(p.answered)
 	return p.evicted
 }
 
-// ask puts p, whose request has come, behind those whose requests came before
-// and have not been answered, and returns them.
+// ask notes that p's request has come, and returns those that were accepted before
+// p and whose requests have come, too, and have not been answered. Some of them
+// may not have been read yet: their goroutines wait for a processor.
 func (l *Listener) ask(p *pendingConn) (before []*pendingConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	before = slices.Clone(l.asking)
+	l.pending = slices.DeleteFunc(l.pending, func(q *pendingConn) bool { return q == p })
+	for _, q := range l.asking {
+		if q.seq < p.seq {
+			before = append(before, q)
+		}
+	}
+	for _, q := range l.pending {
+		if q.seq < p.seq && q.asked() {
+			before = append(before, q)
+		}
+	}
 	l.asking = append(l.asking, p)
 	return before
 }
@@ -142,7 +168,8 @@ func (l *Listener) answered(p *pendingConn) {
 // dealt with the first request and will not answer it: that is true of
 // vde_switch, which does one thing after the other and refuses in silence
 // (section 9). Requests are dealt with side by side here, and one may have to
-// wait for Admit or for a processor.
+// wait for Admit or for a processor. Whoever waits here waits only for those that
+// were accepted before, so no two wait for each other.
 func (l *Listener) awaitAnswers(before []*pendingConn) {
 	if len(before) == 0 {
 		return
@@ -164,10 +191,9 @@ func (l *Listener) awaitAnswers(before []*pendingConn) {
 func (l *Listener) serve(s *ctlSocket, p *pendingConn) {
 	conn := rightsConn{UnixConn: p.conn}
 	req, err := readRequest(&conn, l.sw.cfg.HandshakeTimeout)
-	evicted := l.settle(p)
 	if err != nil {
 		shm.CloseRights(conn.fds)
-		l.rejected(s, err, evicted)
+		l.rejected(s, err, l.forget(p))
 		p.conn.Close()
 		return
 	}
