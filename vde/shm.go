@@ -19,7 +19,8 @@ const (
 	// that this process runs as.
 	SharedMemorySameUser SharedMemory = iota
 
-	// SharedMemoryAlways: with anybody who may join.
+	// SharedMemoryAlways: with anybody who may join. Another user's process can
+	// then, with effort, make this one wait; see docs/shared-memory.md.
 	SharedMemoryAlways
 
 	// SharedMemoryNever: with nobody.
