@@ -280,7 +280,15 @@ func (h *handshake) run(ctx context.Context, request []byte) (peer string, err e
 	if h.offer != nil {
 		attached = h.offer.Descriptors()
 	}
-	if err := h.stream.write(request, attached); is(err, syscall.EPIPE, syscall.ECONNRESET) {
+	err = h.stream.write(request, attached)
+	if is(err, syscall.ETOOMANYREFS) {
+		// So many descriptors of this user's are under way to somebody who does not
+		// read. Nothing was sent; without any it goes.
+		h.offer.Close()
+		h.offer = nil
+		err = h.stream.write(request, nil)
+	}
+	if is(err, syscall.EPIPE, syscall.ECONNRESET) {
 		// It depends on the moment whether a door that is slammed is noticed
 		// here or when reading; that must not make a difference.
 		return "", h.refused(closedInstead)

@@ -229,6 +229,13 @@ func (r *relink) next(l *socketLink, err error) bool {
 	case len(r.rx) > 0 && r.rx[0] == l && errors.Is(err, link.ErrDrained):
 		r.discard(1)
 		return true
+	case len(r.rx) > 0 && r.rx[0] == l && errors.Is(err, ErrSharedMemory):
+		// run is about to notice.
+		if r.tx.Load() == l {
+			r.tx.Store(nil)
+		}
+		r.discard(1)
+		return true
 	}
 	return len(r.rx) == 0 || r.rx[0] != l // discarded while we were waiting
 }
@@ -291,7 +298,7 @@ const relinkGrace = 2 * time.Second
 
 // again reports whether sending goes on with another link after l gave err.
 func (r *relink) again(l *socketLink, err error, wait bool) bool {
-	if wait && is(err, syscall.ECONNREFUSED, syscall.ENOTCONN, syscall.ECONNRESET, syscall.EPIPE) {
+	if wait && (is(err, syscall.ECONNREFUSED, syscall.ENOTCONN, syscall.ECONNRESET, syscall.EPIPE) || errors.Is(err, ErrSharedMemory)) {
 		// The control stream usually ends together with the data socket, but
 		// not in the same moment.
 		end := time.Now().Add(relinkGrace)

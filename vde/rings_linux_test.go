@@ -81,7 +81,7 @@ func (s *sharer) answer(c *net.UnixConn, i int) error {
 		return err
 	}
 	fds := shm.AppendRights(nil, oob[:oobn])
-	if len(fds) == shm.MaxDescriptors {
+	if i == 0 && len(fds) == shm.MaxDescriptors {
 		var copies [2]int // of the region and the client's frame bell
 		for i := range copies {
 			if copies[i], err = unix.FcntlInt(uintptr(fds[i]), unix.F_DUPFD_CLOEXEC, 0); err != nil {
@@ -90,8 +90,10 @@ func (s *sharer) answer(c *net.UnixConn, i int) error {
 		}
 		s.copies = append(s.copies, copies[:]...)
 		s.wreck = func() {
-			const downTail = 2048
-			unix.Pwrite(copies[0], []byte{1, 0, 0, 0, 0, 0, 0, 1}, downTail)
+			// Both tails, so that whoever reads finds out, and whoever writes.
+			for _, tail := range []int64{1024, 2048} {
+				unix.Pwrite(copies[0], []byte{1, 0, 0, 0, 0, 0, 0, 1}, tail)
+			}
 			unix.Write(copies[1], binary.NativeEndian.AppendUint64(nil, 1))
 		}
 	}
@@ -201,6 +203,71 @@ func TestSharedMemoryBroken(t *testing.T) {
 			t.Error(err)
 		}
 		end.Close()
+	}
+}
+
+// TestSharedMemoryReconnects: broken rules are an end like others to a connection
+// that reconnects, whichever call finds them.
+func TestSharedMemoryReconnects(t *testing.T) {
+	testutil.NoLeaks(t)
+	for _, way := range []string{"read", "frames", "write"} {
+		t.Run(way, func(t *testing.T) {
+			s := newSharer(t, false, shm.FeatureRings, shm.FeatureRings)
+			c := open(t, s.dir, vde.WithReconnect(quick))
+			first := <-s.ends
+			defer first.Close()
+			f := testFrame(60, 1)
+			got := make(chan []byte, 1)
+			switch way {
+			case "read":
+				go func() {
+					buf := make([]byte, 100)
+					n, err := c.Read(buf)
+					if err != nil {
+						t.Errorf("read: %v", err)
+					}
+					got <- buf[:n]
+				}()
+			case "frames":
+				go func() {
+					f := <-c.Frames()
+					defer f.Release()
+					got <- append([]byte(nil), f.Bytes()...)
+				}()
+			}
+			s.wreck()
+			if way == "write" {
+				// The first of these finds out, and goes on with the next switch.
+				for range 3 {
+					if _, err := c.Write(f); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			second := awaitDone(t, "joining again", s.ends)
+			defer second.Close()
+			if way == "write" {
+				p := new(oneFrame)
+				for range 3 {
+					if n, err := second.Recv(p, 1, true); n != 1 || err != nil || string(p.b) != string(f) {
+						t.Fatalf("received % x, %v", p.b, err)
+					}
+				}
+			} else {
+				if _, _, err := second.Send([][]byte{f}, true); err != nil {
+					t.Fatal(err)
+				}
+				if b := awaitDone(t, way, got); string(b) != string(f) {
+					t.Errorf("got % x", b)
+				}
+			}
+			if err := c.Err(); err != nil {
+				t.Error(err)
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

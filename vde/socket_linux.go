@@ -66,13 +66,23 @@ func (j *joined) link() *socketLink {
 		l.rings = r
 		r.OnBreak(func(err error) {
 			l.broken.Store(&err)
-			_ = l.ctl.SetReadDeadline(aLongTimeAgo) // fails only if closed, which wakes it too
+			l.leave()
 		})
 	}
 	if len(j.early) > 0 {
 		l.early.Store(&j.early)
 	}
 	return l
+}
+
+// leave ends the control stream for both sides, while the link may still be in
+// use: watch notices, and the switch frees the port.
+func (l *socketLink) leave() {
+	raw, err := l.ctl.SyscallConn()
+	if err != nil {
+		return // closed
+	}
+	_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) }) // likewise
 }
 
 // conn makes the Conn of a finished join.

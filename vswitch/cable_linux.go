@@ -411,6 +411,8 @@ func (c *socketCable) awaitRoom(left time.Duration, done, expired <-chan struct{
 	}
 	err := c.sock.AwaitRoom()
 	switch {
+	case c.dead.Load():
+		return waitRoom // the peer has gone, which is what woke us: the next send will say so
 	case err == nil || !errors.Is(err, os.ErrDeadlineExceeded):
 		return waitRoom
 	case left == Forever || aborting(done, expired):

@@ -157,3 +157,16 @@ func plugRings(sw *Switch, n int) (p *ringPeer, err error) {
 	}
 	return p, nil
 }
+
+// WaitingOutside reports whether a sender waits for room at a cable of port n to
+// another process.
+func WaitingOutside(sw *Switch, n int) bool {
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	for _, c := range *sw.ports[n].cables.Load() {
+		if len(c.out.(*socketCable).gate) > 0 {
+			return true
+		}
+	}
+	return false
+}

@@ -234,7 +234,7 @@ func (l *Listener) listenOn(name, group string) error {
 	if err != nil {
 		return err
 	}
-	s := &ctlSocket{l: listener.(*net.UnixListener), path: path, group: group, dev: st.Dev, ino: st.Ino}
+	s := &ctlSocket{l: listener.(*net.UnixListener), path: path, group: group, dev: uint64(st.Dev), ino: st.Ino}
 	for {
 		err := os.Link(temp, path)
 		if errors.Is(err, fs.ErrExist) {
@@ -326,7 +326,7 @@ func (l *Listener) remove() error {
 	for _, s := range l.sockets {
 		// Its name first: who still finds it shall not wait in a queue.
 		var st unix.Stat_t
-		if unix.Lstat(s.path, &st) == nil && st.Dev == s.dev && st.Ino == s.ino {
+		if unix.Lstat(s.path, &st) == nil && uint64(st.Dev) == s.dev && st.Ino == s.ino {
 			errs = append(errs, os.Remove(s.path))
 		}
 		s.l.Close()

@@ -16,9 +16,10 @@ import (
 	"github.com/go-vde/sdk/vde"
 )
 
-// accepts returns the features that p may have of those it offers.
-func (sw *Switch) accepts(p Peer) uint64 {
-	sameUser := int(p.UID) == os.Geteuid()
+// accepts returns the features that a client of user uid may have of those it
+// offers.
+func (sw *Switch) accepts(uid uint32) uint64 {
+	sameUser := int(uid) == os.Geteuid()
 	switch mode := sw.cfg.SharedMemory; {
 	case mode == vde.SharedMemoryAlways, sameUser && mode == vde.SharedMemorySameUser:
 		return shm.FeatureRings | shm.FeatureHeaders
@@ -34,7 +35,7 @@ func (sw *Switch) accepts(p Peer) uint64 {
 // what to attach to the reply. A client whose offer is of no use gets a port all
 // the same.
 func (l *Listener) rings(p Peer, fds []int) (end *shm.End, agreed bool, attach []int) {
-	end, agreed, attach, err := shm.Accept(fds, l.sw.accepts(p))
+	end, agreed, attach, err := shm.Accept(fds, l.sw.accepts(p.UID))
 	if err != nil {
 		l.sw.serve.badOffers.Add(1)
 		l.sw.cfg.Logger.Info("refused an offer of shared memory", "dir", l.dir, "uid", p.UID, "pid", p.PID, "reason", err)
@@ -58,12 +59,20 @@ func (r *ringCarrier) Close() (unread int, err error) {
 
 // A rightsConn is a control stream that keeps the descriptors which come with
 // what is read from it.
+//
+// A descriptor may be of a file whose owner decides how long it takes to read or
+// even to close it. So none is received from who may not offer anything: those the
+// kernel throws away.
 type rightsConn struct {
 	*net.UnixConn
-	fds []int // owned
+	none bool
+	fds  []int // owned
 }
 
 func (c *rightsConn) Read(p []byte) (n int, err error) {
+	if c.none {
+		return c.UnixConn.Read(p)
+	}
 	var oob [shm.RightsLen]byte
 	n, oobn, _, _, err := c.ReadMsgUnix(p, oob[:])
 	c.fds = shm.AppendRights(c.fds, oob[:oobn])

@@ -67,6 +67,46 @@ func TestSharedMemoryUsers(t *testing.T) {
 	}
 }
 
+// TestWriterAndLeaver: a write without a deadline that waits for a client with
+// shared memory goes on when that client leaves; what it waited for is counted as
+// refused.
+func TestWriterAndLeaver(t *testing.T) {
+	testutil.NoLeaks(t)
+	sw := vswitch.New(vswitch.Config{Ports: map[int]vswitch.PortConfig{
+		1: {Stations: []vswitch.Station{{MAC: macB}}, Wait: vswitch.Forever},
+	}})
+	dir := serve(t, sw)
+	defer sw.Close()
+	c := open(t, dir, vde.WithPort(1))
+	if !c.SharedMemory() {
+		t.Fatal("no shared memory")
+	}
+	a := attach(t, sw, 2)
+	f := frame.AppendHeader(nil, macB, macA, frame.EtherTypeExperimental)
+	f = append(f, make([]byte, 1400)...)
+	for {
+		if _, err := a.TryWriteBatch([][]byte{f}); err != nil {
+			break // full
+		}
+	}
+	written := make(chan error, 1)
+	go func() {
+		_, err := a.WriteBatch([][]byte{f, f, f})
+		written <- err
+	}()
+	until(t, "waiting", func() bool { return vswitch.WaitingOutside(sw, 1) })
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-written; err != nil {
+		t.Errorf("the write: %v", err)
+	}
+	until(t, "counted", func() bool {
+		d := counts(t, sw, 1).Out.Dropped
+		return d.Refused+d.Closed >= 3 && d.Timeout == 0
+	})
+}
+
 // TestBrokenRings has a client break the rules: it loses its port, that is
 // counted, and others notice nothing.
 func TestBrokenRings(t *testing.T) {

@@ -189,8 +189,12 @@ func (l *Listener) awaitAnswers(before []*pendingConn) {
 
 // serve serves one client from its request to its end.
 func (l *Listener) serve(s *ctlSocket, p *pendingConn) {
-	conn := rightsConn{UnixConn: p.conn}
-	req, err := readRequest(&conn, l.sw.cfg.HandshakeTimeout)
+	cred, err := credentials(p.conn)
+	conn := rightsConn{UnixConn: p.conn, none: err != nil || l.sw.accepts(cred.Uid) == 0}
+	var req wire.Request
+	if err == nil {
+		req, err = readRequest(&conn, l.sw.cfg.HandshakeTimeout)
+	}
 	if err != nil {
 		shm.CloseRights(conn.fds)
 		l.rejected(s, err, l.forget(p))
@@ -198,7 +202,11 @@ func (l *Listener) serve(s *ctlSocket, p *pendingConn) {
 		return
 	}
 	before := l.ask(p)
-	c, err := l.join(s, p.conn, req, conn.fds)
+	peer := Peer{
+		UID: cred.Uid, GID: cred.Gid, PID: cred.Pid,
+		Dir: l.dir, Group: s.group, Port: int(req.Port), Path: req.Path, Description: wire.SanitizeDescription(req.Description),
+	}
+	c, err := l.join(s, p.conn, peer, conn.fds)
 	if err != nil {
 		l.sw.serve.refused.Add(1)
 		l.awaitAnswers(before)
@@ -259,19 +267,15 @@ func readRequest(conn net.Conn, timeout time.Duration) (wire.Request, error) {
 }
 
 // join plugs the client in and replies. It takes over fds, the descriptors that
-// came with req. On success the cable, which may have ended already, has taken
-// over conn.
-func (l *Listener) join(s *ctlSocket, conn *net.UnixConn, req wire.Request, fds []int) (_ *socketCable, err error) {
+// came with the request. On success the cable, which may have ended already, has
+// taken over conn.
+func (l *Listener) join(s *ctlSocket, conn *net.UnixConn, peer Peer, fds []int) (_ *socketCable, err error) {
 	defer func() { shm.CloseRights(fds) }() // unless they were handed on
-	peer, err := l.peer(s, conn, req)
-	if err != nil {
-		return nil, err
-	}
 	n, first, last, err := l.choose(s, peer)
 	if err != nil {
 		return nil, err
 	}
-	fd, err := l.dataSocket(req.Path, peer.UID)
+	fd, err := l.dataSocket(peer.Path, peer.UID)
 	if err != nil {
 		return nil, err
 	}
@@ -351,25 +355,19 @@ func (l *Listener) register(c *socketCable) error {
 	return nil
 }
 
-// peer returns who asks for what.
-func (l *Listener) peer(s *ctlSocket, conn *net.UnixConn, req wire.Request) (Peer, error) {
-	p := Peer{
-		Dir: l.dir, Group: s.group, Port: int(req.Port), Path: req.Path,
-		Description: wire.SanitizeDescription(req.Description),
-	}
+// credentials returns who is at the other end.
+func credentials(conn *net.UnixConn) (cred *unix.Ucred, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return p, err
+		return nil, err
 	}
-	var cred *unix.Ucred
 	if e := raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); e != nil {
 		err = e
 	}
 	if err != nil {
-		return p, fmt.Errorf("find out who asks: %w", err)
+		return nil, fmt.Errorf("find out who asks: %w", err)
 	}
-	p.UID, p.GID, p.PID = cred.Uid, cred.Gid, cred.Pid
-	return p, nil
+	return cred, nil
 }
 
 // choose returns the port for p, as for Switch.plug.

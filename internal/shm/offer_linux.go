@@ -28,6 +28,9 @@ type Offer struct {
 func NewOffer(features uint64, maxFrame int) (_ *Offer, err error) {
 	o := &Offer{offer: offer{features: features}}
 	if features&FeatureRings != 0 {
+		if err := supported(); err != nil {
+			return nil, err
+		}
 		if maxFrame > MaxFrame {
 			return nil, fmt.Errorf("shm: frames of %d bytes, at most %d go through rings", maxFrame, MaxFrame)
 		}
@@ -43,6 +46,11 @@ func NewOffer(features uint64, maxFrame int) (_ *Offer, err error) {
 	if o.ring != 0 {
 		if err := newBells(o.bells[:]); err != nil {
 			o.bells = [2]*bell{}
+			o.Close()
+			return nil, err
+		}
+		// Where our own cannot be told for a bell, the switch's could not either.
+		if err := checkBell(o.bells[0].fd); err != nil {
 			o.Close()
 			return nil, err
 		}
@@ -101,8 +109,11 @@ func (o *Offer) Close() {
 // taken; the port can be given all the same.
 func Accept(fds []int, want uint64) (end *End, headers bool, attach []int, err error) {
 	defer CloseRights(fds) // but for those that are set to -1
-	if len(fds) == 0 {
+	if len(fds) == 0 || want == 0 {
 		return nil, false, nil, nil
+	}
+	if err := checkSeals(fds[0]); err != nil {
+		return nil, false, nil, err
 	}
 	// Read once: what the client changes afterwards is not looked at.
 	var b [offerLen]byte
@@ -113,9 +124,15 @@ func Accept(fds []int, want uint64) (end *End, headers bool, attach []int, err e
 	if err != nil {
 		return nil, false, nil, err
 	}
-	features := o.features & want
-	if err := checkRegion(fds[0], o.regionLen()); err != nil {
+	if err := checkLen(fds[0], o.regionLen()); err != nil {
 		return nil, false, nil, err
+	}
+	features := o.features & want
+	if supported() != nil {
+		features &^= FeatureRings
+	}
+	if features == 0 {
+		return nil, false, nil, nil
 	}
 	if features&FeatureRings == 0 {
 		return nil, features&FeatureHeaders != 0, nil, answer(fds[0], features)

@@ -37,9 +37,11 @@ func makeRegion(n int) (fd int, err error) {
 	return fd, nil
 }
 
-// checkRegion reports why fd, which somebody else made, may not be mapped as a
-// region of n bytes.
-func checkRegion(fd, n int) error {
+// checkSeals reports why fd, which somebody else made, may not be used as a region.
+// It is the first thing to ask of a descriptor that may be anything: what is no
+// memory file is told at once, while to read or even to stat it could take for
+// ever.
+func checkSeals(fd int) error {
 	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
 	switch {
 	case err != nil:
@@ -56,6 +58,11 @@ func checkRegion(fd, n int) error {
 	} else if fs.Type != unix.TMPFS_MAGIC {
 		return fmt.Errorf("shm: the region lies in a file system of type %#x", fs.Type)
 	}
+	return nil
+}
+
+// checkLen reports whether fd is as long as its offer says.
+func checkLen(fd, n int) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return os.NewSyscallError("fstat", err)
