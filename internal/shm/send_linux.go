@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/internal/link"
 )
 
@@ -36,72 +35,6 @@ func (e *End) SendHeaded(frames [][]byte, wait bool) (n, calls int, err error) {
 // SendBuffersHeaded is SendHeaded with each frame given in pieces.
 func (e *End) SendBuffersHeaded(frames []net.Buffers, wait bool) (n, calls int, err error) {
 	return e.send(outgoing{pieces: frames, headed: true}, wait)
-}
-
-// An outgoing is frames to send, whole or in pieces.
-type outgoing struct {
-	frames [][]byte
-	pieces []net.Buffers
-	headed bool // they begin with an offload header, and are at least as long
-}
-
-func (o *outgoing) len() int { return len(o.frames) + len(o.pieces) }
-
-// size returns the length of frame i, without a header.
-func (o *outgoing) size(i int) (n int) {
-	if o.pieces == nil {
-		n = len(o.frames[i])
-	} else {
-		for _, b := range o.pieces[i] {
-			n += len(b)
-		}
-	}
-	if o.headed {
-		n -= frame.OffloadLen
-	}
-	return n
-}
-
-// put puts frame i, of n bytes, into the ring.
-func (o *outgoing) put(p *producer, i, n int) {
-	var one [1][]byte
-	pieces := net.Buffers(one[:])
-	if o.pieces == nil {
-		one[0] = o.frames[i]
-	} else {
-		pieces = o.pieces[i]
-	}
-	var off frame.Offload
-	skip := 0
-	if o.headed {
-		off = headerOf(pieces)
-		skip = frame.OffloadLen
-	}
-	p.begin(n, off)
-	at := p.pos + slotHeader
-	for _, b := range pieces {
-		if skip > 0 {
-			k := min(skip, len(b))
-			skip -= k
-			b = b[k:]
-		}
-		p.write(at, b)
-		at += uint64(len(b))
-	}
-	p.pos += slotLen(n)
-}
-
-// headerOf returns the offload header at the beginning of pieces.
-func headerOf(pieces net.Buffers) frame.Offload {
-	var b [frame.OffloadLen]byte
-	n := 0
-	for _, p := range pieces {
-		if n += copy(b[n:], p); n == len(b) {
-			break
-		}
-	}
-	off, _ := frame.ParseOffload(b[:]) // it is long enough
-	return off
 }
 
 func (e *End) send(o outgoing, wait bool) (n, calls int, err error) {
