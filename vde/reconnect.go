@@ -84,7 +84,7 @@ func (p ReconnectPolicy) spent(attempts int, outage time.Duration) bool {
 type LinkState struct {
 	Up      bool
 	Attempt int           // to reconnect, counted from 1: the one that failed or succeeded; 0 when the link has just gone down
-	Err     error         // why it is down: ErrHangup, or what the attempt failed with; nil if Up
+	Err     error         // why it is down: ErrHangup, ErrSharedMemory, or what the attempt failed with; nil if Up
 	Outage  time.Duration // since the link went down
 }
 

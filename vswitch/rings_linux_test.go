@@ -18,7 +18,7 @@ import (
 // TestSharedMemoryUsers: memory is shared with the same user, and with others only
 // where both sides were told so.
 func TestSharedMemoryUsers(t *testing.T) {
-	testutil.Need(t, "root")
+	testutil.Need(t, "CAP_SETUID", "CAP_SETGID")
 	root := who{}
 	for _, test := range []struct {
 		name         string
