@@ -36,6 +36,13 @@ func (w who) do(f func() error) error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlocked
+		if unix.Gettid() == unix.Getpid() {
+			// The first thread would not end, and stands for the process in what others
+			// ask about it. Locked as it is, it cannot be the next one.
+			done <- w.do(f)
+			runtime.UnlockOSThread()
+			return
+		}
 		done <- func() error {
 			var groups unsafe.Pointer
 			if len(w.groups) > 0 {
