@@ -6,6 +6,7 @@ package shm
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -117,8 +118,10 @@ func Accept(fds []int, want uint64) (end *End, headers bool, attach []int, err e
 	}
 	// Read once: what the client changes afterwards is not looked at.
 	var b [offerLen]byte
-	if n, err := unix.Pread(fds[0], b[:], offerAt); err != nil || n != len(b) {
-		return nil, false, nil, fmt.Errorf("%w: %d bytes, %w", errOffer, n, err)
+	if n, err := unix.Pread(fds[0], b[:], offerAt); err != nil {
+		return nil, false, nil, os.NewSyscallError("pread", err)
+	} else if n != len(b) {
+		return nil, false, nil, fmt.Errorf("%w: %d bytes", errOffer, n)
 	}
 	o, err := parseOffer(b[:])
 	if err != nil {
@@ -169,8 +172,6 @@ func Accept(fds []int, want uint64) (end *End, headers bool, attach []int, err e
 func answer(fd int, features uint64) error {
 	var b [offerLen]byte
 	putAnswer(b[:], features)
-	if n, err := unix.Pwrite(fd, b[:], answerAt); err != nil || n != len(b) {
-		return fmt.Errorf("shm: answer in the region: %d bytes, %w", n, err)
-	}
-	return nil
+	_, err := unix.Pwrite(fd, b[:], answerAt) // a memory file takes all or nothing of so little
+	return os.NewSyscallError("pwrite", err)
 }
