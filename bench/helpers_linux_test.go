@@ -144,3 +144,32 @@ func TestContenders(t *testing.T) {
 		}
 	}
 }
+
+// TestPingers sends a few frames to and fro on every path whose round trips are
+// measured, one after the other and at a fixed rate.
+func TestPingers(t *testing.T) {
+	l := newLoad(t, "64")
+	for _, c := range pingers {
+		t.Run(c.name, func(t *testing.T) {
+			if c.program == "" {
+				testutil.NoLeaks(t)
+			}
+			p := c.pinger(t, l)
+			const n = 8
+			for _, rate := range []int{0, 1000, 0} {
+				timing, err := p.ping(n, rate)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(timing.RTT) != n || timing.Lost != 0 {
+					t.Errorf("%d answers, %d lost of %d at rate %d", len(timing.RTT), timing.Lost, n, rate)
+				}
+				for _, d := range timing.RTT {
+					if d <= 0 || d > time.Minute {
+						t.Errorf("an answer took %v", d)
+					}
+				}
+			}
+		})
+	}
+}

@@ -122,13 +122,18 @@ func leaf[T any](b *testing.B, name string, open func(t testing.TB) T, run func(
 	}
 }
 
-// warm lets a lane move some frames, so that the first call, which may be the
-// only one, finds everything in its place.
+// warm lets some frames pass, so that the first call, which may be the only one,
+// finds everything in its place.
 func warm(b *testing.B, s any) {
-	if l, ok := s.(lane); ok {
-		if _, err := l.move(2 * batch); err != nil {
-			b.Fatal(err)
-		}
+	var err error
+	switch s := s.(type) {
+	case lane:
+		_, err = s.move(2 * batch)
+	case pinger:
+		_, err = s.ping(2*batch, 0)
+	}
+	if err != nil {
+		b.Fatal(err)
 	}
 }
 

@@ -17,6 +17,26 @@ import (
 	"github.com/go-vde/sdk/bench/internal/peer"
 )
 
+// The contenders whose round trips are measured.
+var pingers = []contender{
+	rawSockets("go-one", 1),
+	{name: "c-one", batch: 1, program: "cpair"},
+	conns("one", 1),
+	inproc("inproc", "one"),
+	{name: "shm", program: "govde", network: switchProcess("shm:")},
+	{name: "sockets", program: "govde", network: switchProcess("sockets:")},
+	{name: "vswitch-shm", network: ourSwitch},
+	{name: "vswitch", network: ourSwitch, options: sockets},
+	{name: "vde_switch", network: stockSwitch},
+	{name: "vdeplug4", network: switchNode},
+	{name: "c-vswitch", program: "cvde", network: ourSwitch},
+	{name: "c-vde_switch", program: "cvde", network: stockSwitch},
+	{name: "c-vdeplug4", program: "cvde", network: switchNode},
+	{name: "cgo-vde_switch", program: "cgovde", network: stockSwitch},
+	gvtap("gvtap-packet", unix.SOCK_SEQPACKET, types.BessProtocol, asPackets),
+	{name: "bridge", batch: 1, stations: bridge},
+}
+
 // BenchmarkRTT measures the way there and back of a 64-byte frame. In a closed
 // loop the next frame leaves when the answer has come: this is what a protocol of
 // questions and answers sees. At a fixed rate it leaves when it is due, and the
@@ -24,24 +44,6 @@ import (
 // not: this is what a user sees of a network that has other things to do, and
 // nothing is left out when everything stops for a moment.
 func BenchmarkRTT(b *testing.B) {
-	contenders := []contender{
-		rawSockets("go-one", 1),
-		{name: "c-one", batch: 1, program: "cpair"},
-		conns("one", 1),
-		inproc("inproc", "one"),
-		{name: "shm", program: "govde", network: switchProcess("shm:")},
-		{name: "sockets", program: "govde", network: switchProcess("sockets:")},
-		{name: "vswitch-shm", network: ourSwitch},
-		{name: "vswitch", network: ourSwitch, options: sockets},
-		{name: "vde_switch", network: stockSwitch},
-		{name: "vdeplug4", network: switchNode},
-		{name: "c-vswitch", program: "cvde", network: ourSwitch},
-		{name: "c-vde_switch", program: "cvde", network: stockSwitch},
-		{name: "c-vdeplug4", program: "cvde", network: switchNode},
-		{name: "cgo-vde_switch", program: "cgovde", network: stockSwitch},
-		gvtap("gvtap-packet", unix.SOCK_SEQPACKET, types.BessProtocol, asPackets),
-		{name: "bridge", batch: 1, stations: bridge},
-	}
 	l := newLoad(b, "64")
 	for _, rate := range []int{0, 1000, 10_000} {
 		name := "load=closed"
@@ -49,7 +51,7 @@ func BenchmarkRTT(b *testing.B) {
 			name = fmt.Sprintf("load=%d", rate)
 		}
 		b.Run(name, func(b *testing.B) {
-			for _, c := range inOrder(contenders) {
+			for _, c := range inOrder(pingers) {
 				// Of a leaf's growing runs only the last is kept, the one that counts.
 				var last []time.Duration
 				leaf(b, "path="+c.name, func(t testing.TB) pinger { return c.pinger(t, l) }, func(p pinger, b *testing.B) {
@@ -127,7 +129,7 @@ func (c contender) pinger(t testing.TB, l load) pinger {
 	} else {
 		a, b = c.stations(t, l)
 	}
-	p := newPair(t, a, b, l, 1)
+	newPair(t, a, b, l, 1)
 	echoed := make(chan struct{})
 	go func() {
 		defer close(echoed)
@@ -137,16 +139,21 @@ func (c contender) pinger(t testing.TB, l load) pinger {
 		b.Close()
 		<-echoed
 	})
-	return &localPinger{p}
+	return &localPinger{a: a, size: l.max()}
 }
 
-// localPinger pings from this process; the echo is a goroutine beside it.
-type localPinger struct{ *pair }
+// localPinger pings from this process. The echo is a goroutine beside it, which
+// nobody else may receive beside.
+type localPinger struct {
+	a    peer.Station
+	size int
+	run  uint64
+}
 
 func (p *localPinger) ping(n, rate int) (peer.Timing, error) {
 	p.run++
 	if rate == 0 {
-		return peer.Ping(p.a, peer.B, peer.A, p.l.Max(), n, p.run)
+		return peer.Ping(p.a, peer.B, peer.A, p.size, n, p.run)
 	}
-	return peer.PingAt(p.a, peer.B, peer.A, p.l.Max(), n, rate, p.run)
+	return peer.PingAt(p.a, peer.B, peer.A, p.size, n, rate, p.run)
 }
