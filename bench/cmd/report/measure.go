@@ -150,7 +150,7 @@ func (s *session) run(ctx context.Context, of suite) error {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, s.binary(),
-		"-test.run=^$", "-test.v", "-test.bench=^Benchmark"+of.name+"$", "-test.benchtime="+s.time(of).String(), "-test.timeout=20m",
+		"-test.run=^$", "-test.v", "-test.bench=^Benchmark"+of.name+"$", "-test.benchtime="+s.time(of).String(), "-test.timeout=5m",
 		fmt.Sprintf("-reversed=%v", s.round%2 == 0), "-programs="+s.dir, "-histograms="+histograms)
 	// What it has started ends with it: those programs watch their standard input.
 	cmd.WaitDelay = 5 * time.Second
@@ -171,9 +171,16 @@ func (s *session) run(ctx context.Context, of suite) error {
 		return context.Cause(ctx)
 	}
 	if err != nil && len(s.failed) == failed {
-		s.failed = append(s.failed, fmt.Sprintf("Benchmark%s (%v) %s", of.name, err, lastLines(problems.String())))
+		s.failed = append(s.failed, fmt.Sprintf("Benchmark%s (%v) %s", of.name, err, firstLine(problems.String())))
 	}
 	return writeErr
+}
+
+// firstLine is where a Go program that crashes says why; what follows are its
+// goroutines.
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return line
 }
 
 func lastLines(text string) string {
