@@ -33,11 +33,17 @@ import (
 
 // A network of two TCP stacks: listen on one, dial on the other.
 type tcpNetwork struct {
-	listen      func() (net.Listener, error) // nil if the other stack is in another process and sends to who dials
+	listen      func() (net.Listener, error) // nil if the other stack is in another process, with the services below
 	pids        []int                        // other processes at work
 	dial        func(ctx context.Context, addr string) (net.Conn, error)
 	retransmits func() uint64
 }
+
+// The services of a stack in another process, testdata/gohost.
+const (
+	echoService   = "10.0.0.1:7" // returns what it gets
+	sourceService = "10.0.0.1:9" // sends to whoever dials
+)
 
 // The stacks compared. What the kernel does with a stream socket is no network;
 // it says how much of the time is the harness's.
@@ -65,8 +71,8 @@ func netstackPorts(t testing.TB, mtu int) *tcpNetwork {
 	return hosts(newHost(t, attach(t, sw, mtu+14), "10.0.0.1/24", mtu), newHost(t, attach(t, sw, mtu+14), "10.0.0.2/24", mtu))
 }
 
-// netstackProcesses is three processes: this one, the switch, and a host that
-// sends.
+// netstackProcesses is three processes: this one, the switch, and a host with
+// services.
 func netstackProcesses(t testing.TB, mtu int, how string) *tcpNetwork {
 	name, pids := switchProcess(how)(t, load{sizes: []int{mtu + 14}})
 	sender := startProgram(t, nil, program(t, "gohost"), name, "10.0.0.1/24", strconv.Itoa(mtu))
@@ -76,7 +82,7 @@ func netstackProcesses(t testing.TB, mtu int, how string) *tcpNetwork {
 	}
 	h := newHost(t, open(t, strings.TrimPrefix(name, how), mtu+14, opts...), "10.0.0.2/24", mtu)
 	return &tcpNetwork{
-		dial:        func(ctx context.Context, _ string) (net.Conn, error) { return h.DialContext(ctx, "tcp", "10.0.0.1:9") },
+		dial:        func(ctx context.Context, addr string) (net.Conn, error) { return h.DialContext(ctx, "tcp", addr) },
 		pids:        append(pids, sender.pid),
 		retransmits: func() uint64 { return h.Stats().TCPRetransmits },
 	}
@@ -200,7 +206,7 @@ func (n *tcpNetwork) connect(t testing.TB, pairs int) *flows {
 	defer cancel()
 	if n.listen == nil {
 		for range pairs {
-			in, err := n.dial(ctx, "")
+			in, err := n.dial(ctx, sourceService)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -227,6 +233,26 @@ func (n *tcpNetwork) connect(t testing.TB, pairs int) *flows {
 	}
 	return f
 }
+
+// echoed returns a connection on which each byte comes back.
+func (n *tcpNetwork) echoed(t testing.TB) net.Conn {
+	if n.listen != nil {
+		f := n.connect(t, 1)
+		go io.Copy(f.in[0], oneByOne{f.in[0]})
+		return f.out[0]
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), long)
+	defer cancel()
+	c, err := n.dial(ctx, echoService)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// oneByOne is a reader without the methods that let io.Copy do otherwise.
+type oneByOne struct{ io.Reader }
 
 // run lets all flows stream for a time and returns how many bytes arrived. What
 // is on its way at the end arrives in the next run. (A number of bytes would be
@@ -329,33 +355,19 @@ func (f *flows) bench(b *testing.B) {
 // BenchmarkTCPLatency sends one byte and waits for one.
 func BenchmarkTCPLatency(b *testing.B) {
 	for _, s := range inOrder(tcpStacks) {
-		if s.name == "fdbased-fifo" || strings.Contains(s.name, "netstack-s") { // the last do not answer
+		if s.name == "fdbased-fifo" {
 			continue
 		}
 		var last []time.Duration
-		leaf(b, "stack="+s.name, func(t testing.TB) *flows {
-			f := s.make(t, 1500).connect(t, 1)
-			go func() {
-				one := make([]byte, 1)
-				for {
-					if _, err := io.ReadFull(f.in[0], one); err != nil {
-						return
-					}
-					if _, err := f.in[0].Write(one); err != nil {
-						return
-					}
-				}
-			}()
-			return f
-		}, func(f *flows, b *testing.B) {
+		leaf(b, "stack="+s.name, func(t testing.TB) net.Conn { return s.make(t, 1500).echoed(t) }, func(c net.Conn, b *testing.B) {
 			one := make([]byte, 1)
 			last = make([]time.Duration, 0, b.N)
 			for range b.N {
 				start := time.Now()
-				if _, err := f.out[0].Write(one); err != nil {
+				if _, err := c.Write(one); err != nil {
 					b.Fatal(err)
 				}
-				if _, err := io.ReadFull(f.out[0], one); err != nil {
+				if _, err := io.ReadFull(c, one); err != nil {
 					b.Fatal(err)
 				}
 				last = append(last, time.Since(start))

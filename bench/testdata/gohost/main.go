@@ -1,8 +1,9 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Command gohost is a TCP/IP host of a benchmark, in a process of its own: it
-// sends to whoever connects to port 9, for as long as he likes.
+// Command gohost is a TCP/IP host of a benchmark, in a process of its own. To whoever
+// connects to port 9 it sends, for as long as he likes, and returns what it gets at
+// port 7.
 //
 //	gohost NETWORK PREFIX MTU
 //
@@ -14,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"strconv"
@@ -49,15 +51,23 @@ func run(network, prefix, mtuText string) error {
 	if err != nil {
 		return err
 	}
-	l, err := host.Listen("tcp", ":9")
-	if err != nil {
-		return err
+	ended := make(chan error)
+	for port, answer := range map[string]func(net.Conn) error{":7": echo, ":9": source} {
+		l, err := host.Listen("tcp", port)
+		if err != nil {
+			return err
+		}
+		go func() { ended <- serve(l, answer) }()
 	}
 	fmt.Println("ready")
 	go func() {
 		io.Copy(io.Discard, os.Stdin) // to its end
 		os.Exit(0)
 	}()
+	return <-ended
+}
+
+func serve(l net.Listener, answer func(net.Conn) error) error {
 	for {
 		conn, err := l.Accept()
 		if err != nil {
@@ -65,12 +75,29 @@ func run(network, prefix, mtuText string) error {
 		}
 		go func() {
 			defer conn.Close()
-			for b := make([]byte, 256<<10); ; {
-				if _, err := conn.Write(b); err != nil {
-					return
-				}
-			}
+			_ = answer(conn) // until he has enough
 		}()
+	}
+}
+
+func source(c net.Conn) error {
+	for b := make([]byte, 256<<10); ; {
+		if _, err := c.Write(b); err != nil {
+			return err
+		}
+	}
+}
+
+func echo(c net.Conn) error {
+	b := make([]byte, 64<<10)
+	for {
+		n, err := c.Read(b)
+		if err != nil {
+			return err
+		}
+		if _, err := c.Write(b[:n]); err != nil {
+			return err
+		}
 	}
 }
 
