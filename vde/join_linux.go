@@ -249,7 +249,13 @@ type handshake struct {
 func (h *handshake) outcome(replied bool) (rings *shm.End, headers bool, err error) {
 	fds := h.stream.take()
 	if h.offer != nil && replied {
-		return h.offer.Taken(fds)
+		rings, headers, err = h.offer.Taken(fds)
+		if cred, e := h.ctl.peer(); e == nil && rings != nil {
+			if int(cred.Pid) == os.Getpid() {
+				rings.SameProcess()
+			}
+		}
+		return rings, headers, err
 	}
 	if h.offer != nil {
 		h.offer.Close()

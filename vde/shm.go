@@ -62,6 +62,11 @@ var ErrSharedMemory = shm.ErrBroken
 // frames through sockets. Nothing else is different about the connection, but
 // that [Conn.SyscallConn] has no socket to show and [WithWriteBuffer] no effect.
 //
+// A receive that waits for the answer to something, where the last one took no
+// longer than 200 microseconds, polls for as long before it sleeps, and offers its
+// processor to others meanwhile. It never takes the last processor that Go has
+// (GOMAXPROCS).
+//
 // The memory, a little over 1 MiB, holds nothing but frames on their way, and
 // the other side is not trusted with more: what it does to the memory can end
 // the connection, with [ErrSharedMemory], and nothing else. See

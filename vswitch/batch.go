@@ -57,6 +57,7 @@ type batch struct {
 	done    <-chan struct{} // closed when the sender ends
 	expired <-chan struct{} // closed when the sender's time is over; may be nil
 	waited  time.Duration   // so far, for the whole batch
+	relieve func()          // called once, before it waits; may be nil
 
 	items  [maxBatch]item
 	n      int
@@ -107,7 +108,7 @@ func newBatch(in *port) *batch {
 	}
 	b.sw, b.in = in.sw, in
 	b.mode, b.exact, b.done, b.expired, b.waited, b.n = waitBounded, false, nil, nil, 0, 0
-	b.keeper, b.undone = smallBuffer+1, false
+	b.keeper, b.undone, b.relieve = smallBuffer+1, false, nil
 	return b
 }
 
@@ -116,7 +117,7 @@ func newBatch(in *port) *batch {
 func (b *batch) free() {
 	b.clear()
 	sw := b.sw
-	b.sw, b.in, b.done, b.expired, b.mirrors = nil, nil, nil, nil, nil
+	b.sw, b.in, b.done, b.expired, b.mirrors, b.relieve = nil, nil, nil, nil, nil, nil
 	sw.batches.Put(b)
 }
 
@@ -181,6 +182,10 @@ func (b *batch) flush() {
 func (b *batch) wait(c *cable, left time.Duration) waitResult {
 	b.flush()
 	b.sw.forwarding.RUnlock()
+	if b.relieve != nil {
+		b.relieve()
+		b.relieve = nil
+	}
 	start := time.Now()
 	r := c.out.await(b, left)
 	b.waited += time.Since(start)

@@ -51,6 +51,7 @@ type socketCable struct {
 
 	done    chan struct{} // closed by close
 	reading chan struct{} // closed when read has returned
+	taking  sync.Mutex    // held while frames are taken from rings and forwarded
 	dead    atomic.Bool   // the peer's socket is gone, or about to: nothing more is sent
 
 	gate chan struct{} // one slot; held by the goroutine that waits for room

@@ -22,12 +22,18 @@ import (
 	"github.com/go-vde/sdk/vswitch"
 )
 
-// kills is how often TestKilledClient and TestKilledSwitch kill.
-var kills = flag.Int("kills", 20, "how often TestKilledClient and TestKilledSwitch kill a process that shares memory with this one")
+// kills is how often each of the tests here kills.
+var kills = flag.Int("kills", 20, "how often each test of kills kills a process that shares memory with this one")
 
 // clientEnv tells this test binary to be a client of the switch in the directory
 // that is its value.
 const clientEnv = "GO_VDE_VSWITCH_CLIENT"
+
+// askEnv and answerEnv are clientEnv for one that asks, and for one that answers.
+const (
+	askEnv    = "GO_VDE_VSWITCH_ASK"
+	answerEnv = "GO_VDE_VSWITCH_ANSWER"
+)
 
 var (
 	victim  = frame.MAC{2, 0, 0, 0, 0, 1} // is killed
@@ -37,19 +43,75 @@ var (
 // beClient sends to the witness, and reads, as fast as it can until its standard
 // input ends.
 func beClient(dir string) error {
-	c, err := vde.Open(context.Background(), dir, vde.WithSharedMemory(vde.SharedMemoryAlways))
+	c, err := openChild(dir)
 	if err != nil {
 		return err
 	}
-	if !c.SharedMemory() {
-		return errors.New("no shared memory")
-	}
+	go flood(c, victim, witness)
+	return drain(c, nil)
+}
+
+// openChild joins the switch in dir with shared memory. The process ends with its
+// standard input.
+func openChild(dir string) (*vde.Conn, error) {
 	go func() {
 		io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
-	go flood(c, victim, witness)
-	return drain(c, nil)
+	c, err := vde.Open(context.Background(), dir, vde.WithSharedMemory(vde.SharedMemoryAlways))
+	if err != nil {
+		return nil, err
+	}
+	if !c.SharedMemory() {
+		return nil, errors.New("no shared memory")
+	}
+	return c, nil
+}
+
+// beAsker asks and waits for the answer, again and again. An answer that does not
+// come is not waited for: who gives it may be dead.
+func beAsker(dir string) error {
+	const patience = 20 * time.Millisecond
+	c, err := openChild(dir)
+	if err != nil {
+		return err
+	}
+	question, answer := shortFrame(witness, victim), make([]byte, frame.DefaultMax)
+	for {
+		if _, err := c.Write(question); err != nil {
+			return err
+		}
+		if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			return err
+		}
+		if _, err := c.Read(answer); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+	}
+}
+
+// beAnswerer answers.
+func beAnswerer(dir string) error {
+	c, err := openChild(dir)
+	if err != nil {
+		return err
+	}
+	question, answer := make([]byte, frame.DefaultMax), shortFrame(victim, witness)
+	for {
+		if _, err := c.Read(question); err != nil {
+			return err
+		}
+		if _, err := c.Write(answer); err != nil {
+			return err
+		}
+	}
+}
+
+func shortFrame(dst, src frame.MAC) []byte {
+	f := make([]byte, 60)
+	frame.PutHeader(f, dst, src, frame.EtherTypeExperimental)
+	testutil.FillTestFrame(f, 1)
+	return f
 }
 
 // flood sends batches of frames of many sizes until that fails.
@@ -229,5 +291,68 @@ func TestKilledSwitch(t *testing.T) {
 				}
 			}
 		}()
+	}
+}
+
+// TestKilledInExchange kills one of two clients that ask and answer, while the
+// switch polls for both, after a random number of answers. The exchange goes on when
+// there is another one in its place.
+func TestKilledInExchange(t *testing.T) {
+	testutil.NoLeaks(t)
+	rnd := randomKills(t)
+	sw := vswitch.New(vswitch.Config{})
+	dir := serve(t, sw)
+	var answers countdown
+	tap, err := sw.Tap(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_ = countAnswers(tap, answers.count) // until the end
+	})
+	t.Cleanup(func() {
+		sw.Close()
+		tap.Close()
+		wg.Wait()
+		if n := vswitch.Live(sw); n != 0 {
+			t.Errorf("%d buffers live", n)
+		}
+	})
+	start := func(env, port string) *testutil.Process {
+		return testutil.StartProcess(t, testutil.ProcessConfig{
+			Args: []string{testutil.Self(t, false)},
+			Env:  []string{env + "=" + dir + "[" + port + "]", "GORACE=atexit_sleep_ms=0"},
+		})
+	}
+	asker, answerer := start(askEnv, "1"), start(answerEnv, "2")
+	for i := range *kills {
+		select {
+		case <-answers.start(1 + rnd.IntN(2000)):
+		case <-time.After(time.Minute):
+			t.Fatalf("kill %d: the exchange stands still: %+v", i, sw.Stats())
+		}
+		if rnd.IntN(2) == 0 {
+			asker.Kill()
+			asker = start(askEnv, "1")
+		} else {
+			answerer.Kill()
+			answerer = start(answerEnv, "2")
+		}
+	}
+}
+
+// countAnswers reads what passes at the asker's port until that fails, and passes the
+// number of answers to got.
+func countAnswers(c *vde.Conn, got func(n int)) error {
+	buf := make([]byte, frame.DefaultMax)
+	for {
+		n, err := c.Read(buf)
+		if err != nil {
+			return err
+		}
+		if frame.Frame(buf[:n]).Dst() == victim {
+			got(1)
+		}
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/link"
 	"github.com/go-vde/sdk/internal/shm"
 	"github.com/go-vde/sdk/pool"
 	"github.com/go-vde/sdk/vde"
@@ -42,6 +41,9 @@ func (l *Listener) rings(p Peer, fds []int) (end *shm.End, agreed bool, attach [
 	}
 	return end, agreed, attach
 }
+
+// ringEnds is the switch's ends of all rings.
+type ringEnds = shm.Group
 
 // A ringCarrier carries frames through rings. The data socket that the reply names
 // stays, connected to the peer's, so that the directory and the handshake are what
@@ -105,35 +107,66 @@ func (b *batch) Place(i, size int, o frame.Offload) []byte {
 	return it.data
 }
 
-// readRings forwards what the peer publishes until the cable is closed.
+// readRings forwards what the peer publishes until the cable is closed. While it
+// waits for an answer, it stands in for other cables, so that one goroutine does for
+// both directions of an exchange.
 func (c *socketCable) readRings(rings *shm.End) {
-	defer close(c.reading)
-	var homes [maxBatch]*pool.Buffer
-	for {
-		// An idle cable holds neither a batch nor buffers.
-		if err := rings.AwaitFrame(); err != nil {
-			return // closed, drained, or broken, for which it is hung up on
-		}
-		b := newBatch(c.port)
-		b.done = c.done
-		if b.slab == nil {
-			b.slab = make([]byte, maxBatch*slabFrame)
-		}
-		b.slabUsed = 0
-		n, err := rings.Recv(b, maxBatch, false)
-		b.n = n
-		if n > 0 {
-			b.forward()
-			for i := range b.items[:n] {
-				homes[i] = b.items[i].home // nil if it was handed on
-			}
-			pool.ReleaseBatch(homes[:n])
-		}
-		b.free()
-		if err != nil && err != link.ErrEmpty {
+	handBack := rings.HandBack
+	relieved := false
+	relieve := func() {
+		handBack()
+		relieved = true
+		go c.readRings(rings)
+	}
+	for !relieved {
+		who, err := rings.AwaitFrame()
+		switch {
+		case err != nil: // closed, drained, or broken, for which it is hung up on
+			handBack()
+			c.taking.Lock() // somebody may still stand in
+			close(c.reading)
+			c.taking.Unlock()
 			return
+		case who == rings:
+			if !c.taking.TryLock() {
+				handBack()
+				c.taking.Lock()
+			}
+			c.forwardRings(rings, handBack)
+		default:
+			other := who.Owner().(*socketCable)
+			if !other.taking.TryLock() || !other.forwardRings(who, relieve) {
+				handBack() // for its own goroutine to see to it
+			}
 		}
 	}
+}
+
+// forwardRings forwards a batch of what the peer has published and reports whether
+// there was any; taking is held, and released. relieve is called before it waits for
+// room.
+func (c *socketCable) forwardRings(rings *shm.End, relieve func()) bool {
+	defer c.taking.Unlock()
+	// An idle cable holds neither a batch nor buffers.
+	b := newBatch(c.port)
+	defer b.free()
+	b.done, b.relieve = c.done, relieve
+	if b.slab == nil {
+		b.slab = make([]byte, maxBatch*slabFrame)
+	}
+	b.slabUsed = 0
+	n, err := rings.Recv(b, maxBatch, false)
+	if err != nil {
+		return false // the next AwaitFrame returns it too, or waits
+	}
+	b.n = n
+	b.forward()
+	var homes [maxBatch]*pool.Buffer
+	for i := range b.items[:n] {
+		homes[i] = b.items[i].home // nil if it was handed on
+	}
+	pool.ReleaseBatch(homes[:n])
+	return true
 }
 
 // brokeRings hangs up on a peer that broke its rings.

@@ -4,6 +4,7 @@
 package vswitch_test
 
 import (
+	"encoding/binary"
 	"log/slog"
 	"os"
 	"testing"
@@ -140,5 +141,83 @@ func TestBrokenRings(t *testing.T) {
 	buf := make([]byte, 100)
 	if n, err := b.Read(buf); n != len(f) || err != nil {
 		t.Errorf("the others: %d bytes, %v", n, err)
+	}
+}
+
+// TestExchange has two clients with shared memory ask and answer, during which the
+// switch polls and one goroutine forwards for both. In the midst of it the one that
+// answers fills the port of a third client, which does not receive: its own frames
+// wait from then on, those of the one that asks do not. Nothing is lost and nothing
+// changes its place.
+func TestExchange(t *testing.T) {
+	testutil.NoLeaks(t)
+	const (
+		rounds   = 20
+		asked    = 100 // in a round, before the port is full
+		overtake = 50  // and then
+	)
+	silent := frame.MAC{2, 0, 0, 0, 0, 0xd}
+	sw := vswitch.New(vswitch.Config{Port: vswitch.PortConfig{Wait: vswitch.Forever}, Ports: map[int]vswitch.PortConfig{
+		3: {Wait: vswitch.Forever, Stations: []vswitch.Station{{MAC: silent}}},
+	}})
+	defer sw.Close()
+	a, b, c := plugRings(t, sw, 1, false), plugRings(t, sw, 2, false), plugRings(t, sw, 3, false)
+	for _, e := range []end{a, a, b} {
+		e.next() // flooded when the others were plugged in
+	}
+	numbered := func(dst, src frame.MAC, n int) headed {
+		f := testFrame(dst, src, 64, 0)
+		binary.BigEndian.PutUint32(f[frame.HeaderLen:], uint32(n))
+		return headed{data: f}
+	}
+	send := func(e end, dst, src frame.MAC, n int) {
+		t.Helper()
+		if err := e.send(numbered(dst, src, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	receive := func(e end, src frame.MAC, n int) {
+		t.Helper()
+		f := e.next().data
+		if got := binary.BigEndian.Uint32(f[frame.HeaderLen:]); frame.Frame(f).Src() != src || got != uint32(n) {
+			t.Fatalf("frame %d from %v, want %d from %v", got, frame.Frame(f).Src(), n, src)
+		}
+	}
+	send(b, frame.Broadcast(), macB, 0) // to be known
+	receive(a, macB, 0)
+	receive(c, macB, 0)
+
+	question, answer := 0, 0
+	ask := func() {
+		send(a, macB, macA, question)
+		receive(b, macA, question)
+		question++
+	}
+	for range rounds {
+		for range asked {
+			ask()
+			send(b, macA, macB, answer)
+			receive(a, macB, answer)
+			answer++
+		}
+		sent := 0
+		for !vswitch.WaitingOutside(sw, 3) {
+			send(b, silent, macB, sent)
+			sent++
+		}
+		send(b, macA, macB, answer) // waits behind the others
+		for range overtake {
+			ask()
+		}
+		for i := range sent {
+			receive(c, macB, i)
+		}
+		receive(a, macB, answer)
+		answer++
+	}
+	for n, got := range map[int]uint64{1: counts(t, sw, 1).Out.Frames, 2: counts(t, sw, 2).Out.Frames} {
+		if want := uint64(map[int]int{1: answer + 4, 2: question + 2}[n]); got != want {
+			t.Errorf("%d frames have left by port %d, want %d", got, n, want)
+		}
 	}
 }

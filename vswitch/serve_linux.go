@@ -317,6 +317,10 @@ func (l *Listener) newCable(conn *net.UnixConn, rings *shm.End, fd int, peer Pee
 		info.Kind = KindSharedMemory
 		c = newSocketCable(l.sw, conn, &ringCarrier{End: rings, data: fd}, info)
 		rings.OnBreak(c.brokeRings)
+		rings.Join(&l.sw.ends, c)
+		if int(peer.PID) == os.Getpid() {
+			rings.SameProcess()
+		}
 	} else {
 		sock, err := sockio.New(fd, "data socket") // owns fd
 		if err != nil {

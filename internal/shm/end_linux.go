@@ -37,13 +37,21 @@ type End struct {
 	closed atomic.Bool // written with mu held
 	hungUp atomic.Bool // written with mu held
 
-	reading  sync.Mutex // held by a receive, also while it waits; guards what follows
+	group *Group // nil if in none
+	owner any
+
+	awaiting sync.Mutex // held by a receive that may wait, also while it waits; guards what follows
+	expects  bool       // answered, when the wait began
+	poller   poller
+
+	reading  sync.Mutex // held while frames are looked for and taken, not while waiting; guards what follows
 	rx       consumer
 	rxStep   func(uintptr) bool
-	rxErr    error // why rxStep ended a wait without a frame
-	rxRounds int   // see spin
-	rxBell   *bell // rung when there is a frame
-	roomBell int   // the other side's: it waits for room
+	rxRounds int    // see spin
+	answered bool   // the last receive brought a short answer to something short
+	sentSeen uint64 // sent, at the last receive
+	rxBell   *bell  // rung when there is a frame
+	roomBell int    // the other side's: it waits for room
 
 	rxDeadline, txDeadline deadline
 
@@ -55,6 +63,8 @@ type End struct {
 	writing   sync.Mutex // held while frames are put into the ring, not while waiting; guards what follows
 	tx        producer
 	frameBell int // the other side's: it waits for frames
+
+	sent atomic.Uint64 // published up to here; stored with writing held
 }
 
 // newEnd takes over the region, ours, the bells this side sleeps on, and theirs,
@@ -191,6 +201,7 @@ func (e *End) Shut() {
 // had been published and not received. Calls after the first return 0 and nil.
 func (e *End) Close() (unread int, err error) {
 	e.mu.Lock()
+
 	if e.closed.Swap(true) {
 		e.mu.Unlock()
 		return 0, nil

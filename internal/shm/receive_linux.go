@@ -23,12 +23,51 @@ type Placer interface {
 // [link.ErrEmpty] if nothing is there, and ignores the deadline. err is non-nil
 // only if n is 0.
 func (e *End) Recv(p Placer, limit int, wait bool) (n int, err error) {
+	if !wait {
+		return e.recv(p, limit, false)
+	}
+	e.awaiting.Lock()
+	defer e.awaiting.Unlock()
+	for {
+		n, err := e.recv(p, limit, true)
+		if err != link.ErrEmpty {
+			return n, err
+		}
+		if _, err := e.await(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// AwaitFrame waits until Recv without wait finds a frame, and returns whose Recv:
+// e's or, if e is in a [Group], that of another End of it which would otherwise have
+// to be woken up for it. Its errors are those of a Recv that waits. Who is in a
+// group calls it again at once, or else [End.HandBack].
+func (e *End) AwaitFrame() (*End, error) {
+	e.awaiting.Lock()
+	defer e.awaiting.Unlock()
+	for {
+		e.reading.Lock()
+		err := e.look(true)
+		e.reading.Unlock()
+		if err != link.ErrEmpty {
+			return e, err
+		}
+		if x, err := e.await(); err != nil || x != e {
+			return x, err
+		}
+	}
+}
+
+// recv is Recv, but returns [link.ErrEmpty] for want of a frame even if it is for
+// a receive that waits.
+func (e *End) recv(p Placer, limit int, wait bool) (n int, err error) {
 	e.reading.Lock()
 	defer e.reading.Unlock()
-	if err := e.awaitFrame(wait); err != nil {
+	if err := e.look(wait); err != nil {
 		return 0, err
 	}
-	limit = min(limit, maxBatch)
+	limit, before := min(limit, maxBatch), e.rx.pos
 	for n < limit {
 		size, o, err := e.rx.next()
 		if err != nil {
@@ -49,67 +88,67 @@ func (e *End) Recv(p Placer, limit int, wait bool) (n int, err error) {
 	if e.rx.release() {
 		ringBell(e.roomBell)
 	}
+	sent := e.sent.Load()
+	e.answered = sent != e.sentSeen && sent-e.sentSeen+e.rx.pos-before <= maxExchange
+	e.sentSeen = sent
 	return n, nil
 }
 
-// AwaitFrame waits until Recv without wait finds a frame. Its errors are those of
-// a Recv that waits.
-func (e *End) AwaitFrame() error {
+// look returns nil if there is a frame, or why there is none: [link.ErrEmpty] if
+// one may come. wait says that it is for a receive that waits; reading is held.
+func (e *End) look(wait bool) error {
+	hungUp := e.hungUp.Load() // before looking
+	if err := e.state(); err != nil {
+		if hungUp && err != net.ErrClosed {
+			return link.ErrDrained
+		}
+		return err
+	}
+	if wait && !hungUp && e.rxDeadline.past() {
+		return os.ErrDeadlineExceeded // even if there is a frame
+	}
+	switch ok, err := e.rx.ready(); {
+	case err != nil:
+		return e.fail(err)
+	case ok:
+		return nil
+	case hungUp:
+		return link.ErrDrained
+	}
+	return link.ErrEmpty
+}
+
+// await waits until it is time to look again, at e or, if e is in a group, at
+// another End, which it returns; awaiting is held, reading is not.
+func (e *End) await() (*End, error) {
+	if e.spin() {
+		return e, nil
+	}
+	if x := e.poll(); x != nil {
+		return x, nil
+	}
+	e.HandBack()
+	e.group.sleep(e)
+	err := e.rxBell.wait(e.rxStep)
+	e.group.wake(e)
+	if err != nil && (e.hungUp.Load() || e.closed.Load()) {
+		err = nil // to find what is left, or that it is closed
+	}
+	return e, err
+}
+
+// frameCame reports whether it is time to look again. If not, it has told the
+// other side to ring.
+func (e *End) frameCame() bool {
 	e.reading.Lock()
 	defer e.reading.Unlock()
-	return e.awaitFrame(true)
-}
-
-// awaitFrame returns nil when there is a frame, or why there is none; reading is
-// held.
-func (e *End) awaitFrame(wait bool) error {
-	for {
-		hungUp := e.hungUp.Load() // before looking
-		if err := e.state(); err != nil {
-			if hungUp && err != net.ErrClosed {
-				return link.ErrDrained
-			}
-			return err
-		}
-		if wait && !hungUp && e.rxDeadline.past() {
-			return os.ErrDeadlineExceeded // even if there is a frame
-		}
-		switch ok, err := e.rx.ready(); {
-		case err != nil:
-			return e.fail(err)
-		case ok:
-			return nil
-		case hungUp:
-			return link.ErrDrained
-		case !wait:
-			return link.ErrEmpty
-		}
-		e.rxErr = nil
-		err := e.rxBell.wait(e.rxStep)
-		switch {
-		case e.rxErr != nil:
-			return e.fail(e.rxErr)
-		case err == nil:
-			return nil
-		case !e.hungUp.Load() && !e.closed.Load():
-			return err
-		}
-	}
-}
-
-// frameCame reports whether the wait for a frame is over; reading is held.
-func (e *End) frameCame() bool {
 	ok, err := e.rx.ready()
-	if !ok && err == nil {
-		ok, err = e.spin()
-	}
 	if !ok && err == nil {
 		e.rx.sleeps.Store(1)
 		if ok, err = e.rx.ready(); ok || err != nil {
 			e.rx.sleeps.Store(0)
 		}
 	}
-	e.rxErr = err
 	return ok || err != nil
 }
 
@@ -124,17 +163,24 @@ const (
 	roundPause = 100
 )
 
-// spin looks for a frame a few times more.
-func (e *End) spin() (ok bool, err error) {
+// spin looks for a frame a few times more, and reports whether it is time to look
+// again.
+func (e *End) spin() bool {
+	e.reading.Lock()
+	defer e.reading.Unlock()
+	e.expects = e.answered
+	if e.closed.Load() {
+		return true
+	}
 	e.rxRounds = max(e.rxRounds, minRounds)
 	for range e.rxRounds {
 		for range roundPause {
 		}
-		if ok, err = e.rx.ready(); ok || err != nil {
+		if ok, err := e.rx.ready(); ok || err != nil {
 			e.rxRounds = min(2*e.rxRounds, maxRounds)
-			return ok, err
+			return true
 		}
 	}
 	e.rxRounds /= 2
-	return false, nil
+	return false
 }

@@ -103,6 +103,7 @@ func (e *End) fill(o *outgoing, first int) (n int, err error) {
 	case !ok:
 		return 0, unix.EPIPE
 	}
+	e.sent.Store(e.tx.from)
 	// The flag is taken back by whoever rings, so that there is one ring for each
 	// time the other side falls asleep.
 	if e.tx.sleeps.Load() != 0 && e.tx.sleeps.Swap(0) != 0 {

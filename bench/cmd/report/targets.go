@@ -104,9 +104,9 @@ func whyShared(rs report.Results) string {
 	return text
 }
 
-// whyWake is about single frames, which find everybody asleep.
+// whyWake is about single frames, which find somebody asleep.
 func whyWake(report.Results) string {
-	return "A single frame there and back wakes a sleeping process four times, through an eventfd, the runtime's poller and its scheduler; the copying that shared memory saves is a small part of that. C's stations and `vde_switch` are woken inside the call that they sleep in."
+	return "Who expects an answer polls for up to 200 µs, unless others compute on the processors; what is not answered by then wakes a sleeping process up to four times, each through an eventfd, the runtime's poller and its scheduler. C's stations and `vde_switch` are woken inside the call that they sleep in."
 }
 
 // sharedMemory returns what frames through shared memory promise.
