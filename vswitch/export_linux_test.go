@@ -145,7 +145,7 @@ func plugRings(sw *Switch, n int) (p *ringPeer, err error) {
 	}
 	c := newSocketCable(sw, conn.(*net.UnixConn), &ringCarrier{End: ours, data: data}, Cable{Kind: KindSharedMemory})
 	ours.OnBreak(c.brokeRings)
-	ours.Join(&sw.ends, c)
+	ours.Join(&ringEnds, c)
 	if err := plugCable(sw, n, c); err != nil {
 		return nil, err
 	}

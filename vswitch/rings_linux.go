@@ -42,8 +42,9 @@ func (l *Listener) rings(p Peer, fds []int) (end *shm.End, agreed bool, attach [
 	return end, agreed, attach
 }
 
-// ringEnds is the switch's ends of all rings.
-type ringEnds = shm.Group
+// ringEnds is our ends of all rings, whatever switch they are of: who polls for one
+// of them keeps a processor of the whole process.
+var ringEnds shm.Group
 
 // A ringCarrier carries frames through rings. The data socket that the reply names
 // stays, connected to the peer's, so that the directory and the handshake are what

@@ -317,7 +317,7 @@ func (l *Listener) newCable(conn *net.UnixConn, rings *shm.End, fd int, peer Pee
 		info.Kind = KindSharedMemory
 		c = newSocketCable(l.sw, conn, &ringCarrier{End: rings, data: fd}, info)
 		rings.OnBreak(c.brokeRings)
-		rings.Join(&l.sw.ends, c)
+		rings.Join(&ringEnds, c)
 		if int(peer.PID) == os.Getpid() {
 			rings.SameProcess()
 		}

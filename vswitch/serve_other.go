@@ -30,5 +30,3 @@ func (l *Listener) Serve(context.Context) error { return errors.ErrUnsupported }
 func (l *Listener) Close() error { return nil }
 
 func (l *Listener) end(error) error { return nil }
-
-type ringEnds struct{}

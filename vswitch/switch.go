@@ -77,7 +77,6 @@ type Switch struct {
 
 	taps  *port // what all taps have in common; no real port
 	serve serveCounters
-	ends  ringEnds
 }
 
 // New returns a switch that nothing is plugged into. It needs no Close until
