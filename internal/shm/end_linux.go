@@ -44,11 +44,14 @@ type End struct {
 	expects  bool       // answered, when the wait began
 	poller   poller
 
+	othersFirst bool // see takeTurns
+
 	reading  sync.Mutex // held while frames are looked for and taken, not while waiting; guards what follows
 	rx       consumer
 	rxStep   func(uintptr) bool
 	rxRounds int    // see spin
 	answered bool   // the last receive brought a short answer to something short
+	streams  bool   // the last receive brought more than is answered one by one
 	sentSeen uint64 // sent, at the last receive
 	rxBell   *bell  // rung when there is a frame
 	roomBell int    // the other side's: it waits for room

@@ -42,7 +42,7 @@ func (g *Group) lead(e *End) {
 }
 
 // look returns an End that has frames, of those that leader looks after.
-func (g *Group) look(leader *End) *End {
+func (g *Group) look(leader *End) (with *End) {
 	if g == nil {
 		return nil
 	}
@@ -51,16 +51,21 @@ func (g *Group) look(leader *End) *End {
 	if g.leader != leader {
 		return nil
 	}
-	for _, e := range g.asleep {
-		if e.reading.TryLock() {
-			ok := e.lookAfter()
-			e.reading.Unlock()
-			if ok {
-				return e
-			}
+	g.asleep = slices.DeleteFunc(g.asleep, func(e *End) bool {
+		if with != nil || !e.reading.TryLock() {
+			return false
 		}
-	}
-	return nil
+		defer e.reading.Unlock()
+		if e.streams {
+			e.wakeByBell()
+			return true
+		}
+		if e.lookAfter() {
+			with = e
+		}
+		return false
+	})
+	return with
 }
 
 // lookAfter reports whether e, whose receive sleeps, has news, and has the other
@@ -74,6 +79,18 @@ func (e *End) lookAfter() bool {
 	}
 	ok, err := e.rx.ready()
 	return ok || err != nil
+}
+
+// takeTurns returns every other time an End that e looks after and that has frames,
+// whether e has any or not.
+func (e *End) takeTurns() *End {
+	if e.group == nil {
+		return nil
+	}
+	if e.othersFirst = !e.othersFirst; e.othersFirst {
+		return e.group.look(e)
+	}
+	return nil
 }
 
 // HandBack has those that e looks after be woken by their bells again. Who is in a

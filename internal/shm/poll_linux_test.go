@@ -281,6 +281,54 @@ func TestGroupEnds(t *testing.T) {
 	}
 }
 
+// TestGroupTakesTurns: neither who looks after others nor they are kept waiting by
+// frames that keep coming for the other.
+func TestGroupTakesTurns(t *testing.T) {
+	var g Group
+	leaderPeer, leader := newPair(t, 64)
+	peer, e := newPair(t, 64)
+	leader.Join(&g, nil)
+	e.Join(&g, nil)
+	e.answered, e.expects = true, true
+	g.sleep(e)
+	defer g.wake(e)
+	g.lead(leader)
+	send(t, leaderPeer, 64)
+	send(t, peer, 64)
+	var got [4]*End
+	for i := range got {
+		var err error
+		if got[i], err = leader.AwaitFrame(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := [4]*End{e, leader, e, leader}; got != want {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// TestGroupStream: a stream is left to the receive that it is for.
+func TestGroupStream(t *testing.T) {
+	var g Group
+	_, leader := newPair(t, 1<<16)
+	peer, e := newPair(t, 1<<16)
+	leader.Join(&g, nil)
+	e.Join(&g, nil)
+	e.answered, e.expects = true, true
+	g.sleep(e)
+	g.lead(leader)
+	send(t, peer, 60000)
+	if g.look(leader) != e {
+		t.Fatal("the first frame was not found")
+	}
+	if _, err := e.Recv(newSlab(1<<16), maxBatch, false); err != nil {
+		t.Fatal(err)
+	}
+	if g.look(leader) != nil || len(g.asleep) != 0 || e.rx.sleeps.Load() == 0 {
+		t.Error("still looked after")
+	}
+}
+
 // TestGroupMany: of very many that sleep, not all are looked after.
 func TestGroupMany(t *testing.T) {
 	var g Group

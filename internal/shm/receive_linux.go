@@ -48,8 +48,13 @@ func (e *End) AwaitFrame() (*End, error) {
 	defer e.awaiting.Unlock()
 	for {
 		e.reading.Lock()
-		err := e.look(true)
+		err, streams := e.look(true), e.streams
 		e.reading.Unlock()
+		if streams {
+			e.HandBack() // others should not wait for each batch
+		} else if x := e.takeTurns(); x != nil {
+			return x, nil
+		}
 		if err != link.ErrEmpty {
 			return e, err
 		}
@@ -88,8 +93,9 @@ func (e *End) recv(p Placer, limit int, wait bool) (n int, err error) {
 	if e.rx.release() {
 		ringBell(e.roomBell)
 	}
-	sent := e.sent.Load()
-	e.answered = sent != e.sentSeen && sent-e.sentSeen+e.rx.pos-before <= maxExchange
+	sent, got := e.sent.Load(), e.rx.pos-before
+	e.answered = sent != e.sentSeen && sent-e.sentSeen+got <= maxExchange
+	e.streams = got > maxExchange
 	e.sentSeen = sent
 	return n, nil
 }
