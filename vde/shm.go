@@ -62,10 +62,10 @@ var ErrSharedMemory = shm.ErrBroken
 // frames through sockets. Nothing else is different about the connection, but
 // that [Conn.SyscallConn] has no socket to show and [WithWriteBuffer] no effect.
 //
-// A receive that waits for the answer to something, where the last one took no
-// longer than 200 microseconds, polls for as long before it sleeps, and offers its
-// processor to others meanwhile. It never takes the last processor that Go has
-// (GOMAXPROCS).
+// A receive that waits for another answer, as the last one brought one, polls for up
+// to 200 microseconds before it sleeps, more rarely where that is in vain, and offers
+// its processor to other processes meanwhile. It never takes the last processor that
+// Go has (GOMAXPROCS).
 //
 // The memory, a little over 1 MiB, holds nothing but frames on their way, and
 // the other side is not trusted with more: what it does to the memory can end

@@ -37,7 +37,8 @@ type carrier interface {
 // silent and whose end is the cable's end, and a carrier of the frames.
 //
 // Two goroutines serve it. One reads the control stream. The other reads frames
-// and forwards them; while it waits on a socket, it holds one buffer.
+// and forwards them; while it waits on a socket, it holds one buffer. That of
+// another cable may do so in its place; see readRings.
 type socketCable struct {
 	cable
 	sw   *Switch
@@ -50,7 +51,7 @@ type socketCable struct {
 	naming func() error // gives the data socket its name, once the port is known
 
 	done    chan struct{} // closed by close
-	reading chan struct{} // closed when read has returned
+	reading chan struct{} // closed when no more frames are taken from the peer
 	taking  sync.Mutex    // held while frames are taken from rings and forwarded
 	dead    atomic.Bool   // the peer's socket is gone, or about to: nothing more is sent
 

@@ -44,9 +44,6 @@ func newBell() (*bell, error) {
 // reports each ring, whatever the count.
 func (b *bell) wait(try func(fd uintptr) bool) error { return b.raw.Read(try) }
 
-// ring wakes up our own side.
-func (b *bell) ring() { _ = b.raw.Control(func(fd uintptr) { ringBell(int(fd)) }) }
-
 // newBells returns so many.
 func newBells(bells []*bell) (err error) {
 	for i := range bells {

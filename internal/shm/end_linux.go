@@ -36,6 +36,7 @@ type End struct {
 	mu     sync.Mutex  // orders deadline changes against Hangup and Close
 	closed atomic.Bool // written with mu held
 	hungUp atomic.Bool // written with mu held
+	nudged bool        // guarded by mu; rxBell's deadline is not that of receives
 
 	group *Group // nil if in none
 	owner any
@@ -67,7 +68,7 @@ type End struct {
 	tx        producer
 	frameBell int // the other side's: it waits for frames
 
-	sent atomic.Uint64 // published up to here; stored with writing held
+	sent atomic.Uint64 // published up to here, or about to be; stored with writing held
 }
 
 // newEnd takes over the region, ours, the bells this side sleeps on, and theirs,
@@ -163,6 +164,9 @@ func (e *End) setDeadline(d *deadline, b *bell, t time.Time) error {
 		return nil
 	}
 	d.set(t)
+	if b == e.rxBell && e.nudged {
+		return nil // nudgedAwake is going to
+	}
 	return b.file.SetReadDeadline(t)
 }
 
@@ -182,6 +186,14 @@ func (d *deadline) set(t time.Time) {
 		}
 	}
 	d.at.Store(at)
+}
+
+// time returns the deadline as it was set.
+func (d *deadline) time() (t time.Time) {
+	if at := d.at.Load(); at != 0 {
+		t = start.Add(time.Duration(at))
+	}
+	return t
 }
 
 func (d *deadline) past() bool {
@@ -204,7 +216,6 @@ func (e *End) Shut() {
 // had been published and not received. Calls after the first return 0 and nil.
 func (e *End) Close() (unread int, err error) {
 	e.mu.Lock()
-
 	if e.closed.Swap(true) {
 		e.mu.Unlock()
 		return 0, nil

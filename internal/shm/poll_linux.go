@@ -32,9 +32,10 @@ const (
 	maxPoll     = 200 * time.Microsecond
 	maxExchange = 4096 // bytes in both rings: a frame or two of 1500 each way
 	maxPass     = 63
+	maxFavors   = 63 // polls in a row that found frames of others only
 )
 
-// polls is how many go on in this process.
+// polls is how many go on in this process, or are just being refused.
 var polls atomic.Int32
 
 // A poller decides about the polls of one End.
@@ -43,6 +44,8 @@ type poller struct {
 
 	vain int // pass after the next poll in vain
 	pass int // so many waits without a poll
+
+	favors int // polls that found frames of others since the last that found e's
 
 	courtesy courtesy
 }
@@ -75,14 +78,22 @@ func (e *End) poll() *End {
 	}
 	e.group.lead(e)
 	p.courtesy.offer(begun)
+	begun = time.Since(start) // what ran meanwhile is this process's
 	for now := begun; now-begun <= maxPoll; {
 		x := e.group.look(e)
 		if x == nil && e.hasNews() {
 			x = e
 		}
-		if x != nil {
-			p.vain = 0
+		switch {
+		case x == e:
+			p.vain, p.favors = 0, 0
 			return x
+		case x != nil && p.favors < maxFavors:
+			p.favors++
+			return x
+		case x != nil: // what passes there is nothing that e has a part in
+			p.favors = 0
+			return nil
 		}
 		unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 		gaveAway := now
@@ -129,9 +140,12 @@ var abstain abstinence
 func (a *abstinence) more(now time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if now < time.Duration(a.until.Load())+probation {
+	switch until := time.Duration(a.until.Load()); {
+	case now < until:
+		return // another poll was delayed by the same
+	case a.length > 0 && now < until+probation:
 		a.length = min(4*a.length, maxAbstinence)
-	} else {
+	default:
 		a.length = minAbstinence
 	}
 	a.until.Store(int64(now + a.length))
@@ -150,7 +164,7 @@ type courtesy struct {
 const (
 	maxRest  = 1023
 	restTime = 10 * time.Millisecond // the longest without, as long as there are polls
-	taken    = 5 * time.Microsecond  // what it takes if somebody runs
+	ranOther = 5 * time.Microsecond  // what it takes if somebody runs
 )
 
 func (c *courtesy) offer(now time.Duration) {
@@ -160,7 +174,7 @@ func (c *courtesy) offer(now time.Duration) {
 	}
 	runtime.Gosched()
 	c.last = time.Since(start)
-	if c.last-now > taken {
+	if c.last-now > ranOther {
 		c.rare /= 2 // not 0: a thread that was woken can take as long
 	} else {
 		c.rare = min(2*c.rare+1, maxRest)

@@ -4,12 +4,13 @@
 package shm
 
 import (
+	"errors"
 	"net"
+	"os"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
-
-	"github.com/go-vde/sdk/internal/link"
 )
 
 // mayPoll lets the test poll on a machine with one processor, and whatever else
@@ -123,7 +124,7 @@ func TestPollsLeaveAProcessor(t *testing.T) {
 
 func TestAbstinence(t *testing.T) {
 	var a abstinence
-	now := 10 * time.Second
+	now := time.Millisecond // of the life of a process
 	for _, step := range []struct{ after, want time.Duration }{
 		{0, 10 * time.Millisecond},
 		{10 * time.Millisecond, 40 * time.Millisecond},
@@ -132,6 +133,7 @@ func TestAbstinence(t *testing.T) {
 		{640 * time.Millisecond, time.Second},
 		{time.Second, time.Second},
 		{time.Second + probation, 10 * time.Millisecond},
+		{5 * time.Millisecond, 5 * time.Millisecond}, // for the same slice as the one before
 	} {
 		now += step.after
 		a.more(now)
@@ -329,30 +331,92 @@ func TestGroupStream(t *testing.T) {
 	}
 }
 
-// TestGroupMany: of very many that sleep, not all are looked after.
+// TestGroupMany: of very many that sleep, those are looked after that had frames or
+// fell asleep last, all of them in turn.
 func TestGroupMany(t *testing.T) {
 	var g Group
-	for range maxAsleep + 1 {
-		_, e := newPair(t, 64)
+	var peers, ends []*End
+	for range maxAsleep + 2 {
+		peer, e := newPair(t, 64)
 		e.Join(&g, nil)
 		e.expects = true
-		g.sleep(e)
-		defer g.wake(e)
+		peers, ends = append(peers, peer), append(ends, e)
 	}
-	if len(g.asleep) != maxAsleep {
-		t.Errorf("%d are looked after", len(g.asleep))
+	leader := ends[0]
+	g.lead(leader)
+	for _, e := range ends[1:] {
+		g.sleep(e)
+		g.look(leader)
+	}
+	if got := len(g.asleep); got != maxAsleep || slices.Contains(g.asleep, ends[1]) {
+		t.Fatalf("%d are looked after", got)
+	}
+	if ends[1].rx.sleeps.Load() == 0 {
+		t.Error("the other side of the one that had to go would not ring")
+	}
+	for _, peer := range peers[2:] {
+		send(t, peer, 64)
+	}
+	for range 3 {
+		for i, want := range ends[2:] {
+			if got := g.look(leader); got != want {
+				t.Errorf("look %d found %p, want %p", i, got, want)
+			}
+		}
 	}
 }
 
-// TestDeadlineWhilePolling: a deadline ends a receive that polls too.
-func TestDeadlineWhilePolling(t *testing.T) {
+// TestFavors: who finds frames of others only, sleeps after a while.
+func TestFavors(t *testing.T) {
 	mayPoll(t)
-	e, _ := newPair(t, 64)
-	e.answered = true
+	var g Group
+	peer, e := newPair(t, 64)
+	_, leader := newPair(t, 64)
+	leader.Join(&g, nil)
+	e.Join(&g, nil)
+	leader.expects, e.expects = true, true
+	g.sleep(e)
+	send(t, peer, 64)
+	for i := range maxFavors {
+		if abstain.until.Store(0); leader.poll() != e {
+			t.Fatalf("poll %d did not find it", i)
+		}
+	}
+	if abstain.until.Store(0); leader.poll() != nil {
+		t.Error("polls for others for ever")
+	}
+}
+
+// TestNudge: a nudge wakes a receive, once, and its deadline stays what it was, or
+// becomes what is set meanwhile.
+func TestNudge(t *testing.T) {
+	for _, later := range []time.Time{{}, time.Now().Add(time.Hour)} {
+		peer, e := newPair(t, 64)
+		if err := e.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		e.nudge()
+		if err := e.SetReadDeadline(later); err != nil {
+			t.Fatal(err)
+		}
+		if who, err := e.await(); who != e || err != nil {
+			t.Fatal(who, err)
+		}
+		if e.nudgedAwake() {
+			t.Error("nudged for ever")
+		}
+		if got := e.rxDeadline.time(); got.IsZero() != later.IsZero() || got.Sub(later).Abs() > time.Second {
+			t.Errorf("the deadline is %v, was set to %v", got, later)
+		}
+		send(t, peer, 64)
+		recv(t, e)
+	}
+	_, e := newPair(t, 64)
+	e.nudge()
 	if err := e.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Recv(newSlab(64), 1, true); err == nil || err == link.ErrEmpty {
-		t.Error(err)
+	if _, err := e.Recv(newSlab(64), 1, true); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("with a deadline: %v", err)
 	}
 }

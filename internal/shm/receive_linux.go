@@ -137,8 +137,8 @@ func (e *End) await() (*End, error) {
 	e.group.sleep(e)
 	err := e.rxBell.wait(e.rxStep)
 	e.group.wake(e)
-	if err != nil && (e.hungUp.Load() || e.closed.Load()) {
-		err = nil // to find what is left, or that it is closed
+	if e.nudgedAwake() || e.hungUp.Load() || e.closed.Load() {
+		err = nil // to find what there is, or that it is closed
 	}
 	return e, err
 }

@@ -97,13 +97,13 @@ func (e *End) fill(o *outgoing, first int) (n int, err error) {
 	if n == 0 {
 		return 0, err
 	}
+	e.sent.Store(e.tx.pos) // before there can be an answer
 	switch ok, e1 := e.tx.publish(); {
 	case e1 != nil:
 		return 0, e.fail(e1)
 	case !ok:
 		return 0, unix.EPIPE
 	}
-	e.sent.Store(e.tx.from)
 	// The flag is taken back by whoever rings, so that there is one ring for each
 	// time the other side falls asleep.
 	if e.tx.sleeps.Load() != 0 && e.tx.sleeps.Swap(0) != 0 {
