@@ -5,10 +5,12 @@ package shm
 
 import (
 	"errors"
+	"math/rand/v2"
 	"net"
 	"os"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -384,6 +386,102 @@ func TestFavors(t *testing.T) {
 	}
 	if abstain.until.Store(0); leader.poll() != nil {
 		t.Error("polls for others for ever")
+	}
+}
+
+// TestScribblerInGroup has a peer write to the memory that it shares, so that it seems
+// to have frames all the time or sleepers are not to be woken, while another one asks
+// and is answered: by whoever of their two receivers polls. It gets all its answers.
+func TestScribblerInGroup(t *testing.T) {
+	mayPoll(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Log("seed", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	serve := func(e *End) {
+		s, answer := newSlab(1514), [][]byte{make([]byte, 60)}
+		defer e.HandBack()
+		for {
+			who, err := e.AwaitFrame()
+			if err != nil {
+				return
+			}
+			taking := who.Owner().(*sync.Mutex)
+			if !taking.TryLock() {
+				e.HandBack()
+				if who != e {
+					continue
+				}
+				taking.Lock()
+			}
+			n, _ := who.Recv(s, maxBatch, false)
+			_, _, _ = who.Send(answer, false) // there may be no room
+			taking.Unlock()
+			if who != e && n == 0 {
+				e.HandBack()
+			}
+		}
+	}
+	for range 25 {
+		var g Group
+		var wg sync.WaitGroup
+		join := func() (peer, e *End) {
+			peer, e = newPair(t, 1514)
+			e.Join(&g, new(sync.Mutex))
+			wg.Go(func() { serve(e) })
+			return peer, e
+		}
+		honest, toHonest := join()
+		honest.SameProcess() // leaves the polls to the others
+		liar, toLiar := join()
+		abstain.until.Store(0)
+		over := make(chan struct{})
+		var lying sync.WaitGroup
+		lies := rnd.Uint64()
+		lying.Go(func() {
+			rnd := rand.New(rand.NewPCG(seed, lies))
+			for {
+				select {
+				case <-over:
+					return
+				default:
+				}
+				switch rnd.IntN(4) {
+				case 0: // so many frames without a byte
+					head := liar.tx.ring.head.Load()
+					liar.tx.tail.Store(head + uint64(rnd.IntN(2*maxBatch))*slotHeader)
+				case 1:
+					liar.tx.sleeps.Store(uint32(rnd.IntN(2)))
+				case 2:
+					ringBell(liar.frameBell)
+				case 3:
+					_, _, _ = liar.Send([][]byte{make([]byte, 60)}, false)
+				}
+				if rnd.IntN(100) == 0 {
+					word64(liar.region, upAt+rnd.IntN(4*line)&^7).Store(rnd.Uint64())
+				}
+				runtime.Gosched()
+			}
+		})
+		for i := range 200 {
+			send(t, honest, 60)
+			if err := honest.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := honest.Recv(newSlab(1514), 1, true); err != nil {
+				t.Errorf("answer %d: %v", i, err)
+				break
+			}
+		}
+		close(over)
+		lying.Wait()
+		toHonest.Close()
+		toLiar.Close()
+		wg.Wait()
+		honest.Close()
+		liar.Close()
+		if t.Failed() {
+			return
+		}
 	}
 }
 
