@@ -250,10 +250,8 @@ func (h *handshake) outcome(replied bool) (rings *shm.End, headers bool, err err
 	fds := h.stream.take()
 	if h.offer != nil && replied {
 		rings, headers, err = h.offer.Taken(fds)
-		if cred, e := h.ctl.peer(); e == nil && rings != nil {
-			if int(cred.Pid) == os.Getpid() {
-				rings.SameProcess()
-			}
+		if rings != nil && h.ctl.inProcess() {
+			rings.SameProcess()
 		}
 		return rings, headers, err
 	}

@@ -56,6 +56,12 @@ func (c control) peer() (cred *unix.Ucred, err error) {
 	return cred, err
 }
 
+// inProcess reports whether that is this process.
+func (c control) inProcess() bool {
+	cred, err := c.peer()
+	return err == nil && int(cred.Pid) == os.Getpid()
+}
+
 // A ringSocket makes the rings look like a data socket.
 type ringSocket struct {
 	*shm.End
