@@ -82,6 +82,7 @@ func document(name string, rs report.Results, hs report.Histograms, machine, pro
 		{"ratios vswitch", report.Ratios(rs, vswitch())},
 		{"ratios shm", report.Ratios(rs, sharedMemory())},
 		{"ratios netstack", report.Ratios(rs, netstack())},
+		{"behind", report.Behind(rs, comparisons())},
 		{"profiles", profiles},
 	} {
 		if doc, err = report.Replace(doc, section.name, section.text); err != nil {

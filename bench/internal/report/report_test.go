@@ -137,6 +137,20 @@ What was missed, and why:
 	if text != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}
+
+	text = report.Behind(rs, []report.Target{
+		{What: "ahead", Suite: "Switch", A: a, B: b, Unit: "frames/s", Want: 3, Why: because},
+		{What: "behind", Suite: "Switch", A: b, B: a, Unit: "frames/s", Why: because},
+		{What: "slower", Suite: "Switch", A: b, B: a, Unit: "ns/op", Lower: true, Why: because},
+		{What: "absent", Suite: "Switch", A: a, B: report.Keys{"path": "bridge"}, Unit: "frames/s", Why: because},
+	})
+	want = "- behind: 0.450 (0.400 … 0.500)\n- slower: 2.25 (2.00 … 2.50)\n\n  Because of 9 results.\n"
+	if text != want {
+		t.Errorf("got\n%s\nwant\n%s", text, want)
+	}
+	if text := report.Behind(rs, nil); text != "In none of the comparisons.\n" {
+		t.Errorf("got %q", text)
+	}
 }
 
 func TestThroughput(t *testing.T) {

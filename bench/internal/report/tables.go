@@ -186,8 +186,7 @@ type Target struct {
 // and the reasons where one was missed.
 func Ratios(rs Results, targets []Target) string {
 	rows := [][]string{{"what", "ratio", "least … most", "target", ""}}
-	var why []string                // reasons, each once
-	missed := map[string][]string{} // what was missed for a reason
+	var missed reasons
 	for _, t := range targets {
 		s, ok := rs.Ratio(t.Suite, t.A, t.B, t.Unit)
 		if !ok {
@@ -197,25 +196,61 @@ func Ratios(rs Results, targets []Target) string {
 		verdict := ""
 		if t.Want > 0 {
 			verdict = "met"
-			if t.Lower && s.Median > t.Want || !t.Lower && s.Median < t.Want {
+			if t.misses(s.Median, t.Want) {
 				verdict = "**missed**"
 				if t.Why != nil {
-					reason := t.Why(rs)
-					if missed[reason] == nil {
-						why = append(why, reason)
-					}
-					missed[reason] = append(missed[reason], fmt.Sprintf("%s: %s instead of %s.", t.What, Number(s.Median), t.want()))
+					missed.add(t.Why(rs), fmt.Sprintf("%s: %s instead of %s.", t.What, Number(s.Median), t.want()))
 				}
 			}
 		}
 		rows = append(rows, []string{t.What, Number(s.Median), Number(s.Min) + " … " + Number(s.Max), t.want(), verdict})
 	}
 	text := table(rows)
-	if len(why) > 0 {
-		text += "\nWhat was missed, and why:\n"
-		for _, reason := range why {
-			text += "\n- " + strings.Join(missed[reason], "\n- ") + "\n\n  " + reason + "\n"
+	if len(missed.order) > 0 {
+		text += "\nWhat was missed, and why:\n" + missed.String()
+	}
+	return text
+}
+
+// Behind lists those of the comparisons in which the first is behind the second,
+// whatever was wanted, with the reasons.
+func Behind(rs Results, comparisons []Target) string {
+	var behind reasons
+	for _, t := range comparisons {
+		if s, ok := rs.Ratio(t.Suite, t.A, t.B, t.Unit); ok && t.misses(s.Median, 1) {
+			behind.add(t.Why(rs), fmt.Sprintf("%s: %s (%s … %s)", t.What, Number(s.Median), Number(s.Min), Number(s.Max)))
 		}
+	}
+	if len(behind.order) == 0 {
+		return "In none of the comparisons.\n"
+	}
+	return strings.TrimPrefix(behind.String(), "\n")
+}
+
+// misses reports whether ratio is on the wrong side of want.
+func (t Target) misses(ratio, want float64) bool {
+	return t.Lower && ratio > want || !t.Lower && ratio < want
+}
+
+// A reasons is lists of what has the same reason.
+type reasons struct {
+	order []string
+	lists map[string][]string
+}
+
+func (r *reasons) add(reason, what string) {
+	if r.lists == nil {
+		r.lists = make(map[string][]string)
+	}
+	if r.lists[reason] == nil {
+		r.order = append(r.order, reason)
+	}
+	r.lists[reason] = append(r.lists[reason], what)
+}
+
+func (r *reasons) String() (text string) {
+	for _, reason := range r.order {
+		text += "\n- " + strings.Join(r.lists[reason], "\n- ") + "\n\n  " + reason + "\n"
 	}
 	return text
 }
