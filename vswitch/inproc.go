@@ -325,10 +325,11 @@ func (l *inproc) newBatch(wait bool) *batch {
 
 // sendable returns why nothing can be sent, or nil.
 func (l *inproc) sendable(wait bool) error {
+	ended := l.ended.Load() // before closed, which is written first
 	switch {
 	case l.closed.Load():
 		return net.ErrClosed
-	case l.ended.Load():
+	case ended:
 		return os.ErrDeadlineExceeded // Hangup
 	case l.tap:
 		return errTap
