@@ -32,7 +32,7 @@ var floors = []floor{
 	{"pool", nil},
 	{"ringbuf", nil},
 	{"internal/wire", nil},
-	{"internal/offload", []string{"frame"}},
+	{"internal/gso", []string{"frame"}},
 	{"internal/link", []string{"pool", "internal/wire"}},
 	{"internal/sockio", []string{"internal/link"}},
 	{"internal/shm", []string{"frame", "internal/link"}},

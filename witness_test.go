@@ -17,7 +17,7 @@ var witness = regexp.MustCompile("`([a-z]+)\\.((?:Test|Fuzz)[A-Za-z0-9_]+)(?:/([
 
 // TestDocsWitnesses looks for the tests that documents call as witnesses.
 func TestDocsWitnesses(t *testing.T) {
-	dirs := map[string]string{"wire": "internal/wire", "sockio": "internal/sockio", "shm": "internal/shm", "offload": "internal/offload"}
+	dirs := map[string]string{"wire": "internal/wire", "sockio": "internal/sockio", "shm": "internal/shm", "gso": "internal/gso"}
 	texts := map[string]string{}
 	// text returns all Go files of a directory with that ending.
 	text := func(dir, ending string) string {

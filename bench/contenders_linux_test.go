@@ -185,7 +185,7 @@ func switchProcess(how string) func(testing.TB, load) (string, []int) {
 				t.Error(err)
 			}
 		})
-		cmd := exec.Command(program(t, "vde"), "switch", "--max-frame", strconv.Itoa(max(l.max(), frame.DefaultMax)), base+"/s")
+		cmd := exec.Command(program(t, "vde"), "switch", "--max-frame", strconv.Itoa(max(l.max(), frame.DefaultMaxSize)), base+"/s")
 		log, err := cmd.StderrPipe()
 		if err == nil {
 			err = cmd.Start()

@@ -114,7 +114,7 @@ func open(t testing.TB, network string, size int, opts ...vde.Option) *vde.Conn 
 
 // roomFor returns the options that frames of up to size bytes need.
 func roomFor(size int) []vde.Option {
-	if size <= frame.DefaultMax {
+	if size <= frame.DefaultMaxSize {
 		return nil
 	}
 	return []vde.Option{vde.WithMaxFrameSize(size)}

@@ -17,7 +17,7 @@ func BenchmarkRead(b *testing.B) {
 	for _, c := range []struct {
 		name string
 		tags int
-	}{{"0", 0}, {"1", 1}, {"2", 2}, {"max", (frame.DefaultMax - frame.HeaderLen) / frame.TagLen}} {
+	}{{"0", 0}, {"1", 1}, {"2", 2}, {"max", (frame.DefaultMaxSize - frame.HeaderLen) / frame.TagLen}} {
 		b.Run(fmt.Sprintf("tags=%s", c.name), func(b *testing.B) {
 			buf := tagsOnly(frame.HeaderLen+c.tags*frame.TagLen, true)
 			sum := 0

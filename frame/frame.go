@@ -11,10 +11,10 @@ import (
 // Lengths in bytes, none of them counting the frame check sequence, which VDE
 // does not carry.
 const (
-	HeaderLen  = 14   // untagged header
-	TagLen     = 4    // one VLAN tag
-	MinLen     = 60   // shortest frame Ethernet hardware sends, without FCS; VDE does not require it
-	DefaultMax = 9234 // largest frame libvdeplug exchanges: 9216 bytes of payload, header, one tag
+	HeaderLen      = 14   // untagged header
+	TagLen         = 4    // one VLAN tag
+	MinLen         = 60   // shortest frame Ethernet hardware sends, without FCS; VDE does not require it
+	DefaultMaxSize = 9234 // largest frame libvdeplug exchanges: 9216 bytes of payload, header, one tag
 )
 
 // Offsets into the header (IEEE 802.3, 3.1.1).

@@ -199,7 +199,7 @@ func tagsOnly(n int, closed bool) []byte {
 }
 
 func TestParseOnlyTags(t *testing.T) {
-	const n = frame.DefaultMax
+	const n = frame.DefaultMaxSize
 	if _, err := frame.Parse(tagsOnly(n, false)); err != frame.ErrShort {
 		t.Errorf("tags to the end: %v, want ErrShort", err)
 	}

@@ -152,8 +152,8 @@ func FuzzParseOffload(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Add(make([]byte, 70))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		o, err := frame.ParseOffload(b)
-		if len(b) < frame.OffloadLen {
+		o, err := frame.ParseVNetHeader(b)
+		if len(b) < frame.VNetHeaderLen {
 			if err == nil {
 				t.Fatalf("%d bytes are taken for a header", len(b))
 			}

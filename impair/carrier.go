@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/gso"
 	"github.com/go-vde/sdk/internal/link"
-	"github.com/go-vde/sdk/internal/offload"
 	"github.com/go-vde/sdk/pool"
 )
 
@@ -30,12 +30,12 @@ func (c carrier) Recv(bufs [][]byte, sizes []int) (n int, err error) {
 		sizes[i] = len(f.Bytes())
 		to := bufs[i]
 		if c.headers.Load() {
-			to = to[min(frame.OffloadLen, len(to)):]
+			to = to[min(frame.VNetHeaderLen, len(to)):]
 		}
 		copy(to, f.Bytes())
 	}
 	if c.headers.Load() {
-		offload.PutNothing(bufs[:len(frames)], sizes)
+		gso.PutNothing(bufs[:len(frames)], sizes)
 	}
 	pool.ReleaseBatch(frames)
 	return len(frames), err
@@ -63,8 +63,8 @@ func (c carrier) recvBehind(p *pool.Pool, bs []*pool.Buffer, sizes []int) (n int
 	for i, f := range frames {
 		sizes[i] = len(f.Bytes())
 		window := [][]byte{bs[i].Bytes()}
-		copy(window[0][min(frame.OffloadLen, len(window[0])):], f.Bytes())
-		offload.PutNothing(window, sizes[i:])
+		copy(window[0][min(frame.VNetHeaderLen, len(window[0])):], f.Bytes())
+		gso.PutNothing(window, sizes[i:])
 		bs[i].SetLen(min(sizes[i], len(window[0])))
 	}
 	pool.ReleaseBatch(frames)
@@ -107,7 +107,7 @@ func (c ordinary) SendBuffers(frames []net.Buffers, wait bool) (n, calls int, er
 	}
 	for _, pieces := range frames {
 		b := c.buffers.Get()
-		b.SetLen(offload.Gather(b.Bytes(), pieces))
+		b.SetLen(gso.Gather(b.Bytes(), pieces))
 		c.out.enter(b)
 	}
 	return len(frames), min(len(frames), 1), nil

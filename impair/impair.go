@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-vde/sdk/internal/gso"
 	"github.com/go-vde/sdk/internal/link"
-	"github.com/go-vde/sdk/internal/offload"
 	"github.com/go-vde/sdk/pool"
 	"github.com/go-vde/sdk/vde"
 )
@@ -96,8 +96,8 @@ type Line struct {
 
 	writeDeadline atomic.Pointer[time.Time]
 
-	headers atomic.Bool  // the Conn's frames begin with offload headers
-	soft    offload.Soft // of sends, then; none of them waits
+	headers atomic.Bool // the Conn's frames begin with offload headers
+	soft    gso.Soft    // of sends, then; none of them waits
 
 	closeOnce sync.Once
 	closing   chan struct{}

@@ -17,9 +17,9 @@ import (
 // longSegment returns an IPv4 TCP segment of 10 times 100 bytes of payload,
 // without its checksum, behind its offload header.
 func longSegment() []byte {
-	f := make([]byte, frame.OffloadLen)
-	frame.Offload{
-		Flags: frame.OffloadNeedsChecksum, GSOType: frame.GSOTCPv4, HdrLen: 54, GSOSize: 100, CsumStart: 34, CsumOffset: 16,
+	f := make([]byte, frame.VNetHeaderLen)
+	frame.VNetHeader{
+		Flags: frame.VNetNeedsChecksum, GSOType: frame.GSOTCPv4, HdrLen: 54, GSOSize: 100, CsumStart: 34, CsumOffset: 16,
 	}.Put(f)
 	f = frame.AppendHeader(f, frame.Broadcast(), frame.MAC{2, 0, 0, 0, 0, 1}, frame.EtherTypeIPv4)
 	f = append(f, 0x45, 0, 4, 16, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2)
@@ -53,12 +53,12 @@ func TestOffload(t *testing.T) {
 		}
 
 		send(t, far, 1, 2)
-		want := append(make([]byte, frame.OffloadLen), numbered(1)...)
+		want := append(make([]byte, frame.VNetHeaderLen), numbered(1)...)
 		if n, err := c.Read(buf); err != nil || !bytes.Equal(buf[:n], want) {
 			t.Errorf("read % x, %v", buf[:n], err)
 		}
 		f := <-c.Frames()
-		want = append(make([]byte, frame.OffloadLen), numbered(2)...)
+		want = append(make([]byte, frame.VNetHeaderLen), numbered(2)...)
 		if !bytes.Equal(f.Bytes(), want) {
 			t.Errorf("delivered % x", f.Bytes())
 		}

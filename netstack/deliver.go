@@ -93,8 +93,8 @@ func (d *delivery) flush() {
 // pass delivers v, now or with m's next flush.
 func (d *delivery) pass(v *buffer.View, m *coalescer) {
 	if d.e.headerLen > 0 {
-		o, _ := frame.ParseOffload(v.AsSlice()) // the connection gives whole ones
-		v.TrimFront(frame.OffloadLen)
+		o, _ := frame.ParseVNetHeader(v.AsSlice()) // the connection gives whole ones
+		v.TrimFront(frame.VNetHeaderLen)
 		if o.Flags != 0 {
 			if m != nil {
 				m.flush() // what came before goes first

@@ -202,7 +202,7 @@ func NewEndpoint(c *vde.Conn, cfg EndpointConfig) (*Endpoint, error) {
 		e.caps |= stack.CapabilityTXChecksumOffload | stack.CapabilityRXChecksumOffload
 	}
 	if c.OffloadEnabled() {
-		e.headerLen = frame.OffloadLen
+		e.headerLen = frame.VNetHeaderLen
 	}
 	e.deliverLink.Store(cfg.DeliverLinkPackets)
 	e.mtu.Store(uint32(cfg.MTU))

@@ -61,7 +61,7 @@ func newStranger(tb testing.TB) *stranger {
 			}
 		}
 	}()
-	return &stranger{sw: sw, host: h, c: attach(tb, sw), buf: make([]byte, frame.DefaultMax)}
+	return &stranger{sw: sw, host: h, c: attach(tb, sw), buf: make([]byte, frame.DefaultMaxSize)}
 }
 
 // send sends a frame with the given end, to the host or to everybody.

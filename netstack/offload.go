@@ -16,20 +16,20 @@ import (
 // maxOffloadMTU is the largest MTU with which an endpoint asks for offload
 // headers. Above it a frame with one does not fit gVisor's largest pooled buffer,
 // and is as long as a segment to be cut can be anyway.
-const maxOffloadMTU = frame.MaxOffload - header.EthernetMinimumSize
+const maxOffloadMTU = frame.MaxGSO - header.EthernetMinimumSize
 
 // nothing is the offload header of a frame about which nothing was left undone.
-var nothing [frame.OffloadLen]byte
+var nothing [frame.VNetHeaderLen]byte
 
 // whole appends pkt, a TCP packet without its checksum and perhaps longer than
 // the MTU, as one frame, for the other side to finish. It reports whether it did:
 // what is too long has to be cut here.
 func (t *transmitter) whole(pkt *stack.PacketBuffer) bool {
-	if pkt.Size() > frame.MaxOffload {
+	if pkt.Size() > frame.MaxGSO {
 		return false
 	}
-	o := frame.Offload{
-		Flags:      frame.OffloadNeedsChecksum,
+	o := frame.VNetHeader{
+		Flags:      frame.VNetNeedsChecksum,
 		CsumStart:  uint16(header.EthernetMinimumSize + len(pkt.NetworkHeader().Slice())),
 		CsumOffset: header.TCPChecksumOffset,
 	}
@@ -51,11 +51,11 @@ func (t *transmitter) whole(pkt *stack.PacketBuffer) bool {
 // vouch returns whether the stack need not verify f, which o says is without its
 // checksum, or verified. If it has to, because it could not be told of this
 // packet alone, the checksum is completed.
-func (d *delivery) vouch(o frame.Offload, f []byte) bool {
+func (d *delivery) vouch(o frame.VNetHeader, f []byte) bool {
 	if d.trusts() {
 		return validIP(f)
 	}
-	if o.Flags&frame.OffloadNeedsChecksum != 0 {
+	if o.Flags&frame.VNetNeedsChecksum != 0 {
 		complete(o, f)
 	}
 	return false
@@ -78,7 +78,7 @@ func validIP(f []byte) bool {
 
 // complete completes the checksum of f, which is what o says: the connection has
 // looked. The field holds the sum of the pseudo-header.
-func complete(o frame.Offload, f []byte) {
+func complete(o frame.VNetHeader, f []byte) {
 	ip := f[header.EthernetMinimumSize:]
 	var end int
 	switch header.Ethernet(f).Type() {

@@ -230,12 +230,12 @@ func TestOffloadVerifies(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			none := frame.Offload{}
-			needs := frame.Offload{Flags: frame.OffloadNeedsChecksum, CsumStart: 34, CsumOffset: 6}
+			none := frame.VNetHeader{}
+			needs := frame.VNetHeader{Flags: frame.VNetNeedsChecksum, CsumStart: 34, CsumOffset: 6}
 			partial := func(d []byte) []byte { return sumTo(d, partialSum(d)) }
 			for i, test := range []struct {
 				name    string
-				o       frame.Offload
+				o       frame.VNetHeader
 				change  func([]byte) []byte
 				arrives bool
 			}{
@@ -250,7 +250,7 @@ func TestOffloadVerifies(t *testing.T) {
 				if test.change != nil {
 					d = test.change(d)
 				}
-				f := make([]byte, frame.OffloadLen)
+				f := make([]byte, frame.VNetHeaderLen)
 				test.o.Put(f)
 				writeRaw(t, raw, append(f, d...))
 				if !test.arrives {

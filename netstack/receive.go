@@ -36,7 +36,7 @@ const (
 	// rxLongIdle takes the place of rxIdleBatch, and rxLongCopy that of rxCopy: a
 	// receive buffer full of frames of the usual size would otherwise take dozens
 	// of times what it is allowed.
-	rxLong     = frame.OffloadLen + frame.MaxOffload
+	rxLong     = frame.VNetHeaderLen + frame.MaxGSO
 	rxLongIdle = 1
 	rxLongCopy = rxLong / 2
 

@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	maxFrame  = frame.DefaultMax
+	maxFrame  = frame.DefaultMaxSize
 	readDepth = 256 // of channels of frames
 )
 

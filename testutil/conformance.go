@@ -49,7 +49,7 @@ type MakePair func(tb testing.TB) (*Pair, error)
 // strictest.
 type ConnOptions struct {
 	// MaxFrame is the longest frame that both ends exchange, header included;
-	// longer ones must be refused (default [frame.DefaultMax]).
+	// longer ones must be refused (default [frame.DefaultMaxSize]).
 	MaxFrame int
 
 	// MinFrame is the shortest frame that arrives as it was sent, for networks
@@ -122,7 +122,7 @@ type suiteCheck struct {
 func conformanceChecks(tb testing.TB, mp MakePair, opts ConnOptions) (checks []suiteCheck, missing []string) {
 	tb.Helper()
 	if opts.MaxFrame == 0 {
-		opts.MaxFrame = frame.DefaultMax
+		opts.MaxFrame = frame.DefaultMaxSize
 	}
 	if opts.MinFrame == 0 {
 		opts.MinFrame = frame.HeaderLen

@@ -52,7 +52,7 @@ func ExampleOpen() {
 	if _, err := a.Write(hello("how do you do")); err != nil {
 		log.Fatal(err)
 	}
-	buf := make([]byte, frame.DefaultMax)
+	buf := make([]byte, frame.DefaultMaxSize)
 	n, err := b.Read(buf)
 	if err != nil {
 		log.Fatal(err)
@@ -135,7 +135,7 @@ func ExampleConn_Close_withContext() {
 	defer unbind()
 
 	cancel()
-	_, err = c.Read(make([]byte, frame.DefaultMax))
+	_, err = c.Read(make([]byte, frame.DefaultMaxSize))
 	fmt.Println(err != nil)
 	<-c.Context().Done()
 	fmt.Println(c.Err())
@@ -175,7 +175,7 @@ func ExampleConn_SetReadDeadline_context() {
 
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 	defer cancel()
-	_, err = readContext(ctx, make([]byte, frame.DefaultMax))
+	_, err = readContext(ctx, make([]byte, frame.DefaultMaxSize))
 	fmt.Println(err)
 	// Output:
 	// context deadline exceeded
@@ -186,7 +186,7 @@ func ExampleConn_ReadBatch() {
 	// forward copies what is received on one network to another.
 	forward := func(dst, src *vde.Conn) error {
 		const batch = 32
-		p := pool.New(frame.DefaultMax, 0)
+		p := pool.New(frame.DefaultMaxSize, 0)
 		buffers := make([]*pool.Buffer, batch)
 		p.GetBatch(buffers)
 		defer pool.ReleaseBatch(buffers)
@@ -228,7 +228,7 @@ func ExampleConn_ReadBatch() {
 	if _, err := conns[0].Write(hello("from left to right")); err != nil {
 		log.Fatal(err)
 	}
-	buf := make([]byte, frame.DefaultMax)
+	buf := make([]byte, frame.DefaultMaxSize)
 	n, err := conns[3].Read(buf)
 	if err != nil {
 		log.Fatal(err)
@@ -259,7 +259,7 @@ func ExampleConn_WriteTo() {
 	if _, err := a.WriteTo(hello("hello"), vde.Addr{MAC: bob}); err != nil {
 		log.Fatal(err)
 	}
-	_, src, err := b.ReadFrom(make([]byte, frame.DefaultMax))
+	_, src, err := b.ReadFrom(make([]byte, frame.DefaultMaxSize))
 	if err != nil {
 		log.Fatal(err)
 	}

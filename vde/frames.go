@@ -45,7 +45,7 @@ func (c *Conn) Frames() <-chan Frame {
 	if c.pool == nil {
 		size := c.maxFrame
 		if c.offload.Load() {
-			size = frame.OffloadLen + max(size, frame.MaxOffload)
+			size = frame.VNetHeaderLen + max(size, frame.MaxGSO)
 		}
 		c.pool = pool.New(size, 0)
 	}

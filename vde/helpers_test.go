@@ -119,7 +119,7 @@ func send(t testing.TB, client *testutil.FakeClient, seqs ...int) {
 // expect reads frames with these numbers.
 func expect(t testing.TB, c *vde.Conn, seqs ...int) {
 	t.Helper()
-	buf := make([]byte, frame.DefaultMax)
+	buf := make([]byte, frame.DefaultMaxSize)
 	for _, want := range seqs {
 		n, err := c.Read(buf)
 		if err != nil {

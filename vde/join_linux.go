@@ -120,7 +120,7 @@ func joinDir(ctx context.Context, name string, loc locator, cfg *config) (_ *joi
 	}
 	longest := cfg.maxFrame
 	if headers {
-		longest = max(longest, frame.MaxOffload) + frame.OffloadLen
+		longest = max(longest, frame.MaxGSO) + frame.VNetHeaderLen
 	}
 	early, strangers, err := data.takeEarly(peer, longest)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"net"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/offload"
+	"github.com/go-vde/sdk/internal/gso"
 )
 
 // WithOffload offers the switch to have an offload header in front of each
@@ -19,13 +19,13 @@ func WithOffload() Option {
 	return option(func(c *config) { c.offload = true })
 }
 
-// EnableOffload puts a [frame.Offload] header in front of each frame, as
+// EnableOffload puts a [frame.VNetHeader] header in front of each frame, as
 // IFF_VNET_HDR does for a tap device: from the next call on, what is given to a
-// write method, and what a read method or Frames gives, is frame.OffloadLen
+// write method, and what a read method or Frames gives, is frame.VNetHeaderLen
 // bytes of header and then the frame. It cannot be undone; call it before the
 // first read and write.
 //
-// A frame to send may then be a TCP segment of up to [frame.MaxOffload] bytes,
+// A frame to send may then be a TCP segment of up to [frame.MaxGSO] bytes,
 // whose parts, as the header says they are to be cut, obey MaxFrameSize; and the
 // checksum of TCP or UDP may be left out. What the other side has not agreed to
 // take is done here, in software, before it leaves. A header that is not valid,
@@ -60,7 +60,7 @@ func (c *Conn) OffloadAgreed() bool {
 // headerLen returns how many bytes there are in front of each frame.
 func (c *Conn) headerLen() int {
 	if c.offload.Load() {
-		return frame.OffloadLen
+		return frame.VNetHeaderLen
 	}
 	return 0
 }
@@ -75,31 +75,31 @@ func (c *Conn) check(f []byte) error {
 
 // checkPieces is check for a frame in pieces.
 func (c *Conn) checkPieces(f net.Buffers) error {
-	n := offload.Length(f)
+	n := gso.Length(f)
 	if !c.offload.Load() {
 		return c.checkSize(n)
 	}
-	var head [frame.OffloadLen + offload.MaxHead]byte
-	return c.checkOffload(head[:offload.Gather(head[:], f)], n)
+	var head [frame.VNetHeaderLen + gso.MaxHead]byte
+	return c.checkOffload(head[:gso.Gather(head[:], f)], n)
 }
 
 // checkOffload is check for a frame with its header, n bytes together, of which
 // head is the beginning.
 func (c *Conn) checkOffload(head []byte, n int) error {
-	o, err := frame.ParseOffload(head)
+	o, err := frame.ParseVNetHeader(head)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOffload, err)
 	}
-	n -= frame.OffloadLen
+	n -= frame.VNetHeaderLen
 	if o.GSOType == frame.GSONone || n < frame.HeaderLen {
 		if err := c.checkSize(n); err != nil {
 			return err
 		}
 	}
-	if err := offload.CheckHead(o, head[frame.OffloadLen:], n); err != nil {
+	if err := gso.CheckHead(o, head[frame.VNetHeaderLen:], n); err != nil {
 		return fmt.Errorf("%w: %w", ErrOffload, err)
 	}
-	return c.checkSize(offload.Longest(o, n))
+	return c.checkSize(gso.Longest(o, n))
 }
 
 // takeOffload is take for a frame with its header.
@@ -108,30 +108,30 @@ func (t *tally) takeOffload(buf []byte, size, maxFrame int) bool {
 	case size == 0:
 		t.empty++
 		return false
-	case size < frame.OffloadLen+frame.HeaderLen:
+	case size < frame.VNetHeaderLen+frame.HeaderLen:
 		t.runts++
 		return false
-	case len(buf) < frame.OffloadLen:
+	case len(buf) < frame.VNetHeaderLen:
 		t.truncated++
 		t.short = true
 		return false
 	}
-	o, _ := frame.ParseOffload(buf)
-	f, n := buf[frame.OffloadLen:], size-frame.OffloadLen
+	o, _ := frame.ParseVNetHeader(buf)
+	f, n := buf[frame.VNetHeaderLen:], size-frame.VNetHeaderLen
 	if o.GSOType == frame.GSONone {
 		return t.take(f, n, maxFrame) && t.agrees(o, f[:n])
 	}
-	if offload.Longest(o, n) > maxFrame {
+	if gso.Longest(o, n) > maxFrame {
 		t.truncated++
 		return false
 	}
-	return t.take(f, n, frame.MaxOffload) && t.agrees(o, f[:n])
+	return t.take(f, n, frame.MaxGSO) && t.agrees(o, f[:n])
 }
 
 // agrees reports whether f, which was counted as a frame, is what o says, and
 // counts it as none if not.
-func (t *tally) agrees(o frame.Offload, f []byte) bool {
-	if offload.Check(o, f) == nil {
+func (t *tally) agrees(o frame.VNetHeader, f []byte) bool {
+	if gso.Check(o, f) == nil {
 		return true
 	}
 	t.frames--

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/offload"
+	"github.com/go-vde/sdk/internal/gso"
 	"github.com/go-vde/sdk/vde"
 )
 
@@ -33,8 +33,8 @@ func FuzzUndo(f *testing.F) {
 		}
 		before := bytes.Clone(d)
 		frames, sizes := vde.Undo(d, room)
-		o, err := frame.ParseOffload(before)
-		if err != nil || offload.Check(o, before[frame.OffloadLen:]) != nil {
+		o, err := frame.ParseVNetHeader(before)
+		if err != nil || gso.Check(o, before[frame.VNetHeaderLen:]) != nil {
 			if len(sizes) != 1 || sizes[0] >= frame.HeaderLen || (sizes[0] == 0) != (len(before) == 0) {
 				t.Fatalf("what is wrong came as frames of %d bytes", sizes)
 			}

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/offload"
+	"github.com/go-vde/sdk/internal/gso"
 )
 
 // An offloading is the part of a socketLink that is about offload headers. There
@@ -21,8 +21,8 @@ import (
 type offloading struct {
 	enabled atomic.Bool // each of the Conn's frames begins with a header
 
-	soft, softTry   offload.Soft // enabled only: sends that wait, and those that do not
-	plain, plainTry prefixer     // offload only: likewise
+	soft, softTry   gso.Soft // enabled only: sends that wait, and those that do not
+	plain, plainTry prefixer // offload only: likewise
 
 	behind [readBatch][]byte // enabled only; of receives
 	undo   undoer            // offload only; of receives
@@ -112,10 +112,10 @@ func (l *socketLink) receive(bufs [][]byte, sizes []int, wait bool) (n int, err 
 		return l.datagrams(bufs, sizes, wait)
 	case enabled:
 		bufs = bufs[:min(len(bufs), readBatch)]
-		behind := offload.Behind(l.behind[:], bufs)
+		behind := gso.Behind(l.behind[:], bufs)
 		n, err = l.datagrams(behind, sizes, wait)
 		clear(behind)
-		offload.PutNothing(bufs[:n], sizes)
+		gso.PutNothing(bufs[:n], sizes)
 		return n, err
 	}
 	return l.undo.receive(l, bufs, sizes, wait)
@@ -129,13 +129,13 @@ type prefixer struct {
 }
 
 // nothing is the header that says nothing.
-var nothing [frame.OffloadLen]byte
+var nothing [frame.VNetHeaderLen]byte
 
 // maxPieces is how many pieces of a datagram the kernel takes.
 const maxPieces = 1024
 
 // send is link.Link's Send.
-func (p *prefixer) send(to offload.Sender, frames [][]byte, wait bool) (n, calls int, err error) {
+func (p *prefixer) send(to gso.Sender, frames [][]byte, wait bool) (n, calls int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.grow(2 * len(frames))
@@ -146,7 +146,7 @@ func (p *prefixer) send(to offload.Sender, frames [][]byte, wait bool) (n, calls
 }
 
 // sendBuffers is link.Link's SendBuffers.
-func (p *prefixer) sendBuffers(to offload.Sender, frames []net.Buffers, wait bool) (n, calls int, err error) {
+func (p *prefixer) sendBuffers(to gso.Sender, frames []net.Buffers, wait bool) (n, calls int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	size := 0
@@ -175,7 +175,7 @@ func (p *prefixer) add(head []byte, rest ...[]byte) {
 }
 
 // flush sends what was added.
-func (p *prefixer) flush(to offload.Sender, wait bool) (n, calls int, err error) {
+func (p *prefixer) flush(to gso.Sender, wait bool) (n, calls int, err error) {
 	n, calls, err = to.SendBuffers(p.out, wait)
 	clear(p.pieces)
 	clear(p.out)

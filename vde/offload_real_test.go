@@ -32,11 +32,11 @@ func TestOffloadReal(t *testing.T) {
 	c := open(t, sw.VNL())
 	c.EnableOffload()
 
-	given := [][]byte{longFrame(frame.MaxOffload-54, 1460), barelyFinished()}
+	given := [][]byte{longFrame(frame.MaxGSO-54, 1460), barelyFinished()}
 	missing := make(map[string]bool)
 	for _, f := range given {
 		mac := station.MAC()
-		copy(f[frame.OffloadLen:], mac[:])
+		copy(f[frame.VNetHeaderLen:], mac[:])
 		for _, f := range finished(f) {
 			missing[string(f)] = true
 		}

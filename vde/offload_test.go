@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/offload"
+	"github.com/go-vde/sdk/internal/gso"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 )
@@ -43,12 +43,12 @@ func agreedPair(t testing.TB, agreed bool, opts ...vde.Option) (a, b *vde.Conn) 
 // its offload header.
 func longFrame(n, size int) []byte {
 	const hdr = 54
-	f := make([]byte, frame.OffloadLen+hdr+n)
-	frame.Offload{
-		Flags: frame.OffloadNeedsChecksum, GSOType: frame.GSOTCPv4, HdrLen: hdr, GSOSize: uint16(size),
+	f := make([]byte, frame.VNetHeaderLen+hdr+n)
+	frame.VNetHeader{
+		Flags: frame.VNetNeedsChecksum, GSOType: frame.GSOTCPv4, HdrLen: hdr, GSOSize: uint16(size),
 		CsumStart: 34, CsumOffset: 16,
 	}.Put(f)
-	e := f[frame.OffloadLen:]
+	e := f[frame.VNetHeaderLen:]
 	frame.PutHeader(e, frame.MAC{2, 0, 0, 0, 0, 2}, frame.MAC{2, 0, 0, 0, 0, 1}, frame.EtherTypeIPv4)
 	total := 40 + n
 	copy(e[14:], []byte{0x45, 0, byte(total >> 8), byte(total), 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2})
@@ -61,8 +61,8 @@ func longFrame(n, size int) []byte {
 
 // barelyFinished returns a UDP datagram that lacks its checksum, with its header.
 func barelyFinished() []byte {
-	f := make([]byte, frame.OffloadLen, 80)
-	frame.Offload{Flags: frame.OffloadNeedsChecksum, CsumStart: 34, CsumOffset: 6}.Put(f)
+	f := make([]byte, frame.VNetHeaderLen, 80)
+	frame.VNetHeader{Flags: frame.VNetNeedsChecksum, CsumStart: 34, CsumOffset: 6}.Put(f)
 	f = frame.AppendHeader(f, frame.MAC{2, 0, 0, 0, 0, 2}, frame.MAC{2, 0, 0, 0, 0, 1}, frame.EtherTypeIPv4)
 	f = append(f, 0x45, 0, 0, 0x21, 0, 7, 0x40, 0, 0x40, 0x11, 0x26, 0xc3, 10, 0, 0, 1, 10, 0, 0, 2)
 	return append(f, 0x14, 0xe9, 0, 0x35, 0, 0xd, 0x14, 0x21, 'q', 'u', 'e', 'r', 'y')
@@ -71,13 +71,13 @@ func barelyFinished() []byte {
 // finished returns what f, with its header, becomes for those who take ordinary
 // frames. Package offload's own tests say that this is right.
 func finished(f []byte) (all [][]byte) {
-	o, _ := frame.ParseOffload(f)
-	f = bytes.Clone(f[frame.OffloadLen:])
+	o, _ := frame.ParseVNetHeader(f)
+	f = bytes.Clone(f[frame.VNetHeaderLen:])
 	if o.GSOType == frame.GSONone {
-		offload.Finish(o, f)
+		gso.Finish(o, f)
 		return [][]byte{f}
 	}
-	var s offload.Segmenter
+	var s gso.Segmenter
 	s.Reset(o, f)
 	dst := make([]byte, s.Size())
 	for n, ok := s.Next(dst); ok; n, ok = s.Next(dst) {
@@ -87,7 +87,7 @@ func finished(f []byte) (all [][]byte) {
 }
 
 // headed puts a header that says nothing in front of f.
-func headed(f []byte) []byte { return append(make([]byte, frame.OffloadLen), f...) }
+func headed(f []byte) []byte { return append(make([]byte, frame.VNetHeaderLen), f...) }
 
 var (
 	offloadSenders = map[string]func(c *vde.Conn, frames [][]byte) (int, error){
@@ -158,7 +158,7 @@ var (
 // each kind of receiver.
 func TestOffload(t *testing.T) {
 	testutil.NoLeaks(t)
-	undone := [][]byte{headed(testFrame(200, 1)), longFrame(20_000, 1448), barelyFinished(), longFrame(frame.MaxOffload-54, 1400), longFrame(3, 1000)}
+	undone := [][]byte{headed(testFrame(200, 1)), longFrame(20_000, 1448), barelyFinished(), longFrame(frame.MaxGSO-54, 1400), longFrame(3, 1000)}
 	done := slices.Clone(undone)[:1]
 	for _, f := range undone[1:] {
 		for _, f := range finished(f) {
@@ -170,7 +170,7 @@ func TestOffload(t *testing.T) {
 	}
 	bare := make([][]byte, len(done))
 	for i, f := range done {
-		bare[i] = f[frame.OffloadLen:]
+		bare[i] = f[frame.VNetHeaderLen:]
 	}
 	for _, agreed := range []bool{false, true} {
 		for _, enabled := range [][2]bool{{true, false}, {true, true}, {false, true}, {false, false}} {
@@ -223,7 +223,7 @@ func TestOffload(t *testing.T) {
 							for _, f := range frames {
 								n += uint64(len(f))
 								if headed {
-									n -= frame.OffloadLen
+									n -= frame.VNetHeaderLen
 								}
 							}
 							return n
@@ -311,7 +311,7 @@ func TestOffloadDiscards(t *testing.T) {
 			for _, d := range [][]byte{
 				{},
 				make([]byte, 5),
-				make([]byte, frame.OffloadLen+13),
+				make([]byte, frame.VNetHeaderLen+13),
 				headed(testFrame(1515, 1)),
 				wrong,
 				cut[:len(cut)-1],

@@ -87,7 +87,7 @@ func WithWriteBuffer(bytes int) Option {
 }
 
 // WithMaxFrameSize limits frames in both directions to n bytes, Ethernet header
-// included (default, also for 0, [frame.DefaultMax], 9234). Longer ones are an
+// included (default, also for 0, [frame.DefaultMaxSize], 9234). Longer ones are an
 // error to write, and are discarded and counted in [Stats] when received.
 func WithMaxFrameSize(n int) Option {
 	return option(func(c *config) { c.maxFrame = n })
@@ -107,7 +107,7 @@ const maxDatagram = 1 << 20
 
 // newConfig applies opts to the defaults and checks the result.
 func newConfig(opts []Option) (config, error) {
-	c := config{mode: 0o700, depth: 256, maxFrame: frame.DefaultMax, description: filepath.Base(os.Args[0])}
+	c := config{mode: 0o700, depth: 256, maxFrame: frame.DefaultMaxSize, description: filepath.Base(os.Args[0])}
 	for _, o := range opts {
 		if o != nil {
 			o.apply(&c)
@@ -120,7 +120,7 @@ func newConfig(opts []Option) (config, error) {
 		c.depth = 256
 	}
 	if c.maxFrame == 0 {
-		c.maxFrame = frame.DefaultMax
+		c.maxFrame = frame.DefaultMaxSize
 	}
 	switch {
 	case c.mode&^0o777 != 0:

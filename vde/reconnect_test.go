@@ -79,7 +79,7 @@ func pass(t *testing.T, from, to *vde.Conn, n byte) {
 func awaitNumbered(t *testing.T, c *vde.Conn, n byte) {
 	t.Helper()
 	c.SetReadDeadline(time.Now().Add(patience))
-	buf := make([]byte, frame.DefaultMax)
+	buf := make([]byte, frame.DefaultMaxSize)
 	if k, err := c.Read(buf); err != nil || buf[frame.HeaderLen] != n {
 		t.Fatalf("want frame %d, got %x, %v", n, buf[:k], err)
 	}

@@ -81,18 +81,18 @@ func (r *ringSocket) Recv(bufs [][]byte, sizes []int, wait bool) (n int, err err
 }
 
 // Place implements [shm.Placer].
-func (r *ringSocket) Place(i, size int, o frame.Offload) []byte {
+func (r *ringSocket) Place(i, size int, o frame.VNetHeader) []byte {
 	b := r.bufs[i]
 	if !r.headers.Load() {
 		r.sizes[i] = size
 		return b
 	}
-	r.sizes[i] = frame.OffloadLen + size
-	if len(b) < frame.OffloadLen {
+	r.sizes[i] = frame.VNetHeaderLen + size
+	if len(b) < frame.VNetHeaderLen {
 		return nil
 	}
 	o.Put(b)
-	return b[frame.OffloadLen:]
+	return b[frame.VNetHeaderLen:]
 }
 
 // enableOffload has frames received with headers, and undone.

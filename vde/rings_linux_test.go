@@ -169,7 +169,7 @@ func TestSharedMemory(t *testing.T) {
 // A oneFrame is a place for one frame.
 type oneFrame struct{ b []byte }
 
-func (p *oneFrame) Place(_, size int, _ frame.Offload) []byte {
+func (p *oneFrame) Place(_, size int, _ frame.VNetHeader) []byte {
 	p.b = make([]byte, size)
 	return p.b
 }

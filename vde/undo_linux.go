@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/offload"
+	"github.com/go-vde/sdk/internal/gso"
 )
 
 const (
@@ -17,7 +17,7 @@ const (
 	undoBatch = 8
 
 	// undoSize is what the longest datagram to segment needs.
-	undoSize = frame.OffloadLen + frame.MaxOffload
+	undoSize = frame.VNetHeaderLen + frame.MaxGSO
 )
 
 // An undoer receives datagrams with offload headers for a Conn that has not
@@ -33,9 +33,9 @@ type undoer struct {
 	next  int // the first datagram not looked at
 	n     int // datagrams received
 
-	seg  offload.Segmenter // of the datagram before next
-	rest int               // frames that seg has still to give
-	cut  []byte            // a frame for which a buffer was too short
+	seg  gso.Segmenter // of the datagram before next
+	rest int           // frames that seg has still to give
+	cut  []byte        // a frame for which a buffer was too short
 
 	// held is how many frames are kept, for Close, which makes it negative.
 	held atomic.Int64
@@ -50,7 +50,7 @@ func (u *undoer) receive(l *socketLink, bufs [][]byte, sizes []int, wait bool) (
 	if before == 0 {
 		want := min(len(bufs), undoBatch)
 		for i := range want {
-			if size := max(undoSize, frame.OffloadLen+len(bufs[i])); len(u.space[i]) < size {
+			if size := max(undoSize, frame.VNetHeaderLen+len(bufs[i])); len(u.space[i]) < size {
 				u.space[i] = make([]byte, size)
 			}
 		}
@@ -81,22 +81,22 @@ func (u *undoer) give(buf []byte) int {
 	size := u.sizes[u.next]
 	d := u.space[u.next][:min(size, len(u.space[u.next]))]
 	u.next++
-	o, err := frame.ParseOffload(d)
+	o, err := frame.ParseVNetHeader(d)
 	if err != nil {
 		return size // nothing, or no whole header
 	}
-	d, size = d[frame.OffloadLen:], size-frame.OffloadLen
+	d, size = d[frame.VNetHeaderLen:], size-frame.VNetHeaderLen
 	switch {
 	case size > len(d):
 		return size
-	case offload.Check(o, d) != nil:
+	case gso.Check(o, d) != nil:
 		return 1
 	case o.GSOType != frame.GSONone:
 		u.seg.Reset(o, d)
-		u.rest = offload.Count(o, d)
+		u.rest = gso.Count(o, d)
 		return u.segment(buf)
 	}
-	offload.Finish(o, d)
+	gso.Finish(o, d)
 	copy(buf, d)
 	return max(size, 1) // a header is more than nothing
 }

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/gso"
 	"github.com/go-vde/sdk/internal/link"
-	"github.com/go-vde/sdk/internal/offload"
 )
 
 // Write sends one frame, header included. It waits while the peer's queue is
@@ -110,7 +110,7 @@ func (c *Conn) sendBuffers(frames []net.Buffers) (int, error) {
 	c.tapPieces(frames[:n])
 	bytes := -n * c.headerLen()
 	for _, f := range frames[:n] {
-		bytes += offload.Length(f)
+		bytes += gso.Length(f)
 	}
 	c.stats.sent(n, bytes, calls)
 	return n, c.writeErr(err, badErr, len(frames)-n, true)

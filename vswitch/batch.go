@@ -26,14 +26,14 @@ type item struct {
 	// removed, once that was needed.
 	buf, alt *pool.Buffer
 
-	size   int           // the frame's own length; more than len(data) if its end was cut
-	vlan   uint16        // once classified
-	tagged bool          // data has a tag
-	way    way           // once classified
-	cause  dropCause     // why, if way is wayDrop
-	part   part          // once settled: what it has to do with a frame that is cut
-	off    frame.Offload // what was left undone about data; zero of an ordinary frame
-	to     *port         // where, if way is wayPort
+	size   int              // the frame's own length; more than len(data) if its end was cut
+	vlan   uint16           // once classified
+	tagged bool             // data has a tag
+	way    way              // once classified
+	cause  dropCause        // why, if way is wayDrop
+	part   part             // once settled: what it has to do with a frame that is cut
+	off    frame.VNetHeader // what was left undone about data; zero of an ordinary frame
+	to     *port            // where, if way is wayPort
 }
 
 // A way is what to do with a frame.

@@ -31,7 +31,7 @@ func (sw *Switch) makePools() {
 		pool.New(smallBuffer, headroom),
 		pool.New(mediumBuffer, headroom),
 		pool.New(sw.largeBuffer, headroom),
-		pool.New(max(sw.largeBuffer, frame.MaxOffload+tagRoom), headroom), // has no buffers until a frame needs one
+		pool.New(max(sw.largeBuffer, frame.MaxGSO+tagRoom), headroom), // has no buffers until a frame needs one
 	}
 }
 
@@ -53,7 +53,7 @@ func (sw *Switch) poolFor(n int) *pool.Pool {
 // that are longer than Config.MaxFrame.
 func (sw *Switch) readPool(offload bool) (p *pool.Pool, longest int) {
 	if longest = sw.cfg.MaxFrame; offload {
-		longest = max(longest, frame.MaxOffload)
+		longest = max(longest, frame.MaxGSO)
 	}
 	return sw.poolFor(max(longest, sw.largeBuffer)), longest
 }

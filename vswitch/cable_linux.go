@@ -154,7 +154,7 @@ func (c *socketCable) readSocket(sock *sockio.Socket) {
 	p, longest := c.sw.readPool(c.agreed)
 	most, ahead := maxBatch, 0
 	if c.agreed {
-		most, ahead = headedBatch, frame.OffloadLen
+		most, ahead = headedBatch, frame.VNetHeaderLen
 	}
 	defer close(c.reading)
 	defer pool.ReleaseBatch(bs[:])
@@ -317,7 +317,7 @@ func (c *socketCable) write(views [][]byte, headed bool) (n int, cause dropCause
 		bytes += len(v)
 	}
 	if headed {
-		bytes -= n * frame.OffloadLen
+		bytes -= n * frame.VNetHeaderLen
 	}
 	return n, c.sent(n, bytes, err)
 }

@@ -46,7 +46,7 @@ type Config struct {
 	Hub bool
 
 	// MaxFrame is the longest frame taken, header included (default
-	// [frame.DefaultMax], at most 65550). Longer ones are dropped and counted.
+	// [frame.DefaultMaxSize], at most 65550). Longer ones are dropped and counted.
 	// Of an offloaded TCP segment this is about the frames that it is to be cut
 	// into, not about itself.
 	MaxFrame int
@@ -230,7 +230,7 @@ const Management = -1
 func (c Config) normalize() (Config, error) {
 	setDefault(&c.Name, "vswitch")
 	setDefault(&c.NumPorts, DefaultNumPorts)
-	setDefault(&c.MaxFrame, frame.DefaultMax)
+	setDefault(&c.MaxFrame, frame.DefaultMaxSize)
 	setDefault(&c.Age, DefaultAge)
 	setDefault(&c.MaxStations, DefaultMaxStations)
 	setDefault(&c.WriteBuffer, DefaultWriteBuffer)

@@ -37,7 +37,7 @@
 // # Offloading
 //
 // Ports may agree to offloading, in-process ones with [vde.Conn.EnableOffload]:
-// each of their frames then begins with an offload header ([frame.Offload]), and
+// each of their frames then begins with an offload header ([frame.VNetHeader]), and
 // may lack its TCP or UDP checksum, or be a TCP segment of up to 64 KiB that is
 // still to be cut into frames. Where everybody has agreed whom such a frame is
 // for, mirrors and taps included, it passes as it is, whatever Config.MaxFrame

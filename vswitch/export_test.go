@@ -54,7 +54,7 @@ func Inject(sw *Switch, n int, frames [][]byte, agreed bool) {
 	from, longest := sw.readPool(agreed)
 	ahead := 0
 	if agreed {
-		ahead = frame.OffloadLen
+		ahead = frame.VNetHeaderLen
 		b.keeper = sw.largeBuffer + 1
 	}
 	for i, f := range frames {

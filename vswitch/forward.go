@@ -77,7 +77,7 @@ func (b *batch) checkSize(it *item) bool {
 		it.cause = inEmpty
 	case it.size < frame.HeaderLen:
 		it.cause = inRunt
-	case it.off != frame.Offload{}:
+	case it.off != frame.VNetHeader{}:
 		cause, ok := b.checkOffload(it)
 		it.cause = cause
 		return ok

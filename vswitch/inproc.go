@@ -186,7 +186,7 @@ func (l *inproc) tryPop(refs []*pool.Buffer) int {
 			bytes += len(r.Bytes())
 		}
 		if l.agreed.Load() {
-			bytes -= n * frame.OffloadLen
+			bytes -= n * frame.VNetHeaderLen
 		}
 		out := &l.cable.port.out
 		out.frames.Add(uint64(n))
@@ -289,7 +289,7 @@ func (l *inproc) gather(b *batch, pieces net.Buffers, agreed bool) {
 	b.n++
 	ahead, longest := 0, l.sw.cfg.MaxFrame
 	if agreed {
-		ahead, longest = min(frame.OffloadLen, size), max(longest, frame.MaxOffload)
+		ahead, longest = min(frame.VNetHeaderLen, size), max(longest, frame.MaxGSO)
 	}
 	it.size = size - ahead
 	if it.size > longest {

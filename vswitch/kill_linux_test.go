@@ -76,7 +76,7 @@ func beAsker(dir string) error {
 	if err != nil {
 		return err
 	}
-	question, answer := shortFrame(witness, victim), make([]byte, frame.DefaultMax)
+	question, answer := shortFrame(witness, victim), make([]byte, frame.DefaultMaxSize)
 	for {
 		if _, err := c.Write(question); err != nil {
 			return err
@@ -96,7 +96,7 @@ func beAnswerer(dir string) error {
 	if err != nil {
 		return err
 	}
-	question, answer := make([]byte, frame.DefaultMax), shortFrame(victim, witness)
+	question, answer := make([]byte, frame.DefaultMaxSize), shortFrame(victim, witness)
 	for {
 		if _, err := c.Read(question); err != nil {
 			return err
@@ -135,7 +135,7 @@ func flood(c *vde.Conn, from, to frame.MAC) error {
 func drain(c *vde.Conn, got func(n int)) error {
 	bufs, windows := make([][]byte, 64), make([][]byte, 64)
 	for i := range bufs {
-		bufs[i] = make([]byte, frame.DefaultMax)
+		bufs[i] = make([]byte, frame.DefaultMaxSize)
 	}
 	for {
 		copy(windows, bufs)
@@ -345,7 +345,7 @@ func TestKilledInExchange(t *testing.T) {
 // countAnswers reads what passes at the asker's port until that fails, and passes the
 // number of answers to got.
 func countAnswers(c *vde.Conn, got func(n int)) error {
-	buf := make([]byte, frame.DefaultMax)
+	buf := make([]byte, frame.DefaultMaxSize)
 	for {
 		n, err := c.Read(buf)
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/offload"
+	"github.com/go-vde/sdk/internal/gso"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -43,7 +43,7 @@ func (m *model) frame(from int, h headed) {
 			for _, f := range ordinary(h) {
 				all = append(all, headed{data: f})
 			}
-			if h.off.Flags&frame.OffloadNeedsChecksum == 0 {
+			if h.off.Flags&frame.VNetNeedsChecksum == 0 {
 				all = []headed{h}
 			}
 			break
@@ -60,14 +60,14 @@ func (m *model) frame(from int, h headed) {
 func (m *model) sound(h *headed) bool {
 	o := &h.off
 	switch {
-	case o.GSOType == 0 && len(h.data) > m.max || len(h.data) > frame.MaxOffload || offload.Check(*o, h.data) != nil:
+	case o.GSOType == 0 && len(h.data) > m.max || len(h.data) > frame.MaxGSO || gso.Check(*o, h.data) != nil:
 		return false
 	case o.GSOType == 0:
 		o.HdrLen, o.GSOSize = 0, 0
 	case min(len(h.data), int(o.HdrLen)+int(o.GSOSize)) > m.max:
 		return false
 	}
-	if o.Flags&frame.OffloadNeedsChecksum == 0 {
+	if o.Flags&frame.VNetNeedsChecksum == 0 {
 		o.CsumStart, o.CsumOffset = 0, 0
 	}
 	return true
@@ -168,7 +168,7 @@ func script(data []byte, do func(port int, frames []headed)) {
 func scriptSegment(one func() int, few *int) headed {
 	dst, src, kind := frame.MAC{byte(one() & 3), 0, 0, 0, 0, byte(one() & 7)}, frame.MAC{2, 0, 0, 0, 0, byte(one() & 7)}, one()
 	size, mss := one()<<8|one(), 1+(one()<<8|one())%2100
-	size = min(size, frame.MaxOffload-100)
+	size = min(size, frame.MaxGSO-100)
 	if size/mss > *few {
 		size = mss
 	}
@@ -178,12 +178,12 @@ func scriptSegment(one func() int, few *int) headed {
 		h = withTag(h, uint16(one())<<12|uint16(one()%8))
 	}
 	if kind&4 != 0 {
-		h.off.Flags |= frame.OffloadChecksumValid
+		h.off.Flags |= frame.VNetDataValid
 	}
 	if kind&0x70 == 0x10 {
 		b := h.bytes()
-		b[one()%frame.OffloadLen] ^= byte(one())
-		h.off, _ = frame.ParseOffload(b)
+		b[one()%frame.VNetHeaderLen] ^= byte(one())
+		h.off, _ = frame.ParseVNetHeader(b)
 	}
 	return h
 }
@@ -191,7 +191,7 @@ func scriptSegment(one func() int, few *int) headed {
 // withoutTag returns h without its tag.
 func withoutTag(h headed) headed {
 	h.data = append(slices.Clone(h.data[:12]), h.data[16:]...)
-	if h.off.Flags&frame.OffloadNeedsChecksum != 0 {
+	if h.off.Flags&frame.VNetNeedsChecksum != 0 {
 		h.off.CsumStart -= 4
 	}
 	if h.off.GSOType != frame.GSONone {
@@ -268,13 +268,13 @@ func FuzzForward(f *testing.F) {
 		script(data, func(port int, frames []headed) {
 			if !m.agreed[port] {
 				for i, h := range frames {
-					if h.off != (frame.Offload{}) {
+					if h.off != (frame.VNetHeader{}) {
 						frames[i] = headed{data: h.data[:min(len(h.data), 1999)]} // whatever it is
 					}
 				}
 				// A Conn refuses what is no frame; a socket client may send it.
 				if !together {
-					frames = slices.DeleteFunc(frames, func(h headed) bool { return len(h.data) < frame.HeaderLen || len(h.data) > frame.DefaultMax })
+					frames = slices.DeleteFunc(frames, func(h headed) bool { return len(h.data) < frame.HeaderLen || len(h.data) > frame.DefaultMaxSize })
 				}
 			}
 			var all [][]byte
@@ -308,7 +308,7 @@ func FuzzForward(f *testing.F) {
 				// What a Conn does not take for a frame it discards. It has no headers.
 				want = slices.DeleteFunc(want, func(h headed) bool { _, err := frame.Parse(h.data); return err != nil })
 				for i := range want {
-					want[i].off = frame.Offload{}
+					want[i].off = frame.VNetHeader{}
 				}
 			}
 			if !equal(got, want) {

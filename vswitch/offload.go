@@ -26,7 +26,7 @@ func (l *inproc) EnableOffload() {
 		// In turn, as they may be others' too, from the front to the end.
 		var old [1]*pool.Buffer
 		l.ring.Pop(old[:])
-		l.ring.Push(l.sw.headed(frame.Offload{}, old[0].Bytes()))
+		l.ring.Push(l.sw.headed(frame.VNetHeader{}, old[0].Bytes()))
 		old[0].Release()
 	}
 }

@@ -118,7 +118,7 @@ func testOffloadAccounting(t *testing.T, policy vswitch.Policy) {
 				} else {
 					var all [][]byte
 					for _, h := range batch {
-						if h.off == (frame.Offload{}) {
+						if h.off == (frame.VNetHeader{}) {
 							all = append(all, h.data)
 						} else if h.off.CsumOffset == 16 {
 							all = append(all, ordinary(h)[0])

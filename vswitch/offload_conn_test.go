@@ -81,7 +81,7 @@ func TestOffloadConn(t *testing.T) {
 	if _, err := a.Write(bad.bytes()); err == nil {
 		t.Error("segments longer than the limit were sent")
 	}
-	if _, err := a.Write(make([]byte, frame.OffloadLen+13)); err == nil {
+	if _, err := a.Write(make([]byte, frame.VNetHeaderLen+13)); err == nil {
 		t.Error("a runt was sent")
 	}
 }

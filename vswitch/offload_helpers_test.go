@@ -18,12 +18,12 @@ import (
 
 // A headed is a frame and what its offload header says.
 type headed struct {
-	off  frame.Offload
+	off  frame.VNetHeader
 	data []byte
 }
 
 func (h headed) bytes() []byte {
-	b := make([]byte, frame.OffloadLen, frame.OffloadLen+len(h.data))
+	b := make([]byte, frame.VNetHeaderLen, frame.VNetHeaderLen+len(h.data))
 	h.off.Put(b)
 	return append(b, h.data...)
 }
@@ -99,7 +99,7 @@ func segment(dst, src frame.MAC, v6 bool, seq uint32, payload []byte, mss int) h
 	at := len(f)
 	f = append(append(f, tcp...), payload...)
 	setLengths(f)
-	o := frame.Offload{Flags: frame.OffloadNeedsChecksum, CsumStart: uint16(at), CsumOffset: 16}
+	o := frame.VNetHeader{Flags: frame.VNetNeedsChecksum, CsumStart: uint16(at), CsumOffset: 16}
 	if len(payload) > mss {
 		o.GSOType, o.HdrLen, o.GSOSize = frame.GSOTCPv4, uint16(at+20), uint16(mss)
 		if v6 {
@@ -112,7 +112,7 @@ func segment(dst, src frame.MAC, v6 bool, seq uint32, payload []byte, mss int) h
 // withTag returns h with a tag in front of its type.
 func withTag(h headed, tci uint16) headed {
 	h.data = tagged(h.data, tci)
-	if h.off.Flags&frame.OffloadNeedsChecksum != 0 {
+	if h.off.Flags&frame.VNetNeedsChecksum != 0 {
 		h.off.CsumStart += 4
 	}
 	if h.off.GSOType != frame.GSONone {
@@ -124,7 +124,7 @@ func withTag(h headed, tci uint16) headed {
 // ordinary returns what h becomes for who has not agreed to offloading, in the
 // slow and obvious way.
 func ordinary(h headed) (frames [][]byte) {
-	if h.off.Flags&frame.OffloadNeedsChecksum == 0 {
+	if h.off.Flags&frame.VNetNeedsChecksum == 0 {
 		return [][]byte{slices.Clone(h.data)}
 	}
 	tcp, data, _ := tcpOf(h.data)
@@ -169,7 +169,7 @@ func payloadOf(h headed) (seq uint32, payload []byte, err error) {
 	} else if n := int(binary.BigEndian.Uint16(f[ip+4:])); n != len(f)-tcp {
 		return 0, nil, fmt.Errorf("IPv6 header % x of %d bytes", f[ip:ip+40], len(f)-ip)
 	}
-	if h.off.Flags&frame.OffloadNeedsChecksum != 0 {
+	if h.off.Flags&frame.VNetNeedsChecksum != 0 {
 		if int(h.off.CsumStart) != tcp || h.off.CsumOffset != 16 || binary.BigEndian.Uint16(f[tcp+16:]) != ones(pseudo) {
 			return 0, nil, fmt.Errorf("checksum to be completed: %+v, % x", h.off, f[tcp:data])
 		}
@@ -228,11 +228,11 @@ func (p *agreedPort) next() headed {
 }
 
 func parseHeaded(tb testing.TB, b []byte) headed {
-	o, err := frame.ParseOffload(b)
+	o, err := frame.ParseVNetHeader(b)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return headed{o, b[frame.OffloadLen:]}
+	return headed{o, b[frame.VNetHeaderLen:]}
 }
 
 // received returns what is queued.

@@ -62,7 +62,7 @@ func TestOffloadJoined(t *testing.T) {
 		hello := frame.AppendHeader(nil, frame.Broadcast(), macs[i], frame.EtherTypeExperimental)
 		hello = append(hello, make([]byte, 46)...)
 		if kinds[i].enable {
-			hello = append(make([]byte, frame.OffloadLen), hello...)
+			hello = append(make([]byte, frame.VNetHeaderLen), hello...)
 		}
 		if _, err := from.Write(hello); err != nil {
 			t.Fatal(err)
@@ -99,7 +99,7 @@ func TestOffloadJoined(t *testing.T) {
 			case kinds[j].enable:
 				want = nil
 				for _, p := range parts {
-					want = append(want, append(make([]byte, frame.OffloadLen), p...))
+					want = append(want, append(make([]byte, frame.VNetHeaderLen), p...))
 				}
 			}
 			for k, w := range want {

@@ -109,7 +109,7 @@ type ringPeer struct {
 	got headed
 }
 
-func (p *ringPeer) Place(_, size int, o frame.Offload) []byte {
+func (p *ringPeer) Place(_, size int, o frame.VNetHeader) []byte {
 	p.got = headed{o, make([]byte, size)}
 	return p.got.data
 }
@@ -211,7 +211,7 @@ func testOffloadEnds(t *testing.T, from, to func(*testing.T, *vswitch.Switch, in
 		if err != nil || int(seq) != got {
 			t.Fatalf("after %d bytes in %d frames: %d bytes from %d on, %v", got, frames, len(p), seq, err)
 		}
-		if h.off.Flags&frame.OffloadNeedsChecksum != 0 {
+		if h.off.Flags&frame.VNetNeedsChecksum != 0 {
 			undone++
 		}
 		if h.off.GSOType == 0 && len(p) > mss || trunk != (h.data[12] == 0x81) {
@@ -309,7 +309,7 @@ func TestOffloadSocketBroken(t *testing.T) {
 	bad := segment(frame.Broadcast(), macA, false, 1, payload(4000), 1400)
 	bad.off.HdrLen++
 	for _, b := range [][]byte{
-		bad.bytes(), make([]byte, 5), make([]byte, 15), make([]byte, frame.OffloadLen+1515), make([]byte, 1<<17),
+		bad.bytes(), make([]byte, 5), make([]byte, 15), make([]byte, frame.VNetHeaderLen+1515), make([]byte, 1<<17),
 	} {
 		if err := writeFile(peer, b); err != nil {
 			t.Fatal(err)

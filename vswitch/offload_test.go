@@ -75,7 +75,7 @@ func TestOffloadForms(t *testing.T) {
 	for _, v6 := range []bool{false, true} {
 		super := segment(frame.Broadcast(), macA, v6, 7, payload(5000), 1400)
 		sum := segment(frame.Broadcast(), macA, v6, 7, payload(999), 1400)
-		done := headed{frame.Offload{Flags: frame.OffloadChecksumValid}, ordinary(sum)[0]}
+		done := headed{frame.VNetHeader{Flags: frame.VNetDataValid}, ordinary(sum)[0]}
 		tiny := headed{data: testFrame(frame.Broadcast(), macA, 20, 1)}
 		for _, test := range []struct {
 			name   string
@@ -136,7 +136,7 @@ func TestOffloadForms(t *testing.T) {
 						}
 						for _, h := range got {
 							if len(h.data) > 60 {
-								if _, _, err := payloadOf(h); err != nil && h.off.Flags != frame.OffloadChecksumValid {
+								if _, _, err := payloadOf(h); err != nil && h.off.Flags != frame.VNetDataValid {
 									t.Error(err)
 								}
 							}
@@ -172,7 +172,7 @@ func TestOffloadUnicast(t *testing.T) {
 	defer sw.Close()
 	testutil.NoLive(t, "buffers of the switch", func() int64 { return vswitch.Live(sw) })
 	a, b := agree(t, sw, attach(t, sw, 1)), agree(t, sw, attach(t, sw, 2))
-	for _, size := range []int{0, 1, 200, 1400, 1401, 9000, 9300, 60000, frame.MaxOffload - 54} {
+	for _, size := range []int{0, 1, 200, 1400, 1401, 9000, 9300, 60000, frame.MaxGSO - 54} {
 		h := segment(macB, macA, false, 1, payload(size), 1400)
 		a.send(h)
 		if got := b.next(); !equal([]headed{got}, []headed{h}) {
@@ -222,7 +222,7 @@ func TestOffloadLongest(t *testing.T) {
 	}})
 	defer sw.Close()
 	a, b, trunk := agree(t, sw, attach(t, sw, 1)), agree(t, sw, attach(t, sw, 2)), agree(t, sw, attach(t, sw, 3))
-	for _, size := range []int{frame.MaxOffload - 54 - 4, frame.MaxOffload - 54 - 3, frame.MaxOffload - 54} {
+	for _, size := range []int{frame.MaxGSO - 54 - 4, frame.MaxGSO - 54 - 3, frame.MaxGSO - 54} {
 		h := segment(macB, macA, false, 1, payload(size), 1400)
 		a.send(h)
 		if got := b.received(); !equal(got, []headed{h}) {
@@ -230,7 +230,7 @@ func TestOffloadLongest(t *testing.T) {
 		}
 		h = segment(macC, macA, false, 1, payload(size), 1400)
 		want := []headed{withTag(h, 0)}
-		if len(want[0].data) > frame.MaxOffload {
+		if len(want[0].data) > frame.MaxGSO {
 			want = plain(ordinary(want[0])...)
 		}
 		a.send(h)
@@ -378,7 +378,7 @@ func TestOffloadBroken(t *testing.T) {
 	sum := segment(frame.Broadcast(), macA, false, 1, payload(400), 1400)
 	odd := sum
 	odd.off.HdrLen, odd.off.GSOSize = 1, 2
-	a.send(odd, headed{frame.Offload{HdrLen: 5, GSOSize: 6, CsumStart: 7, CsumOffset: 8}, ordinary(sum)[0]})
+	a.send(odd, headed{frame.VNetHeader{HdrLen: 5, GSOSize: 6, CsumStart: 7, CsumOffset: 8}, ordinary(sum)[0]})
 	done := headed{data: ordinary(sum)[0]}
 	if got := b.received(); !equal(got, []headed{sum, done, sum, done}) { // in the VLAN, and mirrored
 		t.Errorf("%+v", got)

@@ -88,12 +88,12 @@ func (c *rightsConn) Read(p []byte) (n int, err error) {
 const slabFrame = mediumBuffer
 
 // Place implements [shm.Placer]: it makes the i-th frame of a ring item i of b.
-func (b *batch) Place(i, size int, o frame.Offload) []byte {
+func (b *batch) Place(i, size int, o frame.VNetHeader) []byte {
 	it := &b.items[i]
 	it.size, it.off = size, o
 	longest := b.sw.cfg.MaxFrame
 	if o.GSOType != frame.GSONone {
-		longest = max(longest, frame.MaxOffload)
+		longest = max(longest, frame.MaxGSO)
 	}
 	switch {
 	case size > longest:

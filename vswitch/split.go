@@ -4,7 +4,7 @@
 package vswitch
 
 import (
-	"github.com/go-vde/sdk/internal/offload"
+	"github.com/go-vde/sdk/internal/gso"
 )
 
 // A part says what an item has to do with a frame that is cut.
@@ -27,7 +27,7 @@ type expansion struct {
 	n     int             // how many items there are
 	next  int             // how many of them have been in a round to their end
 	begun bool            // cut is at work on items[next]
-	cut   offload.Segmenter
+	cut   gso.Segmenter
 }
 
 // forwardSplit is forwardItems for a batch with frames that settle has marked. It
@@ -61,7 +61,7 @@ func (b *batch) forwardSplit() (n int, err error) {
 	b.n = x.n
 	copy(b.items[:], x.items[:x.n])
 	clear(x.items[:x.n])
-	x.cut = offload.Segmenter{} // what it was lent goes back
+	x.cut = gso.Segmenter{} // what it was lent goes back
 	return n, err
 }
 
@@ -82,7 +82,7 @@ func (b *batch) fill(x *expansion) {
 			x.cut.Reset(whole.off, whole.data)
 			x.begun = true
 		}
-		buf := b.sw.poolFor(offload.Longest(whole.off, len(whole.data))).Get()
+		buf := b.sw.poolFor(gso.Longest(whole.off, len(whole.data))).Get()
 		size, ok := x.cut.Next(buf.Bytes())
 		if !ok {
 			buf.Release()

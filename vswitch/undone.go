@@ -7,7 +7,7 @@ import (
 	"net"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/offload"
+	"github.com/go-vde/sdk/internal/gso"
 	"github.com/go-vde/sdk/pool"
 )
 
@@ -16,28 +16,28 @@ import (
 // gets it has agreed to that, and is made ordinary for all otherwise.
 
 // undone reports whether o says that something was left to do.
-func undone(o frame.Offload) bool {
-	return o.Flags&frame.OffloadNeedsChecksum != 0 || o.GSOType != frame.GSONone
+func undone(o frame.VNetHeader) bool {
+	return o.Flags&frame.VNetNeedsChecksum != 0 || o.GSOType != frame.GSONone
 }
 
 // tidy returns o, which was checked, with all that means nothing made zero: it
 // goes to others.
-func tidy(o frame.Offload) frame.Offload {
+func tidy(o frame.VNetHeader) frame.VNetHeader {
 	if o.GSOType == frame.GSONone {
 		o.HdrLen, o.GSOSize = 0, 0
 	}
-	if o.Flags&frame.OffloadNeedsChecksum == 0 {
+	if o.Flags&frame.VNetNeedsChecksum == 0 {
 		o.CsumStart, o.CsumOffset = 0, 0
 	}
 	return o
 }
 
 // moved returns o for the frame with n bytes more in front of its IP header.
-func moved(o frame.Offload, n int) frame.Offload {
+func moved(o frame.VNetHeader, n int) frame.VNetHeader {
 	if o.GSOType != frame.GSONone {
 		o.HdrLen = uint16(int(o.HdrLen) + n)
 	}
-	if o.Flags&frame.OffloadNeedsChecksum != 0 {
+	if o.Flags&frame.VNetNeedsChecksum != 0 {
 		o.CsumStart = uint16(int(o.CsumStart) + n)
 	}
 	return o
@@ -54,8 +54,8 @@ func (b *batch) addHeaded(data []byte) {
 // header is left to be a frame without one, a runt or empty.
 func (it *item) setHeaded(data []byte, size int) {
 	it.data, it.size = data, size
-	if o, err := frame.ParseOffload(data); err == nil {
-		it.off, it.data, it.size = o, data[frame.OffloadLen:], size-frame.OffloadLen
+	if o, err := frame.ParseVNetHeader(data); err == nil {
+		it.off, it.data, it.size = o, data[frame.VNetHeaderLen:], size-frame.VNetHeaderLen
 	}
 }
 
@@ -63,12 +63,12 @@ func (it *item) setHeaded(data []byte, size int) {
 // offload header: it returns why it is dropped, if it is.
 func (b *batch) checkOffload(it *item) (cause dropCause, ok bool) {
 	switch {
-	case it.size > len(it.data) || it.size > frame.MaxOffload,
+	case it.size > len(it.data) || it.size > frame.MaxGSO,
 		it.off.GSOType == frame.GSONone && it.size > b.sw.cfg.MaxFrame:
 		return inGiant, false
-	case offload.Check(it.off, it.data) != nil:
+	case gso.Check(it.off, it.data) != nil:
 		return inOffload, false
-	case offload.Longest(it.off, it.size) > b.sw.cfg.MaxFrame:
+	case gso.Longest(it.off, it.size) > b.sw.cfg.MaxFrame:
 		return inGiant, false
 	}
 	it.off = tidy(it.off)
@@ -95,7 +95,7 @@ func (b *batch) settle() (split bool) {
 			it.part = partWhole
 			split = true
 			if it.way != wayDrop && it.to == nil && b.in.conf.Load().StormLimit > 0 {
-				b.in.storm.charge(offload.Count(it.off, it.data) - 1)
+				b.in.storm.charge(gso.Count(it.off, it.data) - 1)
 			}
 		}
 	}
@@ -124,7 +124,7 @@ func (p *port) takesUndone(it *item) bool {
 			return false
 		}
 	}
-	if len(it.data) > frame.MaxOffload-frame.TagLen && !it.tagged && p.conf.Load().VLAN != it.vlan {
+	if len(it.data) > frame.MaxGSO-frame.TagLen && !it.tagged && p.conf.Load().VLAN != it.vlan {
 		return false // with the tag that it needs there, it would be too long
 	}
 	return takeUndone(*p.mirrors.Load())
@@ -155,8 +155,8 @@ func (b *batch) finish(it *item) {
 		it.buf.SetLen(copy(it.buf.Bytes(), it.data))
 		it.data = it.buf.Bytes()
 	}
-	offload.Finish(it.off, it.data)
-	it.off = frame.Offload{}
+	gso.Finish(it.off, it.data)
+	it.off = frame.VNetHeader{}
 }
 
 // due returns those of items that c is to get. That is all of them, unless some
@@ -177,7 +177,7 @@ func (b *batch) due(c *cable, items []uint8) []uint8 {
 }
 
 // header returns the offload header of item i in the form wanted; see inAlt.
-func (b *batch) header(i uint8, as *portConf) frame.Offload {
+func (b *batch) header(i uint8, as *portConf) frame.VNetHeader {
 	it := &b.items[i]
 	switch {
 	case !it.inAlt(as):
@@ -193,7 +193,7 @@ type heads struct {
 	used bool                      // something is in bufs
 	bufs [maxBatch][2]*pool.Buffer // by item: as it came, and its other form
 
-	headers [maxBatch][frame.OffloadLen]byte
+	headers [maxBatch][frame.VNetHeaderLen]byte
 	pieces  [maxBatch][2][]byte
 	msgs    [maxBatch]net.Buffers
 }
@@ -226,7 +226,7 @@ func (b *batch) refHeaded(i uint8, as *portConf, give bool) *pool.Buffer {
 	}
 	o := b.header(i, as)
 	buf := b.ref(i, as, true)
-	o.Put(buf.Prepend(frame.OffloadLen))
+	o.Put(buf.Prepend(frame.VNetHeaderLen))
 	return buf
 }
 
@@ -246,10 +246,10 @@ func (b *batch) headed(i uint8, as *portConf) *pool.Buffer {
 }
 
 // headed returns a copy of data behind o, in a new buffer.
-func (sw *Switch) headed(o frame.Offload, data []byte) *pool.Buffer {
+func (sw *Switch) headed(o frame.VNetHeader, data []byte) *pool.Buffer {
 	buf := sw.poolFor(len(data)).Get()
 	buf.SetLen(copy(buf.Bytes(), data))
-	o.Put(buf.Prepend(frame.OffloadLen))
+	o.Put(buf.Prepend(frame.VNetHeaderLen))
 	return buf
 }
 

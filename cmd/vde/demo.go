@@ -63,7 +63,7 @@ func runDemo(ctx context.Context, out, progress io.Writer, o demoOptions) (err e
 	if o.mtu < 68 || o.mtu > netstack.MaxMTU {
 		return fmt.Errorf("--mtu %d: give 68 to %d bytes", o.mtu, netstack.MaxMTU)
 	}
-	maxFrame := max(o.mtu+frame.HeaderLen, frame.DefaultMax)
+	maxFrame := max(o.mtu+frame.HeaderLen, frame.DefaultMaxSize)
 	network, err := startNetwork(ctx, out, maxFrame)
 	if err != nil {
 		return err

@@ -46,7 +46,7 @@ func (o *hostOptions) open(ctx context.Context, description string) (*netstack.H
 	if err := o.parse(); err != nil {
 		return nil, err
 	}
-	maxFrame := max(o.cfg.MTU+frame.HeaderLen, frame.DefaultMax)
+	maxFrame := max(o.cfg.MTU+frame.HeaderLen, frame.DefaultMaxSize)
 	conn, err := vde.Open(ctx, o.vnl, vde.WithDescription(description), vde.WithMaxFrameSize(maxFrame))
 	if err != nil {
 		return nil, err

@@ -48,7 +48,7 @@ it created.`,
 	f.StringVarP(&o.mode, "mode", "m", "", "permissions of the sockets, octal (default 0600)")
 	f.StringVar(&o.dirMode, "dirmode", "", "permissions of DIR, octal (default 02700, or what --mode lets in)")
 	f.StringVarP(&o.config.Group, "group", "g", "", "group of DIR and the sockets")
-	f.IntVar(&o.config.MaxFrame, "max-frame", frame.DefaultMax, "longest frame in bytes, header included")
+	f.IntVar(&o.config.MaxFrame, "max-frame", frame.DefaultMaxSize, "longest frame in bytes, header included")
 	f.DurationVar(&o.config.Age, "age", vswitch.DefaultAge, "how long a silent station is remembered")
 	f.StringVar(&o.policy, "policy", vswitch.WaitForRoom.String(), "at a full queue: wait, drop-newest or drop-oldest")
 	f.DurationVar(&o.config.Port.Wait, "wait", vswitch.DefaultWait, "longest wait for a full queue under the policy wait")

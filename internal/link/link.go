@@ -10,7 +10,7 @@
 //
 // [vde.Conn]: https://pkg.go.dev/github.com/go-vde/sdk/vde#Conn
 //
-// [frame.Offload]: https://pkg.go.dev/github.com/go-vde/sdk/frame#Offload
+// [frame.VNetHeader]: https://pkg.go.dev/github.com/go-vde/sdk/frame#Offload
 package link
 
 import (
@@ -81,7 +81,7 @@ type Link interface {
 	Close() (unread int, err error)
 
 	// EnableOffload makes each frame, in both directions and from the next call
-	// on, begin with an offload header, a [frame.Offload] of 10 bytes, which
+	// on, begin with an offload header, a [frame.VNetHeader] of 10 bytes, which
 	// sizes include. Frames to send agree with theirs; received ones may not. A
 	// link whose other side has not agreed finishes such frames itself before
 	// they leave, and gives a zero header with those it receives. It cannot be

@@ -31,9 +31,9 @@ func descriptors(tb testing.TB) int {
 }
 
 // headed returns frames with offs in front of them.
-func headed(frames [][]byte, offs []frame.Offload) (all [][]byte) {
+func headed(frames [][]byte, offs []frame.VNetHeader) (all [][]byte) {
 	for i, f := range frames {
-		b := make([]byte, frame.OffloadLen, frame.OffloadLen+len(f))
+		b := make([]byte, frame.VNetHeaderLen, frame.VNetHeaderLen+len(f))
 		offs[i].Put(b)
 		all = append(all, append(b, f...))
 	}
@@ -48,7 +48,7 @@ func TestBothWays(t *testing.T) {
 		from, to *End
 	}{{"to the switch", client, sw}, {"to the client", sw, client}} {
 		frames := [][]byte{bytes.Repeat([]byte{1}, 14), bytes.Repeat([]byte{2}, 1514), bytes.Repeat([]byte{3}, 65526)}
-		offs := []frame.Offload{{}, {Flags: 1}, {Flags: 1, GSOType: 1, HdrLen: 54, GSOSize: 1460, CsumStart: 34, CsumOffset: 16}}
+		offs := []frame.VNetHeader{{}, {Flags: 1}, {Flags: 1, GSOType: 1, HdrLen: 54, GSOSize: 1460, CsumStart: 34, CsumOffset: 16}}
 		if n, calls, err := way.from.SendHeaded(headed(frames, offs), false); n != 3 || calls != 1 || err != nil {
 			t.Fatalf("%s: sent %d in %d calls, %v", way.name, n, calls, err)
 		}

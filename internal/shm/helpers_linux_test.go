@@ -50,7 +50,7 @@ func newPair(tb testing.TB, maxFrame int) (client, sw *End) {
 // A slab receives frames into slices of its own.
 type slab struct {
 	frames [maxBatch][]byte
-	offs   [maxBatch]frame.Offload
+	offs   [maxBatch]frame.VNetHeader
 	sizes  [maxBatch]int
 }
 
@@ -62,7 +62,7 @@ func newSlab(size int) *slab {
 	return s
 }
 
-func (s *slab) Place(i, size int, o frame.Offload) []byte {
+func (s *slab) Place(i, size int, o frame.VNetHeader) []byte {
 	s.sizes[i], s.offs[i] = size, o
 	return s.frames[i]
 }

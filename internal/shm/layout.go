@@ -136,7 +136,7 @@ func parseAnswer(b []byte) (features uint64) {
 //	0  4  length of the frame
 //	4  1  flags        \
 //	5  1  gso_type     |
-//	6  2  hdr_len      | frame.Offload
+//	6  2  hdr_len      | frame.VNetHeader
 //	8  2  gso_size     |
 //	10 2  csum_start   |
 //	12 2  csum_offset  /
@@ -150,7 +150,7 @@ const (
 func slotLen(n int) uint64 { return slotHeader + (uint64(n)+slotAlign-1)&^(slotAlign-1) }
 
 // packSlot returns a slot's header as the two words that make it up.
-func packSlot(n int, o frame.Offload) (w0, w1 uint64) {
+func packSlot(n int, o frame.VNetHeader) (w0, w1 uint64) {
 	var b [slotHeader]byte
 	binary.NativeEndian.PutUint32(b[0:], uint32(n))
 	b[4], b[5] = o.Flags, o.GSOType
@@ -163,11 +163,11 @@ func packSlot(n int, o frame.Offload) (w0, w1 uint64) {
 
 // unpackSlot is the reverse of packSlot. n is what the header says, whatever
 // that may be.
-func unpackSlot(w0, w1 uint64) (n uint32, o frame.Offload) {
+func unpackSlot(w0, w1 uint64) (n uint32, o frame.VNetHeader) {
 	var b [slotHeader]byte
 	binary.NativeEndian.PutUint64(b[0:], w0)
 	binary.NativeEndian.PutUint64(b[8:], w1)
-	return binary.NativeEndian.Uint32(b[0:]), frame.Offload{
+	return binary.NativeEndian.Uint32(b[0:]), frame.VNetHeader{
 		Flags: b[4], GSOType: b[5],
 		HdrLen:     binary.NativeEndian.Uint16(b[6:]),
 		GSOSize:    binary.NativeEndian.Uint16(b[8:]),

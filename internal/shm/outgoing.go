@@ -28,7 +28,7 @@ func (o *outgoing) size(i int) (n int) {
 		}
 	}
 	if o.headed {
-		n -= frame.OffloadLen
+		n -= frame.VNetHeaderLen
 	}
 	return n
 }
@@ -42,11 +42,11 @@ func (o *outgoing) put(p *producer, i, n int) {
 	} else {
 		pieces = o.pieces[i]
 	}
-	var off frame.Offload
+	var off frame.VNetHeader
 	skip := 0
 	if o.headed {
 		off = headerOf(pieces)
-		skip = frame.OffloadLen
+		skip = frame.VNetHeaderLen
 	}
 	p.begin(n, off)
 	at := p.pos + slotHeader
@@ -63,14 +63,14 @@ func (o *outgoing) put(p *producer, i, n int) {
 }
 
 // headerOf returns the offload header at the beginning of pieces.
-func headerOf(pieces net.Buffers) frame.Offload {
-	var b [frame.OffloadLen]byte
+func headerOf(pieces net.Buffers) frame.VNetHeader {
+	var b [frame.VNetHeaderLen]byte
 	n := 0
 	for _, p := range pieces {
 		if n += copy(b[n:], p); n == len(b) {
 			break
 		}
 	}
-	off, _ := frame.ParseOffload(b[:]) // it is long enough
+	off, _ := frame.ParseVNetHeader(b[:]) // it is long enough
 	return off
 }

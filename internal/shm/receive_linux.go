@@ -15,7 +15,7 @@ import (
 // copied to, and is told what is left to do about it. What does not fit there is
 // lost.
 type Placer interface {
-	Place(i, size int, o frame.Offload) []byte
+	Place(i, size int, o frame.VNetHeader) []byte
 }
 
 // Recv takes as many frames as there are, at most limit and 64, and copies each

@@ -75,7 +75,7 @@ func (p *producer) refresh() error {
 // begin writes the header of a slot for a frame of n bytes, for which there is
 // room. The caller writes the frame behind it and then moves pos on. Slots are a multiple of 16 long, and so is
 // the ring, so a header never wraps.
-func (p *producer) begin(n int, o frame.Offload) {
+func (p *producer) begin(n int, o frame.VNetHeader) {
 	w0, w1 := packSlot(n, o)
 	at := int(p.pos & p.mask)
 	// Plain stores would do, as the tail publishes them. These are no dearer than
@@ -137,7 +137,7 @@ func (c *consumer) ready() (bool, error) {
 
 // next returns the length of the frame at pos and what is left to do about it;
 // ready has reported that there is one.
-func (c *consumer) next() (n int, o frame.Offload, err error) {
+func (c *consumer) next() (n int, o frame.VNetHeader, err error) {
 	at := int(c.pos & c.mask)
 	size, o := unpackSlot(word64(c.data, at).Load(), word64(c.data, at+8).Load())
 	if uint64(size) > c.size() || slotLen(int(size)) > c.end-c.pos {

@@ -22,8 +22,8 @@ func ringPair() (p *producer, c *consumer, region []byte) {
 }
 
 // putPieces puts a frame of n bytes in pieces into the ring.
-func putPieces(p *producer, n int, off frame.Offload, pieces ...[]byte) {
-	header := make([]byte, frame.OffloadLen)
+func putPieces(p *producer, n int, off frame.VNetHeader, pieces ...[]byte) {
+	header := make([]byte, frame.VNetHeaderLen)
 	off.Put(header)
 	o := outgoing{pieces: []net.Buffers{append(net.Buffers{header[:3], header[3:]}, pieces...)}, headed: true}
 	if o.size(0) != n {
@@ -34,13 +34,13 @@ func putPieces(p *producer, n int, off frame.Offload, pieces ...[]byte) {
 
 func TestSlotLayout(t *testing.T) {
 	p, c, _ := ringPair()
-	off := frame.Offload{Flags: 1, GSOType: 4, HdrLen: 0x0203, GSOSize: 0x0405, CsumStart: 0x0607, CsumOffset: 0x0809}
+	off := frame.VNetHeader{Flags: 1, GSOType: 4, HdrLen: 0x0203, GSOSize: 0x0405, CsumStart: 0x0607, CsumOffset: 0x0809}
 	putPieces(p, 5, off, []byte("ab"), nil, []byte("cde"))
 	if ok, err := p.publish(); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	want := []byte{5, 0, 0, 0, 1, 4, 3, 2, 5, 4, 7, 6, 9, 8, 0, 0, 'a', 'b', 'c', 'd', 'e'}
-	if w0, _ := packSlot(1, frame.Offload{}); w0 != 1 { // a big-endian machine
+	if w0, _ := packSlot(1, frame.VNetHeader{}); w0 != 1 { // a big-endian machine
 		want = []byte{0, 0, 0, 5, 1, 4, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0, 'a', 'b', 'c', 'd', 'e'}
 	}
 	if !bytes.Equal(p.data[:len(want)], want) {
@@ -78,7 +78,7 @@ func FuzzRing(f *testing.F) {
 		p, c, _ := ringPair()
 		type sent struct {
 			data []byte
-			off  frame.Offload
+			off  frame.VNetHeader
 		}
 		var put, queue []sent
 		closed := false
@@ -131,7 +131,7 @@ func FuzzRing(f *testing.F) {
 				if !ok || n > p.maxLen() {
 					continue
 				}
-				s := sent{bytes.Repeat([]byte{byte(i + 1)}, n), frame.Offload{Flags: op, GSOSize: uint16(i)}}
+				s := sent{bytes.Repeat([]byte{byte(i + 1)}, n), frame.VNetHeader{Flags: op, GSOSize: uint16(i)}}
 				putPieces(p, n, s.off, s.data[:n/3], s.data[n/3:])
 				put = append(put, s)
 			}
@@ -202,7 +202,7 @@ func FuzzScribble(f *testing.F) {
 					break
 				}
 				if ok {
-					putPieces(p, n, frame.Offload{}, make([]byte, n))
+					putPieces(p, n, frame.VNetHeader{}, make([]byte, n))
 				}
 				if p.pos-p.head > p.size() {
 					t.Fatalf("%d bytes in a ring of %d", p.pos-p.head, p.size())

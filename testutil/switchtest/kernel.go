@@ -123,7 +123,7 @@ func (s *suite) testKernel(t *testing.T) {
 
 // respond answers ARP and pings until an error.
 func respond(c *vde.Conn, mac frame.MAC, ip netip.Addr) error {
-	buf := make([]byte, frame.DefaultMax)
+	buf := make([]byte, frame.DefaultMaxSize)
 	for {
 		k, err := c.Read(buf)
 		if err != nil {

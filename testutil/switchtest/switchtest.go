@@ -39,7 +39,7 @@ type Options struct {
 	// queue fills up must arrive even so.
 	Lossy bool
 
-	// MaxFrame is the longest frame that goes through whole, header included (default [frame.DefaultMax]).
+	// MaxFrame is the longest frame that goes through whole, header included (default [frame.DefaultMaxSize]).
 	MaxFrame int
 
 	// Cuts says that longer frames arrive cut to MaxFrame. Otherwise they must not arrive.
@@ -69,7 +69,7 @@ type suite struct {
 // Run tests package vde on switches that start makes.
 func Run(t *testing.T, start Start, opts Options) {
 	testutil.Need(t, "linux")
-	opts.MaxFrame = cmp.Or(opts.MaxFrame, frame.DefaultMax)
+	opts.MaxFrame = cmp.Or(opts.MaxFrame, frame.DefaultMaxSize)
 	s := &suite{Options: opts, start: start}
 	s.logMissing(t)
 	for _, tt := range []struct {

@@ -462,7 +462,7 @@ func (s *suite) testVdePlug(t *testing.T) {
 		}
 		n.same("vde_plug", got, f)
 		// What comes on its standard input, vde_plug takes in together with a length of two bytes.
-		size = min(size, frame.DefaultMax-2)
+		size = min(size, frame.DefaultMaxSize-2)
 		f = testFrame(c.mac, mac(2), size, uint64(2*i+1))
 		if err := plug.Send(f); err != nil {
 			t.Fatal(err)

@@ -262,7 +262,7 @@ func childMain(task string) error {
 	if _, err := c.Write(testFrame(frame.Broadcast(), mac(childMAC), 60, 0)); err != nil {
 		return err
 	}
-	buf := make([]byte, frame.DefaultMax)
+	buf := make([]byte, frame.DefaultMaxSize)
 	for {
 		k, err := c.Read(buf)
 		if err != nil {

@@ -40,7 +40,7 @@ func run(network, prefix, mtuText string) error {
 	if how == "shm" {
 		mode = vde.SharedMemoryAlways
 	}
-	c, err := vde.Open(context.Background(), vnl, vde.WithSharedMemory(mode), vde.WithMaxFrameSize(max(mtu+frame.HeaderLen, frame.DefaultMax)))
+	c, err := vde.Open(context.Background(), vnl, vde.WithSharedMemory(mode), vde.WithMaxFrameSize(max(mtu+frame.HeaderLen, frame.DefaultMaxSize)))
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func run(role, network, list, batch string) error {
 	if how == "shm" {
 		mode = vde.SharedMemoryAlways
 	}
-	size := max(slices.Max(sizes), frame.DefaultMax)
+	size := max(slices.Max(sizes), frame.DefaultMaxSize)
 	c, err := vde.Open(context.Background(), vnl, vde.WithSharedMemory(mode), vde.WithMaxFrameSize(size))
 	if err != nil {
 		return err

@@ -1,7 +1,7 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-package offload_test
+package gso_test
 
 import (
 	"bytes"
@@ -9,21 +9,21 @@ import (
 	"testing"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/offload"
+	"github.com/go-vde/sdk/internal/gso"
 )
 
 // An example is a frame with something left undone, and what becomes of it. The
 // expected bytes were not made by this package.
 type example struct {
 	name string
-	o    frame.Offload
+	o    frame.VNetHeader
 	in   string
 	out  []string
 }
 
 const (
-	needs = frame.OffloadNeedsChecksum
-	valid = frame.OffloadChecksumValid
+	needs = frame.VNetNeedsChecksum
+	valid = frame.VNetDataValid
 
 	super4 = "020100000001020200000002080045000048fffe4000400626af0a0000010a000002" +
 		"c0010050fffffff801020304809901f6143d00000101080a00000bb800000fa0" + "74686520717569636b2062726f776e20666f782e"
@@ -33,9 +33,9 @@ const (
 )
 
 var (
-	offload4 = frame.Offload{Flags: needs, GSOType: frame.GSOTCPv4, HdrLen: 66, GSOSize: 8, CsumStart: 34, CsumOffset: 16}
-	offload6 = frame.Offload{Flags: needs, GSOType: frame.GSOTCPv6, HdrLen: 78, GSOSize: 7, CsumStart: 58, CsumOffset: 16}
-	offloadU = frame.Offload{Flags: needs, CsumStart: 34, CsumOffset: 6}
+	offload4 = frame.VNetHeader{Flags: needs, GSOType: frame.GSOTCPv4, HdrLen: 66, GSOSize: 8, CsumStart: 34, CsumOffset: 16}
+	offload6 = frame.VNetHeader{Flags: needs, GSOType: frame.GSOTCPv6, HdrLen: 78, GSOSize: 7, CsumStart: 58, CsumOffset: 16}
+	offloadU = frame.VNetHeader{Flags: needs, CsumStart: 34, CsumOffset: 6}
 )
 
 var examples = []example{
@@ -74,22 +74,22 @@ var examples = []example{
 		"02010000000102020000000208004500001e00074000401126c60a0000010a00000214e90035000a141e" + "d6b9",
 		[]string{"02010000000102020000000208004500001e00074000401126c60a0000010a00000214e90035000affff" + "d6b9"},
 	},
-	{"nothing to do", frame.Offload{Flags: valid}, "0201", []string{"0201"}},
+	{"nothing to do", frame.VNetHeader{Flags: valid}, "0201", []string{"0201"}},
 }
 
 func TestExamples(t *testing.T) {
 	for _, e := range examples {
 		t.Run(e.name, func(t *testing.T) {
 			f := unhex(t, e.in)
-			if err := offload.Check(e.o, f); err != nil {
+			if err := gso.Check(e.o, f); err != nil {
 				t.Fatal(err)
 			}
-			if n := offload.Count(e.o, f); n != len(e.out) {
+			if n := gso.Count(e.o, f); n != len(e.out) {
 				t.Errorf("Count: %d, want %d", n, len(e.out))
 			}
 			got := [][]byte{f}
 			if e.o.GSOType == frame.GSONone {
-				offload.Finish(e.o, f)
+				gso.Finish(e.o, f)
 			} else {
 				got = segments(t, e.o, f)
 				if !bytes.Equal(f, unhex(t, e.in)) {
@@ -101,7 +101,7 @@ func TestExamples(t *testing.T) {
 					t.Errorf("frame %d:\ngot  %x\nwant %s", i, g, e.out[min(i, len(e.out)-1)])
 				}
 			}
-			if n := offload.Longest(e.o, len(f)); n != len(got[0]) {
+			if n := gso.Longest(e.o, len(f)); n != len(got[0]) {
 				t.Errorf("Longest: %d, want %d", n, len(got[0]))
 			}
 		})
@@ -116,35 +116,35 @@ func TestCheckRefuses(t *testing.T) {
 		return f
 	}
 	f4, f6, fU := unhex(t, super4), unhex(t, super6), unhex(t, udp4)
-	with := func(o frame.Offload, change func(*frame.Offload)) frame.Offload {
+	with := func(o frame.VNetHeader, change func(*frame.VNetHeader)) frame.VNetHeader {
 		change(&o)
 		return o
 	}
 	for name, test := range map[string]struct {
-		o frame.Offload
+		o frame.VNetHeader
 		f []byte
 	}{
-		"unknown flags":               {frame.Offload{Flags: 4}, f4},
-		"an unknown kind":             {with(offload4, func(o *frame.Offload) { o.GSOType = 3 }), f4},
-		"ECN as a kind":               {with(offload4, func(o *frame.Offload) { o.GSOType |= 0x80 }), f4},
-		"no checksum to complete":     {with(offload4, func(o *frame.Offload) { o.Flags = 0 }), f4},
-		"only verified":               {with(offload4, func(o *frame.Offload) { o.Flags = valid }), f4},
-		"the other version, 4":        {with(offload4, func(o *frame.Offload) { o.GSOType = frame.GSOTCPv6 }), f4},
-		"the other version, 6":        {with(offload6, func(o *frame.Offload) { o.GSOType = frame.GSOTCPv4 }), f6},
-		"segments of nothing":         {with(offload4, func(o *frame.Offload) { o.GSOSize = 0 }), f4},
-		"a short header":              {with(offload4, func(o *frame.Offload) { o.HdrLen-- }), f4},
-		"a long header":               {with(offload4, func(o *frame.Offload) { o.HdrLen = 1000 }), f4},
-		"a checksum elsewhere":        {with(offload4, func(o *frame.Offload) { o.CsumOffset = 6 }), f4},
-		"a sum from elsewhere":        {with(offload4, func(o *frame.Offload) { o.CsumStart = 14 }), f4},
-		"a sum far away":              {with(offloadU, func(o *frame.Offload) { o.CsumStart, o.CsumOffset = 65535, 65535 }), fU},
-		"UDP with TCP's checksum":     {with(offloadU, func(o *frame.Offload) { o.CsumOffset = 16 }), fU},
-		"UDP to segment":              {with(offloadU, func(o *frame.Offload) { o.GSOType, o.HdrLen, o.GSOSize = frame.GSOTCPv4, 42, 2 }), fU},
+		"unknown flags":               {frame.VNetHeader{Flags: 4}, f4},
+		"an unknown kind":             {with(offload4, func(o *frame.VNetHeader) { o.GSOType = 3 }), f4},
+		"ECN as a kind":               {with(offload4, func(o *frame.VNetHeader) { o.GSOType |= 0x80 }), f4},
+		"no checksum to complete":     {with(offload4, func(o *frame.VNetHeader) { o.Flags = 0 }), f4},
+		"only verified":               {with(offload4, func(o *frame.VNetHeader) { o.Flags = valid }), f4},
+		"the other version, 4":        {with(offload4, func(o *frame.VNetHeader) { o.GSOType = frame.GSOTCPv6 }), f4},
+		"the other version, 6":        {with(offload6, func(o *frame.VNetHeader) { o.GSOType = frame.GSOTCPv4 }), f6},
+		"segments of nothing":         {with(offload4, func(o *frame.VNetHeader) { o.GSOSize = 0 }), f4},
+		"a short header":              {with(offload4, func(o *frame.VNetHeader) { o.HdrLen-- }), f4},
+		"a long header":               {with(offload4, func(o *frame.VNetHeader) { o.HdrLen = 1000 }), f4},
+		"a checksum elsewhere":        {with(offload4, func(o *frame.VNetHeader) { o.CsumOffset = 6 }), f4},
+		"a sum from elsewhere":        {with(offload4, func(o *frame.VNetHeader) { o.CsumStart = 14 }), f4},
+		"a sum far away":              {with(offloadU, func(o *frame.VNetHeader) { o.CsumStart, o.CsumOffset = 65535, 65535 }), fU},
+		"UDP with TCP's checksum":     {with(offloadU, func(o *frame.VNetHeader) { o.CsumOffset = 16 }), fU},
+		"UDP to segment":              {with(offloadU, func(o *frame.VNetHeader) { o.GSOType, o.HdrLen, o.GSOSize = frame.GSOTCPv4, 42, 2 }), fU},
 		"UDP of another length":       {offloadU, patched(udp4, 38, 0, 14)},
 		"a frame that is cut":         {offload4, f4[:len(f4)-1]},
 		"headers only in part":        {offload4, f4[:60]},
 		"no frame":                    {offload4, nil},
 		"padding":                     {offload4, append(patched(super4, 0), 0)},
-		"longer than any":             {offload4, make([]byte, frame.MaxOffload+1)},
+		"longer than any":             {offload4, make([]byte, frame.MaxGSO+1)},
 		"ARP":                         {offload4, patched(super4, 12, 8, 6)},
 		"another IP":                  {offload4, patched(super4, 14, 0x55)},
 		"a short IP header":           {offload4, patched(super4, 14, 0x44)},
@@ -160,7 +160,7 @@ func TestCheckRefuses(t *testing.T) {
 		"IPv6 of version 4":           {offload6, patched(super6, 18, 0x40)},
 		"three tags":                  {offload6, append(unhex(t, "020100000001020200000002"+"88a80001"+"81000002"+"81000003"), f6[16:]...)},
 	} {
-		if err := offload.Check(test.o, test.f); err == nil {
+		if err := gso.Check(test.o, test.f); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
@@ -178,13 +178,13 @@ func TestSum(t *testing.T) {
 				b[i] |= 0xfe
 			}
 		}
-		if got, want := offload.Sum(b[:n]), slowSum(b[:n]); got != want {
+		if got, want := gso.Sum(b[:n]), slowSum(b[:n]); got != want {
 			t.Fatalf("%d bytes: %#04x, want %#04x", n, got, want)
 		}
 	}
 	for _, n := range []int{1, 7, 8, 64, 65, 1 << 16} {
 		ones := bytes.Repeat([]byte{0xff}, n)
-		if got, want := offload.Sum(ones), slowSum(ones); got != want {
+		if got, want := gso.Sum(ones), slowSum(ones); got != want {
 			t.Errorf("%d ones: %#04x, want %#04x", n, got, want)
 		}
 	}
@@ -193,15 +193,15 @@ func TestSum(t *testing.T) {
 func TestNoAllocation(t *testing.T) {
 	f, u := unhex(t, super4), unhex(t, udp4)
 	dst := make([]byte, 128)
-	var s offload.Segmenter
+	var s gso.Segmenter
 	if n := testing.AllocsPerRun(100, func() {
-		if offload.Check(offload4, f) != nil || offload.Check(offload4, u) == nil {
+		if gso.Check(offload4, f) != nil || gso.Check(offload4, u) == nil {
 			t.Fatal("wrong")
 		}
 		s.Reset(offload4, f)
 		for _, ok := s.Next(dst); ok; _, ok = s.Next(dst) {
 		}
-		offload.Finish(offloadU, u)
+		gso.Finish(offloadU, u)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

@@ -1,7 +1,7 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-package offload
+package gso
 
 import (
 	"encoding/binary"
@@ -12,8 +12,8 @@ import (
 // Finish completes the checksum that o says is missing in f, which has passed
 // [Check] and is not to be segmented. The field holds the sum of the
 // pseudo-header, as Check cannot know.
-func Finish(o frame.Offload, f []byte) {
-	if o.Flags&frame.OffloadNeedsChecksum == 0 {
+func Finish(o frame.VNetHeader, f []byte) {
+	if o.Flags&frame.VNetNeedsChecksum == 0 {
 		return
 	}
 	l, err := parse(f, len(f))

@@ -1,19 +1,19 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-package offload_test
+package gso_test
 
 import (
 	"testing"
 
-	"github.com/go-vde/sdk/internal/offload"
+	"github.com/go-vde/sdk/internal/gso"
 )
 
 // BenchmarkSegment cuts 64 KiB into the segments of an MTU of 1500.
 func BenchmarkSegment(b *testing.B) {
 	o, f := longSegment(b)
 	dst := make([]byte, 1514)
-	var s offload.Segmenter
+	var s gso.Segmenter
 	frames := 0
 	b.SetBytes(int64(len(f)))
 	b.ReportAllocs()
@@ -32,7 +32,7 @@ func BenchmarkSum(b *testing.B) {
 	for _, k := range []struct {
 		name string
 		sum  func([]byte) uint16
-	}{{"fast", offload.Sum}, {"naive", func(p []byte) uint16 { return slowSum(p) }}} {
+	}{{"fast", gso.Sum}, {"naive", func(p []byte) uint16 { return slowSum(p) }}} {
 		b.Run("sum="+k.name, func(b *testing.B) {
 			b.SetBytes(int64(len(p)))
 			for b.Loop() {

@@ -1,7 +1,7 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-package offload
+package gso
 
 import (
 	"encoding/binary"
@@ -18,7 +18,7 @@ const (
 )
 
 // Count returns how many ordinary frames f becomes, which has passed [Check].
-func Count(o frame.Offload, f []byte) int {
+func Count(o frame.VNetHeader, f []byte) int {
 	if o.GSOType == frame.GSONone {
 		return 1
 	}
@@ -28,7 +28,7 @@ func Count(o frame.Offload, f []byte) int {
 
 // Longest returns the length of the longest ordinary frame that a frame of n
 // bytes becomes, which has passed [Check].
-func Longest(o frame.Offload, n int) int {
+func Longest(o frame.VNetHeader, n int) int {
 	if o.GSOType == frame.GSONone {
 		return n
 	}
@@ -57,7 +57,7 @@ type Segmenter struct {
 
 // Reset begins with f, which has passed [Check] and is to be segmented. It is
 // lent until Next has returned false or Reset is called again, and not modified.
-func (s *Segmenter) Reset(o frame.Offload, f []byte) {
+func (s *Segmenter) Reset(o frame.VNetHeader, f []byte) {
 	n := min(int(o.HdrLen), len(f)) // differ only if it has not passed Check
 	s.one[0] = f[n:]
 	s.ResetPieces(o, f[:n], s.one[:], len(f))
@@ -65,7 +65,7 @@ func (s *Segmenter) Reset(o frame.Offload, f []byte) {
 
 // ResetPieces is Reset for a frame of n bytes whose HdrLen bytes of headers are
 // apart from the pieces of its payload. Elements of pieces are changed.
-func (s *Segmenter) ResetPieces(o frame.Offload, headers []byte, pieces [][]byte, n int) {
+func (s *Segmenter) ResetPieces(o frame.VNetHeader, headers []byte, pieces [][]byte, n int) {
 	l, err := parse(headers, n)
 	if err != nil || o.GSOSize == 0 {
 		s.done = true // it has not passed Check

@@ -1,7 +1,7 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-package offload
+package gso
 
 import (
 	"net"
@@ -108,21 +108,21 @@ type softRun struct {
 
 // add prepares a frame, and sends what is prepared when there is no more room.
 func (b *softRun) add(pieces net.Buffers) error {
-	var hdr [frame.OffloadLen]byte
+	var hdr [frame.VNetHeaderLen]byte
 	Gather(hdr[:], pieces)
-	o, _ := frame.ParseOffload(hdr[:])
+	o, _ := frame.ParseVNetHeader(hdr[:])
 	if len(b.out) == 0 {
 		clear(b.pieces)
 		b.pieces = b.pieces[:0]
 	}
 	from := len(b.pieces)
-	b.pieces = appendFrom(b.pieces, pieces, frame.OffloadLen)
+	b.pieces = appendFrom(b.pieces, pieces, frame.VNetHeaderLen)
 	body := b.pieces[from:len(b.pieces):len(b.pieces)]
 	var err error
 	switch {
 	case o.GSOType != frame.GSONone:
 		err = b.segment(o, body)
-	case o.Flags&frame.OffloadNeedsChecksum != 0:
+	case o.Flags&frame.VNetNeedsChecksum != 0:
 		size := Length(body)
 		var dst []byte
 		if dst, err = b.room(size); err == nil {
@@ -143,7 +143,7 @@ func (b *softRun) add(pieces net.Buffers) error {
 }
 
 // segment prepares what a frame is cut into.
-func (b *softRun) segment(o frame.Offload, body [][]byte) error {
+func (b *softRun) segment(o frame.VNetHeader, body [][]byte) error {
 	size := Length(body)
 	headers := b.head[:min(int(o.HdrLen), MaxHead, size)]
 	Gather(headers, body)

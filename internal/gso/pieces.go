@@ -1,7 +1,7 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-package offload
+package gso
 
 import "github.com/go-vde/sdk/frame"
 
@@ -44,7 +44,7 @@ func appendFrom(dst, pieces [][]byte, skip int) [][]byte {
 func Behind(dst, bufs [][]byte) [][]byte {
 	dst = dst[:len(bufs)]
 	for i, b := range bufs {
-		dst[i] = b[min(frame.OffloadLen, len(b)):]
+		dst[i] = b[min(frame.VNetHeaderLen, len(b)):]
 	}
 	return dst
 }
@@ -54,9 +54,9 @@ func Behind(dst, bufs [][]byte) [][]byte {
 // datagrams are none and stay empty.
 func PutNothing(bufs [][]byte, sizes []int) {
 	for i, b := range bufs {
-		clear(b[:min(frame.OffloadLen, len(b))])
+		clear(b[:min(frame.VNetHeaderLen, len(b))])
 		if sizes[i] > 0 {
-			sizes[i] += frame.OffloadLen
+			sizes[i] += frame.VNetHeaderLen
 		}
 	}
 }

@@ -1,7 +1,7 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-package offload
+package gso
 
 import (
 	"encoding/binary"
@@ -58,7 +58,7 @@ type layout struct {
 // TCP or UDP over IPv4 or IPv6 without extension headers and not in fragments;
 // and that it is to be segmented, in addition, of TCP. VLAN tags may precede.
 // f may hold anything.
-func Check(o frame.Offload, f []byte) error { return CheckHead(o, f, len(f)) }
+func Check(o frame.VNetHeader, f []byte) error { return CheckHead(o, f, len(f)) }
 
 // MaxHead is the most that [CheckHead] needs of a frame: Ethernet with two tags,
 // IPv4 and TCP with all the options they can have.
@@ -66,15 +66,15 @@ const MaxHead = frame.HeaderLen + maxTags*frame.TagLen + 60 + 60
 
 // CheckHead is [Check] for a frame of n bytes of which head is the beginning:
 // all of it, or at least MaxHead bytes.
-func CheckHead(o frame.Offload, head []byte, n int) error {
+func CheckHead(o frame.VNetHeader, head []byte, n int) error {
 	switch {
-	case o.Flags&^(frame.OffloadNeedsChecksum|frame.OffloadChecksumValid) != 0:
+	case o.Flags&^(frame.VNetNeedsChecksum|frame.VNetDataValid) != 0:
 		return errFlags
-	case o.GSOType == frame.GSONone && o.Flags&frame.OffloadNeedsChecksum == 0:
+	case o.GSOType == frame.GSONone && o.Flags&frame.VNetNeedsChecksum == 0:
 		return nil // the other fields mean nothing
-	case n > frame.MaxOffload:
+	case n > frame.MaxGSO:
 		return errLong
-	case o.Flags&frame.OffloadNeedsChecksum == 0:
+	case o.Flags&frame.VNetNeedsChecksum == 0:
 		return errNoSum
 	}
 	l, err := parse(head, n)
@@ -95,7 +95,7 @@ func CheckHead(o frame.Offload, head []byte, n int) error {
 }
 
 // checkSegmentation is the part of CheckHead that is about segmentation.
-func checkSegmentation(o frame.Offload, head []byte, n int, l layout) error {
+func checkSegmentation(o frame.VNetHeader, head []byte, n int, l layout) error {
 	switch {
 	case o.GSOType != frame.GSOTCPv4 && o.GSOType != frame.GSOTCPv6:
 		return errKind

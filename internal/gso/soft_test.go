@@ -1,7 +1,7 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-package offload_test
+package gso_test
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/offload"
+	"github.com/go-vde/sdk/internal/gso"
 )
 
 var errNoRoom = errors.New("no room")
@@ -37,8 +37,8 @@ func (k *taker) SendBuffers(frames []net.Buffers, wait bool) (n, calls int, err 
 }
 
 // headed returns a frame behind its header.
-func headed(t testing.TB, o frame.Offload, f string) []byte {
-	b := make([]byte, frame.OffloadLen)
+func headed(t testing.TB, o frame.VNetHeader, f string) []byte {
+	b := make([]byte, frame.VNetHeaderLen)
 	o.Put(b)
 	return append(b, unhex(t, f)...)
 }
@@ -47,7 +47,7 @@ func headed(t testing.TB, o frame.Offload, f string) []byte {
 const plain = "ffffffffffff02010000000288b5" + "0102030405"
 
 func TestSoft(t *testing.T) {
-	given := [][]byte{headed(t, frame.Offload{}, plain)}
+	given := [][]byte{headed(t, frame.VNetHeader{}, plain)}
 	want := [][]byte{unhex(t, plain)}
 	ends := []int{1} // in want, of each frame given
 	for _, e := range examples[:len(examples)-1] {
@@ -61,9 +61,9 @@ func TestSoft(t *testing.T) {
 	for i, f := range given {
 		before[i] = bytes.Clone(f)
 	}
-	var s offload.Soft
+	var s gso.Soft
 	for room := range len(want) + 1 {
-		for _, cut := range []int{0, 1, 5, frame.OffloadLen, 30, 70} {
+		for _, cut := range []int{0, 1, 5, frame.VNetHeaderLen, 30, 70} {
 			k := taker{room: room}
 			var n int
 			var err error
@@ -105,16 +105,16 @@ func TestSoft(t *testing.T) {
 // nothing is allocated, and that plain frames stay in pieces.
 func TestSoftLong(t *testing.T) {
 	o, f := longSegment(t)
-	given := make([]byte, frame.OffloadLen, frame.OffloadLen+len(f))
+	given := make([]byte, frame.VNetHeaderLen, frame.VNetHeaderLen+len(f))
 	o.Put(given)
 	given = append(given, f...)
 	want := segments(t, o, f)
-	frames := [][]byte{given, headed(t, frame.Offload{}, plain), given}
+	frames := [][]byte{given, headed(t, frame.VNetHeader{}, plain), given}
 	pieces := []net.Buffers{
-		{given[:frame.OffloadLen], given[frame.OffloadLen:100], given[100:4000], given[4000:]},
-		{frames[1][:frame.OffloadLen], frames[1][frame.OffloadLen:20], frames[1][20:]},
+		{given[:frame.VNetHeaderLen], given[frame.VNetHeaderLen:100], given[100:4000], given[4000:]},
+		{frames[1][:frame.VNetHeaderLen], frames[1][frame.VNetHeaderLen:20], frames[1][20:]},
 	}
-	var s offload.Soft
+	var s gso.Soft
 	k := taker{room: 1000}
 	if n, _, err := s.Send(&k, frames, true); n != 3 || err != nil {
 		t.Fatalf("%d, %v", n, err)
@@ -146,14 +146,14 @@ func (discard) SendBuffers(frames []net.Buffers, wait bool) (n, calls int, err e
 
 func TestBehind(t *testing.T) {
 	bufs := [][]byte{bytes.Repeat([]byte{9}, 12), {9, 9}, {}, {9, 9, 9}}
-	dst := offload.Behind(make([][]byte, 9), bufs)
+	dst := gso.Behind(make([][]byte, 9), bufs)
 	for i, n := range []int{2, 0, 0, 0} {
 		if len(dst[i]) != n {
 			t.Errorf("%d bytes behind in %d", len(dst[i]), i)
 		}
 	}
 	sizes := []int{2, 5, 1, 0}
-	offload.PutNothing(bufs, sizes)
+	gso.PutNothing(bufs, sizes)
 	if !slices.Equal(sizes, []int{12, 15, 11, 0}) || !bytes.Equal(bufs[0], append(make([]byte, 10), 9, 9)) || bufs[1][1] != 0 {
 		t.Errorf("%v, %v", sizes, bufs)
 	}
@@ -165,12 +165,12 @@ func FuzzCheckHead(f *testing.F) {
 		f.Add(headed(f, e.o, e.in))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		o, err := frame.ParseOffload(b)
+		o, err := frame.ParseVNetHeader(b)
 		if err != nil {
 			return
 		}
-		b = b[frame.OffloadLen:]
-		whole, head := offload.Check(o, b), offload.CheckHead(o, b[:min(len(b), offload.MaxHead)], len(b))
+		b = b[frame.VNetHeaderLen:]
+		whole, head := gso.Check(o, b), gso.CheckHead(o, b[:min(len(b), gso.MaxHead)], len(b))
 		if whole != head {
 			t.Errorf("%v, and by its head %v", whole, head)
 		}

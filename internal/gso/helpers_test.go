@@ -1,7 +1,7 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-package offload_test
+package gso_test
 
 import (
 	"encoding/binary"
@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/offload"
+	"github.com/go-vde/sdk/internal/gso"
 )
 
 func unhex(t testing.TB, s string) []byte {
@@ -86,9 +86,9 @@ func verify(f []byte) (ip, tcp, payload []byte, err error) {
 }
 
 // segments returns what f becomes.
-func segments(t testing.TB, o frame.Offload, f []byte) (all [][]byte) {
+func segments(t testing.TB, o frame.VNetHeader, f []byte) (all [][]byte) {
 	t.Helper()
-	var s offload.Segmenter
+	var s gso.Segmenter
 	s.Reset(o, f)
 	dst := make([]byte, int(o.HdrLen)+int(o.GSOSize))
 	for {
@@ -101,17 +101,17 @@ func segments(t testing.TB, o frame.Offload, f []byte) (all [][]byte) {
 }
 
 // longSegment returns the longest segment there is, to be cut for an MTU of 1500.
-func longSegment(t testing.TB) (frame.Offload, []byte) {
+func longSegment(t testing.TB) (frame.VNetHeader, []byte) {
 	t.Helper()
 	o := offload4
 	o.GSOSize = 1448
-	f := make([]byte, frame.MaxOffload)
+	f := make([]byte, frame.MaxGSO)
 	copy(f, unhex(t, super4)[:o.HdrLen])
 	for i := range f[o.HdrLen:] {
 		f[int(o.HdrLen)+i] = byte(i * 7)
 	}
 	binary.BigEndian.PutUint16(f[16:], uint16(len(f)-frame.HeaderLen))
-	if err := offload.Check(o, f); err != nil {
+	if err := gso.Check(o, f); err != nil {
 		t.Fatal(err)
 	}
 	return o, f

@@ -1,7 +1,7 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-package offload_test
+package gso_test
 
 import (
 	"bytes"
@@ -9,24 +9,24 @@ import (
 	"testing"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/offload"
+	"github.com/go-vde/sdk/internal/gso"
 )
 
 // FuzzOffload lets anything be said about anything: what Check lets through must
 // come out as frames that are right in every respect.
 func FuzzOffload(f *testing.F) {
 	for _, e := range examples {
-		b := make([]byte, frame.OffloadLen)
+		b := make([]byte, frame.VNetHeaderLen)
 		e.o.Put(b)
 		f.Add(append(b, unhex(f, e.in)...))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		o, err := frame.ParseOffload(b)
+		o, err := frame.ParseVNetHeader(b)
 		if err != nil {
 			return
 		}
-		in := b[frame.OffloadLen:]
-		if offload.Check(o, in) != nil {
+		in := b[frame.VNetHeaderLen:]
+		if gso.Check(o, in) != nil {
 			return
 		}
 		if o.GSOType == frame.GSONone {
@@ -38,17 +38,17 @@ func FuzzOffload(f *testing.F) {
 }
 
 // checkFinished compares what Finish does with the slow sum.
-func checkFinished(t *testing.T, o frame.Offload, in []byte) {
+func checkFinished(t *testing.T, o frame.VNetHeader, in []byte) {
 	out := bytes.Clone(in)
-	if o.Flags&frame.OffloadNeedsChecksum != 0 {
+	if o.Flags&frame.VNetNeedsChecksum != 0 {
 		// What is there becomes the sum of the pseudo-header, as it should be.
 		l4 := out[o.CsumStart:][:l4Len(out)]
 		pseudo := pseudoHeader(out, len(l4))
 		binary.BigEndian.PutUint16(l4[o.CsumOffset:], slowSum(pseudo))
 	}
 	before := bytes.Clone(out)
-	offload.Finish(o, out)
-	if o.Flags&frame.OffloadNeedsChecksum == 0 {
+	gso.Finish(o, out)
+	if o.Flags&frame.VNetNeedsChecksum == 0 {
 		if !bytes.Equal(out, in) {
 			t.Fatal("changed a frame that was finished")
 		}
@@ -88,10 +88,10 @@ func pseudoHeader(f []byte, n int) (p []byte) {
 }
 
 // checkSegments checks each segment by itself and all of them together.
-func checkSegments(t *testing.T, o frame.Offload, in []byte) {
+func checkSegments(t *testing.T, o frame.VNetHeader, in []byte) {
 	all := segments(t, o, in)
-	if len(all) != offload.Count(o, in) || len(all) == 0 {
-		t.Fatalf("%d segments, Count said %d", len(all), offload.Count(o, in))
+	if len(all) != gso.Count(o, in) || len(all) == 0 {
+		t.Fatalf("%d segments, Count said %d", len(all), gso.Count(o, in))
 	}
 	whole := in[o.HdrLen:]
 	done := 0
@@ -101,7 +101,7 @@ func checkSegments(t *testing.T, o frame.Offload, in []byte) {
 		if err != nil {
 			t.Fatalf("segment %d: %v", i, err)
 		}
-		if len(seg) > int(o.HdrLen)+int(o.GSOSize) || len(seg) > offload.Longest(o, len(in)) ||
+		if len(seg) > int(o.HdrLen)+int(o.GSOSize) || len(seg) > gso.Longest(o, len(in)) ||
 			len(seg) != int(o.HdrLen)+len(payload) || !last && len(payload) != int(o.GSOSize) {
 			t.Fatalf("segment %d of %d: %d bytes, %d of them payload", i, len(all), len(seg), len(payload))
 		}
