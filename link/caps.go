@@ -1,0 +1,138 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package link
+
+import (
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/pool"
+)
+
+// Caps says what a link can do at the moment it is asked. Interfaces and
+// functions in it are nil where the link has nothing of the kind, and stay the
+// same for the life of the link.
+type Caps struct {
+	// Offload is which unfinished frames the other side takes as they are.
+	// Whoever sends others finishes them first.
+	Offload Offload
+
+	// SharedMemory is whether frames go through memory shared with another
+	// process.
+	SharedMemory bool
+
+	// Raw is the descriptor on which one message is one frame.
+	Raw syscall.RawConn
+
+	// Buffers hands over frames in the buffers in which they have come.
+	Buffers BufferReceiver
+
+	// Notifier says when to receive, in place of a Recv that waits.
+	Notifier Notifier
+
+	// State tells of a link that goes down and comes up again.
+	State Stateful
+
+	// Counters returns the frames that the link itself did not deliver.
+	Counters func() Counters
+}
+
+// An Offload is a set of kinds of unfinished frames.
+type Offload uint8
+
+const (
+	OffloadChecksum Offload = 1 << iota // a partial TCP or UDP checksum
+	OffloadTSO                          // TCP segments of up to [frame.MaxGSO] bytes, IPv4 and IPv6
+)
+
+// Takes reports whether a frame with header h may be sent as it is.
+func (o Offload) Takes(h frame.VNetHeader) bool {
+	return (h.GSOType == frame.GSONone || o&OffloadTSO != 0) &&
+		(h.Flags&frame.VNetNeedsChecksum == 0 || o&OffloadChecksum != 0)
+}
+
+// String returns the names of the kinds in o, such as "checksum+tso", or "none".
+func (o Offload) String() string {
+	var names []string
+	if o&OffloadChecksum != 0 {
+		names = append(names, "checksum")
+	}
+	if o&OffloadTSO != 0 {
+		names = append(names, "tso")
+	}
+	if names == nil {
+		return "none"
+	}
+	return strings.Join(names, "+")
+}
+
+// MarshalText implements [encoding.TextMarshaler] with the form of String.
+func (o Offload) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// Counters counts frames that came to a link and were not delivered, by cause.
+type Counters struct {
+	Foreign   uint64 // from others than the peer
+	Discarded uint64 // unread when the link went down or was closed
+}
+
+// A BufferReceiver is a link that holds received frames in pooled buffers.
+type BufferReceiver interface {
+	// RecvBuffers is Recv that transfers one reference to a buffer for each
+	// frame: the first n elements of bs, whose references are released before,
+	// become buffers whose windows are the frames. Others may hold the same
+	// buffer, so its bytes must not be changed. headers is as in [Rx].
+	RecvBuffers(bs []*pool.Buffer, headers []frame.VNetHeader) (n int, err error)
+}
+
+// A Notifier calls its user when there is something to receive. One goroutine may
+// do so for several links of the process, and the length of a frame is known
+// before it is copied.
+type Notifier interface {
+	// Serve calls r, one call at a time, until the end of the link. It takes the
+	// place of Recv calls. It may return earlier, when another goroutine has
+	// taken over its work.
+	Serve(r Receiver)
+
+	// RecvPlaced is Recv that does not wait, takes at most limit frames and
+	// copies each to where p says.
+	RecvPlaced(p Placer, limit int) (n int, err error)
+}
+
+// A Receiver is what a [Notifier] calls.
+type Receiver interface {
+	// Ready says that there may be frames to receive. It reports whether there
+	// was one. It must call release before it does anything that can wait.
+	Ready(release func()) bool
+
+	// Ended says, once, that Ready is not called any more, and why.
+	Ended(err error)
+}
+
+// A Placer says where a received frame of size bytes, the i-th of a batch, is to
+// be copied to, and is told its metadata, which the receiver has to check. What
+// does not fit there is cut off.
+type Placer interface {
+	Place(i, size int, h frame.VNetHeader) []byte
+}
+
+// A Stateful is a link that goes down and comes up again.
+type Stateful interface {
+	// State returns the state of the link at this moment.
+	State() State
+
+	// OnChange has f called at each change, one call after the other; the link
+	// does not go on before f has returned. f must not close the link or call
+	// stop. stop ends the calls; none is under way when it returns.
+	OnChange(f func(State)) (stop func())
+}
+
+// A State describes a link that goes down and comes up again.
+type State struct {
+	Up      bool          // frames can be sent and received
+	Attempt int           // to dial, counted from 1: the one that failed or succeeded; 0 if none was made since the link went down
+	Err     error         // why the link is down: the reason of the end, or what the attempt failed with; nil if Up
+	Outage  time.Duration // since the link went down; if Up, how long that lasted
+}

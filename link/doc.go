@@ -1,0 +1,24 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+// Package link is the seam between what carries Ethernet frames and what uses
+// them.
+//
+// Write a [Link] to put a new kind of connection below a [vde.Conn] or a port of
+// a [vswitch.Switch], and a [Driver] to open it by a locator:
+//
+//	mux := link.Mux{"pipe": link.DriverFunc(openPipe)}
+//	c, err := vde.Open(ctx, "pipe://left", vde.WithDrivers(mux))
+//
+// A Conn adds deadlines on the way of package net, Frames, counters and a context
+// to a link. [Redial] adds reconnecting to any driver's links, and whoever sends
+// an unfinished frame to a link that does not take it finishes the frame first,
+// so a driver need not know about offload. Package [linktest] checks that a
+// driver keeps the promises made here.
+//
+// Programs that only move frames need this package for [Caps] and [State] alone.
+//
+// [vde.Conn]: https://pkg.go.dev/github.com/go-vde/sdk/vde#Conn
+// [vswitch.Switch]: https://pkg.go.dev/github.com/go-vde/sdk/vswitch#Switch
+// [linktest]: https://pkg.go.dev/github.com/go-vde/sdk/link/linktest
+package link
