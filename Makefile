@@ -37,7 +37,7 @@ fuzz: ## run each fuzz target; FUZZTIME=10s
 	@FUZZTIME='$(FUZZTIME)' scripts/fuzz.sh
 
 soak: peers ## load, faults and an account of every frame, on half a processor; SOAKTIME=1h
-	@cd soak && go run . -time $(SOAKTIME) $(SOAKFLAGS)
+	@cd internal/soak && go run . -time $(SOAKTIME) $(SOAKFLAGS)
 
 vuln: ## look for known vulnerabilities (asks the Go vulnerability database)
 	@scripts/vuln.sh

@@ -17,7 +17,7 @@ var witness = regexp.MustCompile("`([a-z]+)\\.((?:Test|Fuzz)[A-Za-z0-9_]+)(?:/([
 
 // TestDocsWitnesses looks for the tests that documents call as witnesses.
 func TestDocsWitnesses(t *testing.T) {
-	dirs := map[string]string{"wire": "internal/wire", "sockio": "internal/sockio", "shm": "internal/shm", "gso": "internal/gso"}
+	dirs := map[string]string{"wire": "internal/wire", "sockio": "internal/sockio", "shm": "internal/shm", "gso": "internal/gso", "testpeers": "internal/testpeers", "testframe": "internal/testframe", "soak": "internal/soak"}
 	texts := map[string]string{}
 	// text returns all Go files of a directory with that ending.
 	text := func(dir, ending string) string {
@@ -57,7 +57,7 @@ func TestDocsWitnesses(t *testing.T) {
 			if sub := m[3]; sub != "" {
 				// Either a name in a table, or a test of the suite for switches.
 				name := strings.ReplaceAll(sub, "_", " ")
-				if !strings.Contains(tests, `{"`+name+`", `) && !strings.Contains(text("testutil/switchtest", ".go"), `{"`+sub+`", (*suite)`) {
+				if !strings.Contains(tests, `{"`+name+`", `) && !strings.Contains(text("internal/switchtest", ".go"), `{"`+sub+`", (*suite)`) {
 					t.Errorf("%s: %s.%s has no %s", doc.name, m[1], m[2], sub)
 				}
 			}

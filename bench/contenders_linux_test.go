@@ -23,7 +23,7 @@ import (
 
 	"github.com/go-vde/sdk/bench/internal/peer"
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/testutil"
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -215,12 +215,12 @@ func switchProcess(how string) func(testing.TB, load) (string, []int) {
 }
 
 func stockSwitch(t testing.TB, _ load) (string, []int) {
-	s := testutil.Switch(t, testutil.SwitchConfig{NoMgmt: true})
+	s := testpeers.StartSwitch(t, testpeers.SwitchConfig{NoMgmt: true})
 	return s.Dir(), []int{s.PID()}
 }
 
 func switchNode(t testing.TB, _ load) (string, []int) {
-	n := testutil.Node(t, "switch")
+	n := testpeers.StartNode(t, "switch")
 	return n.VNL(), []int{n.PID()}
 }
 
@@ -259,8 +259,8 @@ func (nobody) IP() string                                                       
 // bridge is two tap interfaces on a bridge of the kernel, in a namespace of their
 // own.
 func bridge(t testing.TB, l load) (a, b peer.Station) {
-	testutil.Need(t, "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "/dev/net/tun", "ip")
-	ns := testutil.NewNamespace(t)
+	testpeers.Need(t, "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "/dev/net/tun", "ip")
+	ns := testpeers.NewNamespace(t)
 	var ends []peer.Station
 	for i := range 2 {
 		var f *os.File

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/bench/internal/peer"
-	"github.com/go-vde/sdk/testutil"
+	"github.com/go-vde/sdk/internal/testpeers"
 )
 
 // A build makes a program of testdata once.
@@ -56,7 +56,7 @@ var builds = map[string]*build{
 func program(t testing.TB, name string) string {
 	t.Helper()
 	b := builds[name]
-	testutil.Need(t, b.needs...)
+	testpeers.Need(t, b.needs...)
 	path := filepath.Join(programs, name)
 	b.once.Do(func() {
 		if _, err := os.Stat(path); err == nil {

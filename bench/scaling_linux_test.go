@@ -17,7 +17,7 @@ import (
 
 	"github.com/go-vde/sdk/bench/internal/peer"
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/testutil"
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -53,7 +53,7 @@ func BenchmarkPorts(b *testing.B) {
 						plug = func() *vde.Conn { return open(t, dir, l.max()) }
 						s.local = true
 					case "vde_switch":
-						sw := testutil.Switch(t, testutil.SwitchConfig{NoMgmt: true, Ports: ports + 1})
+						sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{NoMgmt: true, Ports: ports + 1})
 						plug = func() *vde.Conn { return open(t, sw.Dir(), l.max()) }
 						s.pids = []int{sw.PID()}
 						memory = func() (float64, error) { return resident(sw.PID()) }

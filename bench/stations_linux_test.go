@@ -123,7 +123,7 @@ func roomFor(size int) []vde.Option {
 // cable returns two connections that are joined without a switch.
 func cable(t testing.TB, size int, opts ...vde.Option) (a, b *vde.Conn) {
 	t.Helper()
-	sw := testutil.FakeCable(t)
+	sw := testutil.FakePointToPoint(t)
 	other := make(chan *vde.Conn, 1)
 	ctx, cancel := context.WithTimeout(context.Background(), long)
 	defer cancel()

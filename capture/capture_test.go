@@ -20,6 +20,7 @@ import (
 
 	"github.com/go-vde/sdk/capture"
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
@@ -156,7 +157,7 @@ func TestCapture(t *testing.T) {
 
 // TestTcpdumpReadsIt lets another program be the judge.
 func TestTcpdumpReadsIt(t *testing.T) {
-	testutil.Need(t, "tcpdump")
+	testpeers.Need(t, "tcpdump")
 	name := filepath.Join(t.TempDir(), "x.pcapng")
 	if err := os.WriteFile(name, record(t, 0), 0o600); err != nil {
 		t.Fatal(err)

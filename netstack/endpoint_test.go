@@ -27,8 +27,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/testframe"
 	"github.com/go-vde/sdk/netstack"
-	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 )
 
@@ -694,7 +694,7 @@ func TestEndpointDestroy(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.AddRoute(tcpip.Route{Destination: addr.AddressWithPrefix.Subnet(), NIC: 1})
-		echo := testutil.Echo{Src: macB, Dst: macA, From: netip.MustParseAddr("10.0.0.1"), To: netip.MustParseAddr("10.0.0.2"), ID: 1}.Frame()
+		echo := testframe.Echo{Src: macB, Dst: macA, From: netip.MustParseAddr("10.0.0.1"), To: netip.MustParseAddr("10.0.0.2"), ID: 1}.Frame()
 		done := make(chan struct{})
 		go func() {
 			defer close(done)

@@ -15,6 +15,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/testframe"
 	"github.com/go-vde/sdk/netstack"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
@@ -90,7 +91,7 @@ func (s *stranger) send(tb testing.TB, b []byte) {
 func (s *stranger) alive(tb testing.TB) {
 	mac, ip := frame.MAC{2, 0, 0, 0, 1, 2}, netip.AddrFrom4([4]byte{10, 128 | byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32())})
 	host := netip.MustParseAddr("10.0.0.1")
-	question := testutil.Echo{Src: mac, Dst: s.host.MAC(), From: ip, To: host, ID: uint16(rand.Uint32()), Seq: uint16(rand.Uint32()), Data: []byte("still there?")}
+	question := testframe.Echo{Src: mac, Dst: s.host.MAC(), From: ip, To: host, ID: uint16(rand.Uint32()), Seq: uint16(rand.Uint32()), Data: []byte("still there?")}
 	if _, err := s.c.Write(question.Frame()); err != nil {
 		tb.Fatal(err)
 	}
@@ -101,13 +102,13 @@ func (s *stranger) alive(tb testing.TB) {
 			tb.Fatalf("the host does not answer any more: %v", err)
 		}
 		f := s.buf[:n]
-		if a, err := testutil.ParseARP(f); err == nil && !a.Reply && a.TargetIP == ip {
+		if a, err := testframe.ParseARP(f); err == nil && !a.Reply && a.TargetIP == ip {
 			if _, err := s.c.Write(a.Answer(mac).Frame()); err != nil {
 				tb.Fatal(err)
 			}
 			continue
 		}
-		if e, err := testutil.ParseEcho(f); err == nil && e.Reply && e.ID == question.ID && e.Seq == question.Seq && string(e.Data) == "still there?" {
+		if e, err := testframe.ParseEcho(f); err == nil && e.Reply && e.ID == question.ID && e.Seq == question.Seq && string(e.Data) == "still there?" {
 			break
 		}
 	}
@@ -136,9 +137,9 @@ func seeds() [][]byte {
 	ns[40] = 135
 	copy(ns[48:], []byte{0xfd, 15: 1})
 	return [][]byte{
-		end(testutil.ARPRequest([6]byte{2, 0, 0, 0, 1, 1}, me, host)),
-		end(testutil.ARP{Reply: true, SenderMAC: [6]byte{2, 0, 0, 0, 1, 1}, SenderIP: me, TargetIP: host}.Frame()),
-		end(testutil.Echo{From: me, To: host, Data: []byte("x")}.Frame()),
+		end(testframe.ARPRequest([6]byte{2, 0, 0, 0, 1, 1}, me, host)),
+		end(testframe.ARP{Reply: true, SenderMAC: [6]byte{2, 0, 0, 0, 1, 1}, SenderIP: me, TargetIP: host}.Frame()),
+		end(testframe.Echo{From: me, To: host, Data: []byte("x")}.Frame()),
 		append([]byte{0, 8, 0}, tcp...),
 		append([]byte{1, 0x86, 0xdd}, ns...),
 		{0, 8, 0, 0x45, 0, 0, 20, 0, 0, 0x20, 0, 64, 17}, // cut off, a fragment
@@ -199,7 +200,7 @@ func TestRuntsAndGiants(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	question := testutil.ARP{SenderMAC: [6]byte{2, 0, 0, 0, 1, 2}, SenderIP: netip.MustParseAddr("10.0.0.2"), TargetIP: netip.MustParseAddr("10.0.0.1")}
+	question := testframe.ARP{SenderMAC: [6]byte{2, 0, 0, 0, 1, 2}, SenderIP: netip.MustParseAddr("10.0.0.2"), TargetIP: netip.MustParseAddr("10.0.0.1")}
 	if err := client.Send(question.Frame()); err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +209,7 @@ func TestRuntsAndGiants(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a, err := testutil.ParseARP(f); err == nil && a.Reply && a.TargetIP == question.SenderIP {
+		if a, err := testframe.ParseARP(f); err == nil && a.Reply && a.TargetIP == question.SenderIP {
 			break
 		}
 	}

@@ -73,7 +73,7 @@ func pair(t testing.TB, opts ...vde.Option) (a, b *vde.Conn) {
 
 func cable(t testing.TB, opts ...vde.Option) (sw *testutil.FakeSwitch, a, b *vde.Conn) {
 	t.Helper()
-	sw = testutil.FakeCable(t)
+	sw = testutil.FakePointToPoint(t)
 	type result struct {
 		c   *vde.Conn
 		err error

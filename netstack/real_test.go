@@ -25,8 +25,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/netstack"
-	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 )
 
@@ -93,7 +93,7 @@ func url(a netip.Addr, port int, path string) string {
 }
 
 // stationListen makes a listener of the kernel's stack.
-func stationListen(t *testing.T, s *testutil.Station, addr string) net.Listener {
+func stationListen(t *testing.T, s *testpeers.KernelTap, addr string) net.Listener {
 	t.Helper()
 	var l net.Listener
 	err := s.Do(func() (err error) {
@@ -108,7 +108,7 @@ func stationListen(t *testing.T, s *testutil.Station, addr string) net.Listener 
 
 // kernelPing sends an echo request with data from the kernel's stack and waits
 // for the reply.
-func kernelPing(t *testing.T, s *testutil.Station, to netip.Addr, data []byte) error {
+func kernelPing(t *testing.T, s *testpeers.KernelTap, to netip.Addr, data []byte) error {
 	network := "ip4:icmp"
 	request := make([]byte, header.ICMPv4MinimumSize, header.ICMPv4MinimumSize+len(data))
 	reply := byte(header.ICMPv4EchoReply)
@@ -154,13 +154,13 @@ func kernelPing(t *testing.T, s *testutil.Station, to netip.Addr, data []byte) e
 // TestKernel lets a Host and the kernel's own TCP/IP stack talk through a stock
 // switch.
 func TestKernel(t *testing.T) {
-	testutil.Need(t, "vde_switch", "vde_plug", "ip", "CAP_NET_ADMIN", "/dev/net/tun")
-	sw := testutil.Switch(t, testutil.SwitchConfig{})
+	testpeers.Need(t, "vde_switch", "vde_plug", "ip", "CAP_NET_ADMIN", "/dev/net/tun")
+	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
 	testKernel(t, sw.VNL(), 1500)
 }
 
 func testKernel(t *testing.T, vnl string, mtu int) {
-	s := testutil.TapStation(t, vnl, testutil.TapConfig{MTU: mtu})
+	s := testpeers.StartKernelTap(t, vnl, testpeers.KernelTapConfig{MTU: mtu})
 	h := host(t, open(t, vnl, vde.WithMaxFrameSize(max(mtu+14, 9234))), netstack.HostConfig{MTU: mtu})
 	families := []struct {
 		name   string
@@ -195,7 +195,7 @@ func testKernel(t *testing.T, vnl string, mtu int) {
 			}
 		})
 		t.Run("server/"+f.name, func(t *testing.T) {
-			testutil.Need(t, "curl", "sha256sum", "sh")
+			testpeers.Need(t, "curl", "sha256sum", "sh")
 			l, err := h.Listen("tcp", netip.AddrPortFrom(f.ours, 0).String())
 			if err != nil {
 				t.Fatal(err)
@@ -241,7 +241,7 @@ func testKernel(t *testing.T, vnl string, mtu int) {
 }
 
 // testKernelUDP echoes datagrams of many sizes, fragments included, both ways.
-func testKernelUDP(t *testing.T, h *netstack.Host, s *testutil.Station, ours, kernel netip.Addr, mtu int) {
+func testKernelUDP(t *testing.T, h *netstack.Host, s *testpeers.KernelTap, ours, kernel netip.Addr, mtu int) {
 	var kc net.PacketConn
 	err := s.Do(func() (err error) {
 		kc, err = net.ListenPacket("udp", netip.AddrPortFrom(kernel, 0).String())
@@ -293,8 +293,8 @@ func testKernelUDP(t *testing.T, h *netstack.Host, s *testutil.Station, ours, ke
 }
 
 // testIperf measures against the kernel's iperf3, with a small client of our own.
-func testIperf(t *testing.T, h *netstack.Host, s *testutil.Station, kernel netip.Addr) {
-	testutil.Need(t, "iperf3")
+func testIperf(t *testing.T, h *netstack.Host, s *testpeers.KernelTap, kernel netip.Addr) {
+	testpeers.Need(t, "iperf3")
 	for i, mode := range []iperfMode{
 		{Bytes: scaled(64<<20, 4<<20)},
 		{Bytes: scaled(64<<20, 4<<20), Reverse: true},
@@ -303,7 +303,7 @@ func testIperf(t *testing.T, h *netstack.Host, s *testutil.Station, kernel netip
 	} {
 		// One server for each: between two tests it closes its port for a moment.
 		port := uint16(5201 + i)
-		srv := testutil.StartProcess(t, testutil.ProcessConfig{Args: []string{"iperf3", "-s", "-1", "-p", strconv.Itoa(int(port))}, Namespace: s.Namespace})
+		srv := testpeers.StartProcess(t, testpeers.ProcessConfig{Args: []string{"iperf3", "-s", "-1", "-p", strconv.Itoa(int(port))}, Namespace: s.Namespace})
 		res, err := iperf(bound(t), h, netip.AddrPortFrom(kernel, port), mode)
 		if err != nil {
 			t.Fatalf("%+v: %v\n%s", mode, err, srv.Log())
@@ -321,15 +321,15 @@ func testIperf(t *testing.T, h *netstack.Host, s *testutil.Station, kernel netip
 
 // TestWire sends through a wire that delays, loses, doubles and reorders.
 func TestWire(t *testing.T) {
-	testutil.Need(t, "vde_switch", "wirefilter")
-	a, b := testutil.Switch(t, testutil.SwitchConfig{}), testutil.Switch(t, testutil.SwitchConfig{})
-	testutil.StartProcess(t, testutil.ProcessConfig{Args: []string{
+	testpeers.Need(t, "vde_switch", "wirefilter")
+	a, b := testpeers.StartSwitch(t, testpeers.SwitchConfig{}), testpeers.StartSwitch(t, testpeers.SwitchConfig{})
+	testpeers.StartProcess(t, testpeers.ProcessConfig{Args: []string{
 		"wirefilter", "-v", a.Dir() + ":" + b.Dir(),
 		"-d", "20+4", // milliseconds
 		"-l", "1", "-D", "1", // per cent
 		"-N", // let frames overtake
 	}})
-	for _, sw := range []*testutil.SwitchProc{a, b} {
+	for _, sw := range []*testpeers.Switch{a, b} {
 		if err := sw.WaitActive(bound(t), 1); err != nil {
 			t.Fatal(err)
 		}

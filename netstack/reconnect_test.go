@@ -24,6 +24,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/netstack"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
@@ -62,7 +63,7 @@ func (e *embedded) Restart() {
 }
 
 // own is our switch as a process of its own.
-type own struct{ *testutil.ServingProc }
+type own struct{ *testpeers.Server }
 
 func (o own) VNL() string { return o.Dir() }
 
@@ -73,9 +74,9 @@ func startOwn(t *testing.T) own {
 	return own{startOwnAt(t, filepath.Join(testutil.ShortDir(t), "sw"))}
 }
 
-func startOwnAt(t *testing.T, dir string) *testutil.ServingProc {
-	return testutil.Serving(t, dir, testutil.ProcessConfig{
-		Args: []string{testutil.Self(t, false)}, Env: []string{switchEnv + "=" + dir},
+func startOwnAt(t *testing.T, dir string) *testpeers.Server {
+	return testpeers.StartServer(t, dir, testpeers.ProcessConfig{
+		Args: []string{testpeers.TestBinary(t)}, Env: []string{switchEnv + "=" + dir},
 	})
 }
 
@@ -109,7 +110,7 @@ func serveIfAsked() {
 	sw := vswitch.New(vswitch.Config{})
 	listener, err := sw.Listen(dir)
 	if err == nil {
-		fmt.Println(testutil.ServingLine)
+		fmt.Println(testpeers.ReadyLine)
 		err = listener.Serve(ctx)
 	}
 	stop()
@@ -128,14 +129,14 @@ func TestTCPSurvivesTheSwitch(t *testing.T) {
 		name  string
 		start func(t *testing.T) mortal
 	}{
-		{"vde_switch", func(t *testing.T) mortal { return testutil.Switch(t, testutil.SwitchConfig{NoMgmt: true}) }},
+		{"vde_switch", func(t *testing.T) mortal { return testpeers.StartSwitch(t, testpeers.SwitchConfig{NoMgmt: true}) }},
 		{"vswitch", func(t *testing.T) mortal { return startOwn(t) }},
 		{"in turns", func(t *testing.T) mortal {
 			dir := filepath.Join(testutil.ShortDir(t), "sw")
 			if err := os.Mkdir(dir, 0o700); err != nil { // or the first to end would remove it
 				t.Fatal(err)
 			}
-			stock := testutil.Switch(t, testutil.SwitchConfig{Dir: dir, NoMgmt: true})
+			stock := testpeers.StartSwitch(t, testpeers.SwitchConfig{Dir: dir, NoMgmt: true})
 			stock.Kill()
 			return &alternating{[2]mortal{own{startOwnAt(t, dir)}, stock}, 0}
 		}},

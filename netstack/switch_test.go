@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/netstack"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
@@ -36,7 +37,7 @@ func attach(t testing.TB, sw *vswitch.Switch, opts ...vde.Option) *vde.Conn {
 
 // TestKernelVSwitch is TestKernel through our own switch, with jumbo frames too.
 func TestKernelVSwitch(t *testing.T) {
-	testutil.Need(t, "vde_plug", "ip", "CAP_NET_ADMIN", "/dev/net/tun")
+	testpeers.Need(t, "vde_plug", "ip", "CAP_NET_ADMIN", "/dev/net/tun")
 	for _, mtu := range []int{1500, 9000} {
 		t.Run(fmt.Sprintf("mtu=%d", mtu), func(t *testing.T) {
 			sw := vswitch.New(vswitch.Config{})
@@ -103,8 +104,8 @@ func TestMTU(t *testing.T) {
 // TestKilled kills the switch in the middle of a transfer: both ends learn of it
 // before their deadline.
 func TestKilled(t *testing.T) {
-	testutil.Need(t, "vde_switch")
-	sw := testutil.Switch(t, testutil.SwitchConfig{})
+	testpeers.Need(t, "vde_switch")
+	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
 	a, b := host(t, open(t, sw.VNL()), netstack.HostConfig{}), host(t, open(t, sw.VNL()), netstack.HostConfig{})
 	l, err := a.Listen("tcp", ":80")
 	if err != nil {
@@ -154,8 +155,8 @@ func TestKilled(t *testing.T) {
 // TestPaused stops the switch for a while, in which deadlines are kept, and
 // finds that the transfer goes on after it.
 func TestPaused(t *testing.T) {
-	testutil.Need(t, "vde_switch")
-	sw := testutil.Switch(t, testutil.SwitchConfig{})
+	testpeers.Need(t, "vde_switch")
+	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
 	a, b := host(t, open(t, sw.VNL()), netstack.HostConfig{}), host(t, open(t, sw.VNL()), netstack.HostConfig{})
 	l, err := a.Listen("tcp", ":80")
 	if err != nil {

@@ -25,9 +25,9 @@ name() {
 	if [ "$1" = "$root" ]; then echo .; else echo "${1#"$root"/}"; fi
 }
 
-# tool prints the path of a program pinned in tools/go.mod, built if need be.
+# tool prints the path of a program pinned in internal/tools/go.mod, built if need be.
 tool() {
-	GOWORK=off GOOS='' GOARCH='' go -C "$root/tools" tool -n "$1"
+	GOWORK=off GOOS='' GOARCH='' go -C "$root/internal/tools" tool -n "$1"
 }
 
 # say prints a heading.

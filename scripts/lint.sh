@@ -54,8 +54,8 @@ for dir in "${modules[@]}"; do
 	static
 done
 
-cd "$root/tools"
-say "module tools"
+cd "$root/internal/tools"
+say "module internal/tools"
 export GOWORK=off
 check go mod tidy -diff
 check go vet ./...

@@ -47,7 +47,7 @@ all() {
 			run "$dir" -tags=poolleak "${race[@]}" "${args[@]}" "${users[@]}" || failed=1
 		fi
 	done
-	GOWORK=off run "$root/tools" -timeout="$timeout" ./... || failed=1
+	GOWORK=off run "$root/internal/tools" -timeout="$timeout" ./... || failed=1
 	return $failed
 }
 

@@ -18,13 +18,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 )
 
 // netPair makes connections joined by a hub that waits.
 func netPair(tb testing.TB) (*testutil.Pair, error) {
-	s := testutil.FakeNet(tb)
+	s := testutil.FakeHub(tb)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	a, err := vde.Open(ctx, s.VNL())
@@ -41,7 +42,7 @@ func netPair(tb testing.TB) (*testutil.Pair, error) {
 
 // cablePair makes connections whose data sockets are each other's peers.
 func cablePair(tb testing.TB) (*testutil.Pair, error) {
-	s := testutil.FakeCable(tb)
+	s := testutil.FakePointToPoint(tb)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	type opened struct {
@@ -80,7 +81,7 @@ func TestConformanceThroughFakeCable(t *testing.T) {
 func TestConformanceLossy(t *testing.T) {
 	testutil.NoLeaks(t)
 	testutil.TestPacketConn(t, func(tb testing.TB) (*testutil.Pair, error) {
-		s := testutil.FakeNet(tb)
+		s := testutil.FakeHub(tb)
 		a, err := vde.Open(tb.Context(), s.VNL(), vde.WithMaxFrameSize(1514))
 		if err != nil {
 			return nil, err
@@ -100,7 +101,7 @@ func TestConformanceThroughStockSwitch(t *testing.T) {
 	testutil.TestPacketConn(t, func(tb testing.TB) (*testutil.Pair, error) {
 		// A switch for each pair, because it can lose track of ports that close
 		// while others open.
-		s := testutil.Switch(tb, testutil.SwitchConfig{})
+		s := testpeers.StartSwitch(tb, testpeers.SwitchConfig{})
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		a, err := vde.Open(ctx, s.VNL(), vde.WithMaxFrameSize(1518))
@@ -433,7 +434,7 @@ func TestConformanceDetects(t *testing.T) {
 // The second end comes so late that the first has asked whether it was refused.
 func TestFakeCableLate(t *testing.T) {
 	testutil.NoLeaks(t)
-	s := testutil.FakeCable(t)
+	s := testutil.FakePointToPoint(t)
 	type result struct {
 		c   *vde.Conn
 		err error

@@ -22,7 +22,7 @@ import (
 //
 // What happens to a client is decided by a [FakeScript], an ordinary function;
 // without one each client is served by [FakeServe] and the test plays the
-// switch with [FakeClient.Send] and [FakeClient.Recv]. [FakeNet] returns a
+// switch with [FakeClient.Send] and [FakeClient.Recv]. [FakeHub] returns a
 // FakeSwitch that joins its clients, for tests that need a network and no
 // installed VDE.
 //
@@ -49,8 +49,6 @@ type FakeSwitch struct {
 	blocked   *fakeBlock          // non-nil between Block and Unblock; guarded by mu
 }
 
-var _ SwitchHandle = (*FakeSwitch)(nil)
-
 // A FakeScript is what a [FakeSwitch] does with one client, from the accepted
 // control connection on. It runs in a goroutine of its own and may return at
 // any point: both sockets then stay as they are until the client leaves, the
@@ -75,7 +73,7 @@ type FakeScript func(c *FakeClient)
 func NewFakeSwitch(tb testing.TB, scripts ...FakeScript) *FakeSwitch {
 	tb.Helper()
 	if !fakeSupported {
-		Skip(tb, "Linux", "the fake switch needs it")
+		tb.Skip("the fake switch needs Linux")
 	}
 	if len(scripts) == 0 {
 		scripts = []FakeScript{FakeServe}

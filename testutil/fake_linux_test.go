@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
 	"golang.org/x/sys/unix"
 )
@@ -715,7 +716,7 @@ func TestFakeForeignSocketAndStrays(t *testing.T) {
 
 func TestFakeNet(t *testing.T) {
 	testutil.NoLeaks(t)
-	s := testutil.FakeNet(t)
+	s := testutil.FakeHub(t)
 	a, b, c := joinRaw(t, s), joinRaw(t, s), joinRaw(t, s)
 	a.send("short")
 	a.send(fakeFrame1)
@@ -751,7 +752,7 @@ func TestFakeNet(t *testing.T) {
 
 func TestFakeCable(t *testing.T) {
 	testutil.NoLeaks(t)
-	s := testutil.FakeCable(t)
+	s := testutil.FakePointToPoint(t)
 	a, b := dialRaw(t, filepath.Join(s.Dir(), "ctl")), dialRaw(t, filepath.Join(s.Dir(), "ctl"))
 	a.request(0, "")
 	b.request(0, "")
@@ -790,7 +791,7 @@ func TestFakeCable(t *testing.T) {
 // The stock client must take the fake for a switch, and the fake must
 // understand it.
 func TestFakeServesStockClient(t *testing.T) {
-	testutil.Need(t, "vde_plug")
+	testpeers.Need(t, "vde_plug")
 	s := newFake(t)
 	ctx, cancel := context.WithCancel(fakeContext(t))
 	defer cancel()

@@ -59,12 +59,12 @@ func FakeRefusePort(port int, silent bool) FakeScript {
 	}
 }
 
-// FakeNet returns a switch that is a hub: what one client sends reaches all
+// FakeHub returns a switch that is a hub: what one client sends reaches all
 // others, unchanged and in order. Frames shorter than an Ethernet header are
 // dropped. Unlike a real switch it never drops at a full queue but waits, so
 // that tests need no retries; a client that stops reading thus holds up those
 // who send to it.
-func FakeNet(tb testing.TB) *FakeSwitch {
+func FakeHub(tb testing.TB) *FakeSwitch {
 	tb.Helper()
 	h := new(fakeHub)
 	return NewFakeSwitch(tb, h.serve)
@@ -139,16 +139,16 @@ func (h *fakeHub) forward(p *fakeHubPort) {
 	}
 }
 
-// FakeCable returns a switch that joins its first two clients directly: each
+// FakePointToPoint returns a switch that joins its first two clients directly: each
 // is given the address of the other's data socket, so that a frame is in the
 // receiver's queue when the sender's call returns, and a full queue stops the
 // sender at once. The reply comes when both have asked: open the two ends at
 // the same time. Further clients are refused.
 //
 // [FakeSwitch.HangupAll] then hangs up on both without touching the data.
-func FakeCable(tb testing.TB) *FakeSwitch {
+func FakePointToPoint(tb testing.TB) *FakeSwitch {
 	tb.Helper()
-	k := &fakeCable{}
+	k := &fakePointToPoint{}
 	for i := range k.ends {
 		k.ends[i].known = make(chan struct{})
 		k.ends[i].replied = make(chan struct{})
@@ -156,8 +156,8 @@ func FakeCable(tb testing.TB) *FakeSwitch {
 	return NewFakeSwitch(tb, k.serve)
 }
 
-// A fakeCable joins the first two clients that it can reach.
-type fakeCable struct {
+// A fakePointToPoint joins the first two clients that it can reach.
+type fakePointToPoint struct {
 	mu   sync.Mutex
 	n    int // ends that are known; guarded by mu
 	ends [2]struct {
@@ -167,7 +167,7 @@ type fakeCable struct {
 	}
 }
 
-func (k *fakeCable) serve(c *FakeClient) {
+func (k *fakePointToPoint) serve(c *FakeClient) {
 	r, err := c.ReadRequest()
 	i, ok := 0, false
 	if err == nil && r.Err == nil {
@@ -192,7 +192,7 @@ func (k *fakeCable) serve(c *FakeClient) {
 }
 
 // join makes the data socket at path one end, if both are not taken.
-func (k *fakeCable) join(c *FakeClient, path string) (i int, ok bool) {
+func (k *fakePointToPoint) join(c *FakeClient, path string) (i int, ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	i = k.n

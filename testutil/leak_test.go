@@ -11,23 +11,25 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-vde/sdk/internal/recordtb"
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
 )
 
 // leak runs f as a test of its own and wants one error that contains want, or none if want is empty.
 func leak(t *testing.T, want string, f func(testing.TB)) {
 	t.Helper()
-	r := record(t, f)
+	r := recordtb.Run(t, f)
 	switch {
-	case want == "" && len(r.errors) != 0:
-		t.Errorf("errors %q", r.errors)
-	case want != "" && (len(r.errors) != 1 || !strings.Contains(r.errors[0], want)):
-		t.Errorf("errors %q, want one with %q", r.errors, want)
+	case want == "" && len(r.Errors) != 0:
+		t.Errorf("errors %q", r.Errors)
+	case want != "" && (len(r.Errors) != 1 || !strings.Contains(r.Errors[0], want)):
+		t.Errorf("errors %q, want one with %q", r.Errors, want)
 	}
 }
 
 func TestNoLeaks(t *testing.T) {
-	testutil.Need(t, "linux")
+	testpeers.Need(t, "linux")
 	leak(t, "", func(tb testing.TB) {
 		testutil.NoLeaks(tb)
 		f, err := os.Open(os.DevNull)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 )
@@ -130,7 +131,7 @@ func BenchmarkConn(b *testing.B) {
 // calls in plain C, and reports the ratio of the medians: more than 1 means
 // that Go is faster.
 func BenchmarkAgainstC(b *testing.B) {
-	testutil.Need(b, "gcc")
+	testpeers.Need(b, "gcc")
 	program := filepath.Join(b.TempDir(), "pair")
 	if out, err := exec.Command("gcc", "-O2", "-Wall", "-o", program, "testdata/pair.c").CombinedOutput(); err != nil {
 		b.Fatalf("gcc: %v\n%s", err, out)
@@ -219,7 +220,7 @@ func connRounds(b *testing.B, op operation, size int) (round func() figure) {
 // benchPair returns two Conns whose data sockets are connected to each other.
 func benchPair(b *testing.B) (src, dst *vde.Conn) {
 	b.Helper()
-	cable := testutil.FakeCable(b)
+	cable := testutil.FakePointToPoint(b)
 	opened := make(chan *vde.Conn, 2)
 	for range 2 {
 		go func() {

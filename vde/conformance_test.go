@@ -33,14 +33,14 @@ func TestConformance(t *testing.T) {
 	t.Run("Reconnecting", func(t *testing.T) {
 		parallel(t)
 		testutil.TestPacketConn(t, func(tb testing.TB) (*testutil.Pair, error) {
-			sw := testutil.FakeNet(tb)
+			sw := testutil.FakeHub(tb)
 			return &testutil.Pair{A: open(tb, sw.VNL(), vde.WithReconnect(quick)), B: open(tb, sw.VNL(), vde.WithReconnect(quick))}, nil
 		}, opts)
 	})
 	t.Run("Net", func(t *testing.T) {
 		parallel(t)
 		testutil.TestPacketConn(t, func(tb testing.TB) (*testutil.Pair, error) {
-			sw := testutil.FakeNet(tb)
+			sw := testutil.FakeHub(tb)
 			return &testutil.Pair{A: open(tb, sw.VNL()), B: open(tb, sw.VNL())}, nil
 		}, opts)
 	})

@@ -40,7 +40,7 @@ func TestDocumentNamesTests(t *testing.T) {
 	}
 	subtests := map[string]string{
 		"TestConformance": sources("../testutil/conformance*.go"),
-		"TestInterop":     sources("../testutil/switchtest/*.go"),
+		"TestInterop":     sources("../internal/switchtest/*.go"),
 	}
 	names := regexp.MustCompile("`((?:wire\\.|sockio\\.)?)((?:Test|Fuzz|Example)\\w*)(?:/(\\w+))?`").FindAllStringSubmatch(string(text), -1)
 	if len(names) < 50 {

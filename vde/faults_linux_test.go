@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 )
@@ -29,7 +30,7 @@ func TestUpgrade(t *testing.T) {
 			if err := os.Mkdir(dir, 0o700); err != nil { // or the first to end would remove it
 				t.Fatal(err)
 			}
-			stock := testutil.Switch(t, testutil.SwitchConfig{Dir: dir, NoMgmt: true})
+			stock := testpeers.StartSwitch(t, testpeers.SwitchConfig{Dir: dir, NoMgmt: true})
 			a, b := open(t, dir, vde.WithReconnect(quick)), open(t, dir, vde.WithReconnect(quick))
 			ofA, ofB := states(t, a), states(t, b)
 			pass(t, a, b, 1)
@@ -60,7 +61,7 @@ func TestUpgrade(t *testing.T) {
 // is a switch again.
 func TestDirectoryRemoved(t *testing.T) {
 	testutil.NoLeaks(t)
-	sw := testutil.Switch(t, testutil.SwitchConfig{NoMgmt: true})
+	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{NoMgmt: true})
 	a, b := open(t, sw.VNL(), vde.WithReconnect(quick)), open(t, sw.VNL(), vde.WithReconnect(quick))
 	ofA, ofB := states(t, a), states(t, b)
 	pass(t, a, b, 1)
@@ -89,7 +90,7 @@ func TestDirectoryRemoved(t *testing.T) {
 // descriptors nor names.
 func TestOpenAtTheDescriptorLimit(t *testing.T) {
 	testutil.NoLeaks(t)
-	sw := testutil.Switch(t, testutil.SwitchConfig{})
+	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
 	names := func() []string {
 		entries, err := os.ReadDir(sw.Dir())
 		if err != nil {
@@ -167,13 +168,13 @@ func limitDescriptors(t *testing.T, spare int) (restore func()) {
 // wall clock cannot be made here without making it for the whole machine; see
 // docs/reliability.md.
 func TestClockOffset(t *testing.T) {
-	testutil.Need(t, "unshare", "CAP_SYS_ADMIN")
+	testpeers.Need(t, "unshare", "CAP_SYS_ADMIN")
 	if _, err := os.Stat("/proc/self/ns/time"); err != nil {
-		testutil.Skip(t, "time namespaces", "use Linux 5.6 or later")
+		testpeers.Skip(t, "time namespaces", "use Linux 5.6 or later")
 	}
 	tests := []string{"TestReconnect", "TestOutage", "TestGivingUp", "TestOpenContext", "TestFramesAndDeadlines", "TestWaitingWriter", "TestWallClockDeadline"}
 	cmd := exec.CommandContext(watchdog(t), "unshare", "--time", "--monotonic", "315360000", "--boottime", "315360000", "--fork", "--kill-child",
-		testutil.Self(t, false), "-test.run", "^("+strings.Join(tests, "|")+")$", "-test.v")
+		testpeers.TestBinary(t), "-test.run", "^("+strings.Join(tests, "|")+")$", "-test.v")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

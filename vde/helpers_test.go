@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 )
@@ -201,7 +202,7 @@ func failsToOpen(t testing.TB, ctx context.Context, vnl string, opts ...vde.Opti
 // needRoot skips the test unless it runs as root.
 func needRoot(t testing.TB) {
 	t.Helper()
-	testutil.Need(t, "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN", "CAP_DAC_OVERRIDE")
+	testpeers.Need(t, "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN", "CAP_DAC_OVERRIDE")
 }
 
 // writeFile makes a file in a new directory.
@@ -218,7 +219,7 @@ func writeFile(t testing.TB, name, text string) string {
 // what makes the network hang up on both.
 func cable(t testing.TB, opts ...vde.Option) (a, b *vde.Conn, hangup func()) {
 	t.Helper()
-	sw := testutil.FakeCable(t)
+	sw := testutil.FakePointToPoint(t)
 	other := make(chan *vde.Conn, 1)
 	go func() {
 		c, err := vde.Open(watchdog(t), sw.VNL(), opts...)

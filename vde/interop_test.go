@@ -7,24 +7,24 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/go-vde/sdk/testutil"
-	"github.com/go-vde/sdk/testutil/switchtest"
+	"github.com/go-vde/sdk/internal/switchtest"
+	"github.com/go-vde/sdk/internal/testpeers"
 )
 
 // TestInterop runs the suite for switches against every stock switch there is.
 func TestInterop(t *testing.T) {
-	vdeSwitch := func(t testing.TB, cfg switchtest.Config) testutil.SwitchHandle {
-		return testutil.Switch(t, testutil.SwitchConfig{
+	vdeSwitch := func(t testing.TB, cfg switchtest.Config) switchtest.Switch {
+		return testpeers.StartSwitch(t, testpeers.SwitchConfig{
 			Dir: cfg.Dir, Ports: cfg.Ports, Hub: cfg.Hub, Mode: cfg.Mode, DirMode: cfg.DirMode, User: cfg.User,
 		})
 	}
 	node := func(kind string) switchtest.Start {
-		return func(t testing.TB, cfg switchtest.Config) testutil.SwitchHandle {
+		return func(t testing.TB, cfg switchtest.Config) switchtest.Switch {
 			var params []string
 			if cfg.Mode != 0 {
 				params = append(params, fmt.Sprintf("mode=%o", cfg.Mode))
 			}
-			return testutil.Node(t, kind, params...)
+			return testpeers.StartNode(t, kind, params...)
 		}
 	}
 	for _, tt := range []struct {

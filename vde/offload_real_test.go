@@ -19,15 +19,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/testutil"
+	"github.com/go-vde/sdk/internal/testpeers"
 )
 
 // TestOffloadReal sends segments of 64 KB and datagrams without a checksum
 // through a vde_switch to a kernel, and has tcpdump judge what arrives.
 func TestOffloadReal(t *testing.T) {
-	testutil.Need(t, "tcpdump")
-	sw := testutil.Switch(t, testutil.SwitchConfig{})
-	station := testutil.TapStation(t, sw.Dir(), testutil.TapConfig{})
+	testpeers.Need(t, "tcpdump")
+	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
+	station := testpeers.StartKernelTap(t, sw.Dir(), testpeers.KernelTapConfig{})
 	seen := packetSocket(t, station)
 	c := open(t, sw.VNL())
 	c.EnableOffload()
@@ -67,7 +67,7 @@ func TestOffloadReal(t *testing.T) {
 
 // packetSocket returns a function that returns the next IPv4 frame that the
 // station has received, or nil if none comes for a while.
-func packetSocket(t *testing.T, s *testutil.Station) func() []byte {
+func packetSocket(t *testing.T, s *testpeers.KernelTap) func() []byte {
 	t.Helper()
 	fd := -1
 	if err := s.Do(func() (err error) {

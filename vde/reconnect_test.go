@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
@@ -361,7 +362,7 @@ func TestGivingUp(t *testing.T) {
 // and starts it again.
 func TestReconnectToRealSwitch(t *testing.T) {
 	testutil.NoLeaks(t)
-	sw := testutil.Switch(t, testutil.SwitchConfig{})
+	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
 	a := open(t, sw.VNL(), vde.WithReconnect(quick), vde.WithDescription("phoenix"))
 	b := open(t, sw.VNL(), vde.WithReconnect(quick))
 	ofA, ofB := states(t, a), states(t, b)

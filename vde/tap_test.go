@@ -31,7 +31,7 @@ func (s *tapped) tap(d vde.Direction, f frame.Frame) {
 // TestTap checks that each way to move frames is seen, once, on both sides.
 func TestTap(t *testing.T) {
 	testutil.NoLeaks(t)
-	sw := testutil.FakeNet(t)
+	sw := testutil.FakeHub(t)
 	var ofA, ofB tapped
 	a := open(t, sw.VNL(), vde.WithTap(ofA.tap))
 	b := open(t, sw.VNL(), vde.WithTap(ofB.tap))

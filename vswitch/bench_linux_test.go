@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/testutil"
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -57,9 +57,9 @@ func median[T any](s []T, f func(T) float64) float64 {
 // it has been told to stop after the sender was done and its queue is empty, a
 // little longer than it took the frames.
 func cRound(b *testing.B, dir string, size int, count uint64) roundResult {
-	sink := testutil.StartCPeer(b, testutil.CPeerConfig{Role: testutil.CCount, Network: dir, Port: 1, MAC: macB})
-	source := testutil.StartCPeer(b, testutil.CPeerConfig{
-		Role: testutil.CFlood, Network: dir, Port: 2, MAC: macA, Peer: macB, Count: count, Size: size,
+	sink := testpeers.StartCPeer(b, testpeers.CPeerConfig{Role: testpeers.CCount, Network: dir, Port: 1, MAC: macB})
+	source := testpeers.StartCPeer(b, testpeers.CPeerConfig{
+		Role: testpeers.CFlood, Network: dir, Port: 2, MAC: macA, Peer: macB, Count: count, Size: size,
 	})
 	if err := source.Begin(); err != nil {
 		b.Fatal(err)
@@ -81,7 +81,7 @@ func cRound(b *testing.B, dir string, size int, count uint64) roundResult {
 // vdeSwitchRound is a cRound through a new vde_switch: one that sees clients come
 // just as others go may keep a cable that is gone (section 15), and then be slow.
 func vdeSwitchRound(b *testing.B, size int) roundResult {
-	sw := testutil.Switch(b, testutil.SwitchConfig{NoMgmt: true})
+	sw := testpeers.StartSwitch(b, testpeers.SwitchConfig{NoMgmt: true})
 	defer sw.Stop()
 	return cRound(b, sw.Dir(), size, cRoundFrames)
 }

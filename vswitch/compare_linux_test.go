@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/testutil"
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -30,7 +30,7 @@ type step struct {
 type twin struct {
 	t     *testing.T
 	sw    *vswitch.Switch
-	stock *testutil.SwitchProc
+	stock *testpeers.Switch
 	dirs  [2]string
 	conns [2]map[int]*vde.Conn
 	sent  map[int]uint64
@@ -46,7 +46,7 @@ func newTwin(t *testing.T, cfg vswitch.Config, commands ...string) *twin {
 	t.Helper()
 	w := &twin{t: t, sent: make(map[int]uint64)}
 	w.sw, w.dirs[ours] = start(t, cfg) // first, because it looks for leaks last
-	w.stock = testutil.Switch(t, testutil.SwitchConfig{Hub: cfg.Hub})
+	w.stock = testpeers.StartSwitch(t, testpeers.SwitchConfig{Hub: cfg.Hub})
 	w.dirs[theirs] = w.stock.Dir()
 	for i := range w.conns {
 		w.conns[i] = make(map[int]*vde.Conn)
@@ -106,7 +106,7 @@ func (w *twin) send(port int, f []byte) (out [2]map[int][][]byte) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		return slices.ContainsFunc(ports, func(p testutil.Port) bool { return p.Number == port && p.InPackets == n })
+		return slices.ContainsFunc(ports, func(p testpeers.SwitchPort) bool { return p.Number == port && p.InPackets == n })
 	})
 	for i := range w.conns {
 		out[i] = make(map[int][][]byte)
@@ -303,7 +303,7 @@ func (w *twin) portOf(which int, mac frame.MAC) int {
 		}
 		return -1
 	}
-	table, err := w.stock.Table()
+	table, err := w.stock.FDB()
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -18,8 +18,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/go-vde/sdk/internal/switchtest"
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
-	"github.com/go-vde/sdk/testutil/switchtest"
 	"github.com/go-vde/sdk/vswitch"
 )
 
@@ -60,9 +61,9 @@ type hereHandle struct {
 	news *news
 }
 
-var _ testutil.PortLister = (*hereHandle)(nil)
+var _ switchtest.PortLister = (*hereHandle)(nil)
 
-func startHere(t testing.TB, cfg switchtest.Config) testutil.SwitchHandle {
+func startHere(t testing.TB, cfg switchtest.Config) switchtest.Switch {
 	h := &hereHandle{dir: cfg.Dir, news: newNews()}
 	if h.dir == "" {
 		h.dir = filepath.Join(testutil.ShortDir(t), "s")
@@ -91,19 +92,19 @@ func startHere(t testing.TB, cfg switchtest.Config) testutil.SwitchHandle {
 func (h *hereHandle) Dir() string { return h.dir }
 func (h *hereHandle) Stop()       { h.stop() }
 
-func (h *hereHandle) Ports() ([]testutil.Port, error) {
-	var ports []testutil.Port
+func (h *hereHandle) Ports() ([]testpeers.SwitchPort, error) {
+	var ports []testpeers.SwitchPort
 	for _, p := range h.sw.Ports() {
-		port := testutil.Port{Number: p.Number, Active: p.Active(), VLAN: int(p.Config.VLAN), Allocatable: true}
+		port := testpeers.SwitchPort{Number: p.Number, Active: p.Active(), VLAN: int(p.Config.VLAN), Allocatable: true}
 		for _, c := range slices.Backward(p.Cables) {
-			port.Endpoints = append(port.Endpoints, testutil.Endpoint{ID: int(c.ID), Module: c.Kind, Description: c.Description})
+			port.Endpoints = append(port.Endpoints, testpeers.SwitchEndpoint{ID: int(c.ID), Module: c.Kind, Description: c.Description})
 		}
 		ports = append(ports, port)
 	}
 	return ports, nil
 }
 
-func (h *hereHandle) WaitPorts(ctx context.Context, cond func([]testutil.Port) bool) ([]testutil.Port, error) {
+func (h *hereHandle) WaitPorts(ctx context.Context, cond func([]testpeers.SwitchPort) bool) ([]testpeers.SwitchPort, error) {
 	for {
 		changed := h.news.next()
 		ports, err := h.Ports()
@@ -152,7 +153,7 @@ type childConfig struct {
 	Config switchtest.Config
 }
 
-func startChild(t testing.TB, cfg switchtest.Config) testutil.SwitchHandle {
+func startChild(t testing.TB, cfg switchtest.Config) switchtest.Switch {
 	dir := cfg.Dir
 	if dir == "" {
 		base := testutil.ShortDir(t)
@@ -169,8 +170,12 @@ func startChild(t testing.TB, cfg switchtest.Config) testutil.SwitchHandle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return testutil.Serving(t, dir, testutil.ProcessConfig{
-		Args: []string{testutil.Self(t, user != nil)}, User: user,
+	program := testpeers.TestBinary(t)
+	if user != nil {
+		program = testpeers.TestBinaryForAnyUser(t)
+	}
+	return testpeers.StartServer(t, dir, testpeers.ProcessConfig{
+		Args: []string{program}, User: user,
 		// With the race detector a program waits a second at its end otherwise.
 		Env: []string{childEnv + "=" + string(b), "GORACE=atexit_sleep_ms=0"},
 	})
@@ -194,7 +199,7 @@ func beSwitch(config string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println(testutil.ServingLine)
+	fmt.Println(testpeers.ReadyLine)
 	if err := l.Serve(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}

@@ -16,8 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/switchtest"
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
-	"github.com/go-vde/sdk/testutil/switchtest"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -62,9 +63,9 @@ func TestServedDirectoryRemoved(t *testing.T) {
 // A switch that may no longer write to its directory refuses who comes, goes on
 // serving who is there, and lets others in when it may again.
 func TestServeWithoutPermission(t *testing.T) {
-	testutil.Need(t, "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN")
+	testpeers.Need(t, "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN")
 	testutil.NoLeaks(t)
-	h := startChild(t, switchtest.Config{User: &testutil.Credential{UID: 65534, GID: 65534}, Mode: 0o666})
+	h := startChild(t, switchtest.Config{User: &testpeers.Credential{UID: 65534, GID: 65534}, Mode: 0o666})
 	a, b := open(t, h.Dir()), open(t, h.Dir())
 	if err := os.Chmod(h.Dir(), 0o500); err != nil {
 		t.Fatal(err)
@@ -109,7 +110,7 @@ func TestServeAtTheDescriptorLimit(t *testing.T) {
 	t.Run("serve", func(t *testing.T) {
 		testutil.NoLeaks(t)
 		h := startChild(t, switchtest.Config{})
-		pid := h.(*testutil.ServingProc).PID()
+		pid := h.(*testpeers.Server).PID()
 		a, b := open(t, h.Dir()), open(t, h.Dir())
 		across(t, a, b)
 		with := len(descriptorsOf(t, pid))

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/testutil"
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -23,12 +23,12 @@ func TestCPeers(t *testing.T) {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			sw, dir := start(t, vswitch.Config{Port: vswitch.PortConfig{Wait: vswitch.Forever}})
 			const count = 100_000
-			sink := testutil.StartCPeer(t, testutil.CPeerConfig{Role: testutil.CSink, Network: dir, MAC: macB, Count: count})
+			sink := testpeers.StartCPeer(t, testpeers.CPeerConfig{Role: testpeers.CSink, Network: dir, MAC: macB, Count: count})
 			// The sink never sends; it is told about by hand.
 			if err := sw.SetPort(1, station(macB, vswitch.PortConfig{Wait: vswitch.Forever})); err != nil {
 				t.Fatal(err)
 			}
-			source := testutil.StartCPeer(t, testutil.CPeerConfig{Role: testutil.CSource, Network: dir, MAC: macA, Peer: macB, Count: count, Size: size})
+			source := testpeers.StartCPeer(t, testpeers.CPeerConfig{Role: testpeers.CSource, Network: dir, MAC: macA, Peer: macB, Count: count, Size: size})
 			if err := source.Begin(); err != nil {
 				t.Fatal(err)
 			}
@@ -50,7 +50,7 @@ func TestCPeers(t *testing.T) {
 func TestVdePlug(t *testing.T) {
 	sw, dir := start(t, vswitch.Config{})
 	inside := attach(t, sw, 9)
-	p := testutil.VdePlug(t, dir+"[5]", "-D", "hello")
+	p := testpeers.StartVdePlug(t, dir+"[5]", "-D", "hello")
 	ports := sw.Ports()
 	if len(ports) != 2 || ports[0].Number != 5 || !bytes.HasPrefix([]byte(ports[0].Cables[0].Description), []byte("hello user=")) {
 		t.Errorf("%+v", ports)

@@ -16,8 +16,10 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/switchtest"
+	"github.com/go-vde/sdk/internal/testframe"
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
-	"github.com/go-vde/sdk/testutil/switchtest"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -110,7 +112,7 @@ func beAnswerer(dir string) error {
 func shortFrame(dst, src frame.MAC) []byte {
 	f := make([]byte, 60)
 	frame.PutHeader(f, dst, src, frame.EtherTypeExperimental)
-	testutil.FillTestFrame(f, 1)
+	testframe.Fill(f, 1)
 	return f
 }
 
@@ -120,7 +122,7 @@ func flood(c *vde.Conn, from, to frame.MAC) error {
 	for i := range 32 {
 		f := make([]byte, 60+i*i*8)
 		frame.PutHeader(f, to, from, frame.EtherTypeExperimental)
-		testutil.FillTestFrame(f, uint64(i))
+		testframe.Fill(f, uint64(i))
 		batch = append(batch, f)
 	}
 	for {
@@ -144,7 +146,7 @@ func drain(c *vde.Conn, got func(n int)) error {
 			return err
 		}
 		for _, f := range windows[:n] {
-			if _, err := testutil.CheckTestFrame(f); err != nil {
+			if _, err := testframe.Check(f); err != nil {
 				return fmt.Errorf("a frame of %d bytes: %w", len(f), err)
 			}
 		}
@@ -210,8 +212,8 @@ func TestKilledClient(t *testing.T) {
 	wg.Go(func() { sent <- flood(c, witness, victim) })
 	for i := range *kills {
 		came := frames.start(1 + rnd.IntN(5000))
-		p := testutil.StartProcess(t, testutil.ProcessConfig{
-			Args: []string{testutil.Self(t, false)},
+		p := testpeers.StartProcess(t, testpeers.ProcessConfig{
+			Args: []string{testpeers.TestBinary(t)},
 			Env:  []string{clientEnv + "=" + h.dir, "GORACE=atexit_sleep_ms=0"},
 		})
 		var early <-chan time.Time
@@ -226,7 +228,7 @@ func TestKilledClient(t *testing.T) {
 		}
 		p.Kill()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		ports, err := h.WaitPorts(ctx, func(ports []testutil.Port) bool {
+		ports, err := h.WaitPorts(ctx, func(ports []testpeers.SwitchPort) bool {
 			cables := 0
 			for _, p := range ports {
 				cables += len(p.Endpoints)
@@ -274,7 +276,7 @@ func TestKilledSwitch(t *testing.T) {
 			wg.Go(func() { errs <- flood(a, victim, witness) })
 			wg.Go(func() { errs <- flood(b, witness, victim) })
 			<-came
-			h.(testutil.Killer).Kill()
+			h.(switchtest.Killer).Kill()
 			wg.Wait()
 			for range cap(errs) {
 				if err := <-errs; !errors.Is(err, vde.ErrHangup) {
@@ -319,9 +321,9 @@ func TestKilledInExchange(t *testing.T) {
 			t.Errorf("%d buffers live", n)
 		}
 	})
-	start := func(env, port string) *testutil.Process {
-		return testutil.StartProcess(t, testutil.ProcessConfig{
-			Args: []string{testutil.Self(t, false)},
+	start := func(env, port string) *testpeers.Process {
+		return testpeers.StartProcess(t, testpeers.ProcessConfig{
+			Args: []string{testpeers.TestBinary(t)},
 			Env:  []string{env + "=" + dir + "[" + port + "]", "GORACE=atexit_sleep_ms=0"},
 		})
 	}

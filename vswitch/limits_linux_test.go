@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
@@ -46,10 +47,10 @@ func TestThousandClients(t *testing.T) {
 		}
 	}()
 	before := openDescriptors(t)
-	peers := make([]*testutil.CPeer, n)
+	peers := make([]*testpeers.CPeer, n)
 	for i := range peers {
-		peers[i] = testutil.NewCPeer(t, testutil.CPeerConfig{
-			Role: testutil.CSource, Network: dir, MAC: [6]byte{2, 0, 0, 9, byte(i >> 8), byte(i)}, Peer: macB, Count: 10,
+		peers[i] = testpeers.NewCPeer(t, testpeers.CPeerConfig{
+			Role: testpeers.CSource, Network: dir, MAC: [6]byte{2, 0, 0, 9, byte(i >> 8), byte(i)}, Peer: macB, Count: 10,
 		})
 	}
 	var starting sync.WaitGroup
@@ -107,7 +108,7 @@ const memoryEnv = "GO_VDE_VSWITCH_MEMORY"
 // program does when the system really has no memory is to end; there is no error
 // that could be returned.)
 func TestMemoryLimit(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), testutil.Self(t, false))
+	cmd := exec.CommandContext(t.Context(), testpeers.TestBinary(t))
 	cmd.Env = append(os.Environ(), memoryEnv+"="+filepath.Join(testutil.ShortDir(t), "sw"))
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/testutil"
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/vswitch"
 )
 
@@ -75,7 +75,7 @@ func TestOffloadToKernel(t *testing.T) {
 			if v6 {
 				local, remote = netip.MustParsePrefix("fd00::2/64"), "fd00::1"
 			}
-			s := testutil.TapStation(t, dir, testutil.TapConfig{Addrs: []netip.Prefix{local}})
+			s := testpeers.StartKernelTap(t, dir, testpeers.KernelTapConfig{Addrs: []netip.Prefix{local}})
 			if _, err := s.Exec(t.Context(), "ip", "neigh", "add", remote, "lladdr", macA.String(), "dev", s.Name(), "nud", "permanent"); err != nil {
 				t.Fatal(err)
 			}

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
@@ -545,7 +546,7 @@ func TestSilentConnections(t *testing.T) {
 
 // Defects 2 and 3: identity is what the kernel says.
 func TestIdentity(t *testing.T) {
-	testutil.Need(t, "CAP_SETUID")
+	testpeers.Need(t, "CAP_SETUID")
 	sw, dir := start(t, vswitch.Config{Mode: 0o666})
 	root := plugData(t, dir, plugOptions{name: dir + "/.roots"})
 	if err := os.Chmod(root.name, 0o777); err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
@@ -19,7 +20,7 @@ import (
 // TestSharedMemoryUsers: memory is shared with the same user, and with others only
 // where both sides were told so.
 func TestSharedMemoryUsers(t *testing.T) {
-	testutil.Need(t, "CAP_SETUID", "CAP_SETGID")
+	testpeers.Need(t, "CAP_SETUID", "CAP_SETGID")
 	root := who{}
 	for _, test := range []struct {
 		name         string

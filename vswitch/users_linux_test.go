@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -123,7 +124,7 @@ func writable(t *testing.T) string {
 
 // Who gets in is decided by the permissions of the directory and of ctl.
 func TestWhoMayConnect(t *testing.T) {
-	testutil.Need(t, "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN")
+	testpeers.Need(t, "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN")
 	const group = 4711
 	for _, tt := range []struct {
 		name string
@@ -166,7 +167,7 @@ func TestWhoMayConnect(t *testing.T) {
 
 // Admit sees the user that the kernel names, and its word counts.
 func TestAdmitByUser(t *testing.T) {
-	testutil.Need(t, "CAP_SETUID", "CAP_SETGID")
+	testpeers.Need(t, "CAP_SETUID", "CAP_SETGID")
 	asked := make(chan vswitch.Peer, 2)
 	sw, dir := start(t, vswitch.Config{Mode: 0o666, Admit: func(p vswitch.Peer) (int, error) {
 		asked <- p
@@ -194,7 +195,7 @@ func TestAdmitByUser(t *testing.T) {
 // A third user can put nothing into the sockets that a client and the switch
 // talk over: the switch's are connected before they have a name.
 func TestInjection(t *testing.T) {
-	testutil.Need(t, "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN")
+	testpeers.Need(t, "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN")
 	for _, tt := range []struct {
 		name string
 		cfg  vswitch.Config
@@ -244,7 +245,7 @@ func TestInjection(t *testing.T) {
 // The switch's sockets for a client of another user let in that user and nobody
 // else, whatever the switch's mode.
 func TestDataSocketOwner(t *testing.T) {
-	testutil.Need(t, "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN")
+	testpeers.Need(t, "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN")
 	_, dir := start(t, vswitch.Config{Mode: 0o666})
 	peer, leave, err := member.join(dir, writable(t))
 	if err != nil {

@@ -14,13 +14,14 @@ import (
 	"testing"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vswitch"
 )
 
 func TestCapture(t *testing.T) {
 	testutil.NoLeaks(t)
-	testutil.Need(t, "tcpdump")
+	testpeers.Need(t, "tcpdump")
 	sw := vswitch.New(vswitch.Config{})
 	defer sw.Close()
 	other, err := sw.Attach()

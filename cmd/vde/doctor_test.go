@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -56,7 +57,7 @@ func TestDoctorOfHealthyNetworks(t *testing.T) {
 		wantLines(t, out, append(healthy, `ok    frames of up to 4000 bytes get through: MTU 3986\n`)...)
 	})
 	t.Run("vde_switch", func(t *testing.T) {
-		sw := testutil.Switch(t, testutil.SwitchConfig{})
+		sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
 		out, err := execute(t.Context(), "doctor", sw.VNL())
 		if err != nil {
 			t.Error(err)
@@ -117,9 +118,9 @@ func TestDoctorOfSickNetworks(t *testing.T) {
 
 func TestDoctorAsAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
-		testutil.Skip(t, "another user", "run the test as root, which can become one")
+		testpeers.Skip(t, "another user", "run the test as root, which can become one")
 	}
-	program := testutil.Self(t, true)
+	program := testpeers.TestBinaryForAnyUser(t)
 	for _, test := range []struct {
 		name   string
 		config vswitch.Config

@@ -15,13 +15,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-vde/sdk/testutil"
+	"github.com/go-vde/sdk/internal/testpeers"
 )
 
 // TestHello runs the program as it is, but for the switch's path, twice on a
 // stock switch: the first hears the second, and both end with the switch.
 func TestHello(t *testing.T) {
-	sw := testutil.Switch(t, testutil.SwitchConfig{})
+	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
 	program := build(t, sw.Dir())
 
 	first := start(t, program)

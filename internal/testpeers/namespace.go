@@ -1,0 +1,75 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package testpeers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// A Namespace is a network namespace of the test's own, with nothing in it but a loopback interface that is up.
+// It has no name in the file system; the kernel frees it, and all interfaces in it, when the test has ended and
+// no process uses it.
+type Namespace struct {
+	f *os.File // the namespace's file: holding it open keeps the namespace
+}
+
+// NewNamespace makes a network namespace for the test. It needs root.
+func NewNamespace(t testing.TB) *Namespace {
+	t.Helper()
+	needRealPeers(t, "CAP_SYS_ADMIN", "CAP_NET_ADMIN", "ip")
+	f, err := newNetNS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	n := &Namespace{f: f}
+	if _, err := n.Exec(context.Background(), "ip", "link", "set", "dev", "lo", "up"); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Do runs f on a thread inside the namespace and returns its result. Sockets that f makes belong to the
+// namespace for good and may be used anywhere. Goroutines that f starts run outside, and so does a name lookup
+// or a dial that races several addresses: dial literal addresses.
+func (n *Namespace) Do(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		err := errors.New("testpeers: the function left its goroutine") // t.FailNow does that
+		defer func() { done <- err }()
+		err = enterNetNS(n.f, f)
+	}()
+	return <-done
+}
+
+// Exec runs a command inside the namespace and returns what it wrote to its standard output. Without a deadline
+// in ctx it may take at most 30 seconds.
+func (n *Namespace) Exec(ctx context.Context, command ...string) ([]byte, error) {
+	path, err := lookPath(command[0])
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var out, errs tail
+	cmd := exec.CommandContext(ctx, path, command[1:]...)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.WaitDelay = limit
+	if err = n.Do(cmd.Start); err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
+		return out.buf, fmt.Errorf("%s: %w: %s", strings.Join(command, " "), err, strings.TrimSpace(errs.String()))
+	}
+	return out.buf, nil
+}
+
+// Path returns a name for the namespace, valid until the test ends, that programs like nsenter understand.
+func (n *Namespace) Path() string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.f.Fd()) }
