@@ -31,32 +31,42 @@ var floors = []floor{
 	{"frame", nil},
 	{"pool", nil},
 	{"ringbuf", nil},
+	{"vnl", nil},
 	{"internal/wire", nil},
+	{"internal/account", nil},
+	{"internal/deadline", nil},
+	{"internal/jsonconf", nil},
+	{"internal/framequeue", []string{"frame", "internal/deadline"}},
 	{"internal/gso", []string{"frame"}},
-	{"internal/link", []string{"pool", "internal/wire"}},
-	{"internal/sockio", []string{"internal/link"}},
-	{"internal/shm", []string{"frame", "internal/link"}},
-	{"vde", []string{"frame", "pool", "ringbuf", "internal/..."}},
-	{"vswitch", []string{"frame", "pool", "ringbuf", "internal/...", "vde"}},
-	{"impair", []string{"frame", "pool", "internal/...", "vde"}},
-	{"testutil", []string{"frame", "pool", "ringbuf", "vde", "vswitch"}},
+	{"link", []string{"frame", "pool", "vnl", "internal/framequeue", "internal/gso"}},
+	{"link/linktest", []string{"frame", "pool", "link", "internal/..."}},
+	{"internal/transport", []string{"frame", "link", "internal/gso"}},
+	{"internal/sockio", []string{"frame", "link", "internal/gso", "internal/transport", "internal/deadline"}},
+	{"internal/shm", []string{"frame", "link", "internal/gso", "internal/transport", "internal/deadline"}},
+	{"links/vdeplug", []string{"frame", "vnl", "link", "internal/..."}},
+	{"vde", []string{"frame", "pool", "vnl", "link", "links/vdeplug", "internal/deadline", "internal/gso", "internal/wire"}},
+	{"vswitch/internal/...", []string{"frame", "internal/..."}},
+	{"vswitch", []string{"frame", "pool", "ringbuf", "link", "vde", "vswitch/internal/...", "internal/..."}},
+	{"impair", []string{"frame", "pool", "link", "vde", "internal/deadline", "internal/gso", "internal/jsonconf"}},
+	{"testutil", []string{"frame", "pool", "ringbuf", "link", "vde", "vswitch"}},
 	{"internal/recordtb", nil},
 	{"internal/testframe", nil},
 	{"internal/testpeers", []string{"testutil"}},
+	{"internal/conntest", []string{"frame", "vde", "testutil"}},
 	{"internal/switchtest", []string{"frame", "pool", "vde", "testutil", "internal/testframe", "internal/testpeers"}},
-	{"examples/...", []string{"frame", "pool", "ringbuf", "vde", "vswitch"}},
+	{"examples/...", []string{"frame", "pool", "ringbuf", "vnl", "link", "vde", "vswitch", "netstack"}},
 	{"capture/...", []string{"frame", "vde"}},
 	{"metrics/...", []string{"vde", "vswitch"}},
-	{"netstack/...", []string{"netstack/...", "frame", "pool", "vde"}},
+	{"netstack/...", []string{"netstack/...", "frame", "pool", "link", "vde", "internal/deadline", "internal/jsonconf"}},
 	{"bench/...", []string{"bench/...", "frame", "pool", "ringbuf", "vde", "vswitch", "netstack/...", "testutil"}},
-	{"cmd/...", []string{"cmd/...", "frame", "pool", "ringbuf", "vde", "vswitch", "netstack/...", "capture/..."}},
+	{"cmd/...", []string{"cmd/...", "frame", "pool", "ringbuf", "link", "vde", "vswitch", "netstack/...", "capture/..."}},
 	{"internal/soak/...", []string{"frame", "pool", "vde", "vswitch", "impair", "netstack/...", "testutil", "internal/testframe", "internal/testpeers"}},
 	{"internal/tools/...", []string{"internal/tools/..."}},
 }
 
 // forTests lists the internal packages that serve tests. A row has to name them:
 // "internal/..." does not stand for them.
-var forTests = []string{"internal/recordtb", "internal/testframe", "internal/testpeers", "internal/switchtest", "internal/soak/...", "internal/tools/..."}
+var forTests = []string{"internal/recordtb", "internal/testframe", "internal/testpeers", "internal/conntest", "internal/switchtest", "internal/soak/...", "internal/tools/..."}
 
 // ownDependencies lists the nested modules, which may depend on what they like.
 // Everything else is the SDK, and what it needs its users have to carry.

@@ -28,17 +28,17 @@ import (
 	"github.com/go-vde/sdk/vswitch"
 )
 
-// A contender is a way for frames from A to B. Its stations are in this process,
+// A contender is a path for frames from A to B. Its endpoints are in this process,
 // or processes of their own.
 type contender struct {
 	name  string
 	limit int // the longest frame it takes
 
-	batch    int                                                  // frames given to a sender at once
-	stations func(t testing.TB, l load) (a, b peer.Station)       // in this process, or
-	program  string                                               // the name of a build
-	network  func(t testing.TB, l load) (name string, pids []int) // what joins them
-	options  []vde.Option                                         // of stations in this process
+	batch     int                                                  // frames given to a sender at once
+	endpoints func(t testing.TB, l load) (a, b peer.Endpoint)      // in this process, or
+	program   string                                               // the name of a build
+	network   func(t testing.TB, l load) (name string, pids []int) // what joins them
+	options   []vde.Option                                         // of endpoints in this process
 }
 
 // anySize is the limit of what takes the longest frames measured.
@@ -54,63 +54,63 @@ func (c contender) subject(t testing.TB, l load) subject {
 		a, b := open(t, name, l.max(), c.options...), open(t, name, l.max(), c.options...)
 		return subject{newPair(t, newConn(a, "batch", l.max()), newConn(b, "batch", l.max()), l, batch), pids, len(pids) == 0}
 	}
-	a, b := c.stations(t, l)
+	a, b := c.endpoints(t, l)
 	return subject{lane: newPair(t, a, b, l, c.batch), local: true}
 }
 
-// processes starts a station B and then a station A.
-func (c contender) processes(t testing.TB, l load, roleB, roleA string) (b, a *station, pids []int) {
+// processes starts an endpoint B and then an endpoint A.
+func (c contender) processes(t testing.TB, l load, roleB, roleA string) (b, a *endpoint, pids []int) {
 	path := program(t, c.program)
 	n := max(c.batch, 1)
 	if c.network == nil { // a bare pair
-		way := "one"
+		mode := "one"
 		if n > 1 {
-			way = "mmsg"
+			mode = "mmsg"
 		}
 		fa, fb := socketpair(t, unix.SOCK_DGRAM)
 		defer fa.Close()
 		defer fb.Close()
-		b = startStation(t, path, roleB, way, l, n, fb)
-		a = startStation(t, path, roleA, way, l, n, fa)
+		b = startEndpoint(t, path, roleB, mode, l, n, fb)
+		a = startEndpoint(t, path, roleA, mode, l, n, fa)
 		return b, a, []int{a.pid, b.pid}
 	}
 	name, pids := c.network(t, l)
-	b = startStation(t, path, roleB, name, l, n, nil)
-	a = startStation(t, path, roleA, name, l, n, nil)
+	b = startEndpoint(t, path, roleB, name, l, n, nil)
+	a = startEndpoint(t, path, roleA, name, l, n, nil)
 	return b, a, append(pids, a.pid, b.pid)
 }
 
-// conns is two connections on a cable, used in one way.
-func conns(way string, n int) contender {
-	return contender{name: "conn-" + way, limit: anySize, batch: n, stations: func(t testing.TB, l load) (a, b peer.Station) {
+// conns is two connections joined without a switch, used in one mode.
+func conns(mode string, n int) contender {
+	return contender{name: "conn-" + mode, limit: anySize, batch: n, endpoints: func(t testing.TB, l load) (a, b peer.Endpoint) {
 		ca, cb := cable(t, l.max())
-		return newConn(ca, way, l.max()), newConn(cb, way, l.max())
+		return newConn(ca, mode, l.max()), newConn(cb, mode, l.max())
 	}}
 }
 
 func rawSockets(name string, n int) contender {
-	return contender{name: name, limit: anySize, batch: n, stations: func(t testing.TB, l load) (a, b peer.Station) {
+	return contender{name: name, limit: anySize, batch: n, endpoints: func(t testing.TB, l load) (a, b peer.Endpoint) {
 		return rawPair(t, n > 1, l.max())
 	}}
 }
 
-func netSockets(t testing.TB, l load) (a, b peer.Station) {
+func netSockets(t testing.TB, l load) (a, b peer.Endpoint) {
 	fa, fb := socketpair(t, unix.SOCK_DGRAM)
 	return newPackets(netConn(t, fa), l.max()), newPackets(netConn(t, fb), l.max())
 }
 
 // inproc is two ports of a switch in this process.
-func inproc(name, way string) contender {
-	return contender{name: name, limit: anySize, batch: batch, stations: func(t testing.TB, l load) (a, b peer.Station) {
+func inproc(name, mode string) contender {
+	return contender{name: name, limit: anySize, batch: batch, endpoints: func(t testing.TB, l load) (a, b peer.Endpoint) {
 		sw := newSwitch(t, l.max())
-		return newConn(attach(t, sw, l.max()), way, l.max()), newConn(attach(t, sw, l.max()), way, l.max())
+		return newConn(attach(t, sw, l.max()), mode, l.max()), newConn(attach(t, sw, l.max()), mode, l.max())
 	}}
 }
 
 func newSwitch(t testing.TB, size int) *vswitch.Switch {
 	cfg := vswitch.Config{NumPorts: 20_000}
 	if size > 9234 {
-		cfg.MaxFrame = size
+		cfg.MaxFrameSize = size
 	}
 	sw := vswitch.New(cfg)
 	t.Cleanup(func() { sw.Close() })
@@ -169,10 +169,10 @@ func memoryDir() string {
 
 func ourSwitch(t testing.TB, l load) (string, []int) { return serve(t, newSwitch(t, l.max())), nil }
 
-// sockets is for stations that could share memory with the switch.
+// sockets is for endpoints that could share memory with the switch.
 var sockets = []vde.Option{vde.WithSharedMemory(vde.SharedMemoryNever)}
 
-// switchProcess is our switch in a process of its own; how is what the stations
+// switchProcess is our switch in a process of its own; how is what the endpoints
 // are told.
 func switchProcess(how string) func(testing.TB, load) (string, []int) {
 	return func(t testing.TB, l load) (string, []int) {
@@ -225,20 +225,20 @@ func switchNode(t testing.TB, _ load) (string, []int) {
 }
 
 // gvtap is the switch of gvisor-tap-vsock, without its gateway, in this process.
-func gvtap(name string, kind int, protocol types.Protocol, makeStation func(net.Conn, int) peer.Station) contender {
-	return contender{name: name, limit: anySize, batch: batch, stations: func(t testing.TB, l load) (a, b peer.Station) {
+func gvtap(name string, kind int, protocol types.Protocol, makeEndpoint func(net.Conn, int) peer.Endpoint) contender {
+	return contender{name: name, limit: anySize, batch: batch, endpoints: func(t testing.TB, l load) (a, b peer.Endpoint) {
 		sw := tap.NewSwitch(false)
-		sw.Connect(nobody{})
-		var ends []peer.Station
+		sw.Connect(noGateway{})
+		var ends []peer.Endpoint
 		for range 2 {
 			ours, its := socketpair(t, kind)
 			served := netConn(t, its)
 			gone := make(chan struct{})
 			go func() {
 				defer close(gone)
-				_ = sw.Accept(context.Background(), served, protocol) // ends with an error when the station leaves
+				_ = sw.Accept(context.Background(), served, protocol) // ends with an error when the endpoint leaves
 			}()
-			s := makeStation(netConn(t, ours), l.max())
+			s := makeEndpoint(netConn(t, ours), l.max())
 			t.Cleanup(func() {
 				s.Close()
 				<-gone
@@ -249,19 +249,19 @@ func gvtap(name string, kind int, protocol types.Protocol, makeStation func(net.
 	}}
 }
 
-// nobody is the gateway of a network that has none.
-type nobody struct{}
+// noGateway is the gateway of a network that has none.
+type noGateway struct{}
 
-func (nobody) DeliverNetworkPacket(tcpip.NetworkProtocolNumber, *stack.PacketBuffer) {}
-func (nobody) LinkAddress() tcpip.LinkAddress                                        { return "\x02\x00\x00\x00\x00\xff" }
-func (nobody) IP() string                                                            { return "" }
+func (noGateway) DeliverNetworkPacket(tcpip.NetworkProtocolNumber, *stack.PacketBuffer) {}
+func (noGateway) LinkAddress() tcpip.LinkAddress                                        { return "\x02\x00\x00\x00\x00\xff" }
+func (noGateway) IP() string                                                            { return "" }
 
 // bridge is two tap interfaces on a bridge of the kernel, in a namespace of their
 // own.
-func bridge(t testing.TB, l load) (a, b peer.Station) {
+func bridge(t testing.TB, l load) (a, b peer.Endpoint) {
 	testpeers.Need(t, "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "/dev/net/tun", "ip")
 	ns := testpeers.NewNamespace(t)
-	var ends []peer.Station
+	var ends []peer.Endpoint
 	for i := range 2 {
 		var f *os.File
 		if err := ns.Do(func() (err error) {
@@ -304,13 +304,13 @@ func openTap(name string) (*os.File, error) {
 }
 
 // asPackets and asStream are how a client speaks to gvisor-tap-vsock.
-func asPackets(c net.Conn, size int) peer.Station { return newPackets(c, size) }
-func asStream(c net.Conn, size int) peer.Station  { return newStream(c, size) }
+func asPackets(c net.Conn, size int) peer.Endpoint { return newPackets(c, size) }
+func asStream(c net.Conn, size int) peer.Endpoint  { return newStream(c, size) }
 
 // The contenders without a switch.
 var cables = []contender{
-	{name: "channel", limit: anySize, batch: batch, stations: func(_ testing.TB, l load) (a, b peer.Station) { return channelPair(l.max()) }},
-	{name: "go-net", limit: anySize, batch: 1, stations: netSockets},
+	{name: "channel", limit: anySize, batch: batch, endpoints: func(_ testing.TB, l load) (a, b peer.Endpoint) { return channelPair(l.max()) }},
+	{name: "go-net", limit: anySize, batch: 1, endpoints: netSockets},
 	rawSockets("go-one", 1),
 	rawSockets("go-mmsg", batch),
 	{name: "c-one", limit: anySize, batch: 1, program: "cpair"},
@@ -339,5 +339,5 @@ var switches = []contender{
 	{name: "cgo-vde_switch", limit: 1518, program: "cgovde", network: stockSwitch},
 	gvtap("gvtap-packet", unix.SOCK_SEQPACKET, types.BessProtocol, asPackets),
 	gvtap("gvtap-stream", unix.SOCK_STREAM, types.QemuProtocol, asStream),
-	{name: "bridge", limit: anySize, batch: 1, stations: bridge},
+	{name: "bridge", limit: anySize, batch: 1, endpoints: bridge},
 }

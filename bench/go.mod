@@ -2,15 +2,11 @@ module github.com/go-vde/sdk/bench
 
 go 1.26.3
 
-replace github.com/go-vde/sdk => ../
-
-replace github.com/go-vde/sdk/netstack => ../netstack
-
 require (
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/containers/gvisor-tap-vsock v0.8.9
-	github.com/go-vde/sdk v0.0.0
-	github.com/go-vde/sdk/netstack v0.0.0
+	github.com/go-vde/sdk v0.1.0
+	github.com/go-vde/sdk/netstack v0.1.0
 	github.com/schollz/progressbar/v3 v3.19.1
 	github.com/sirupsen/logrus v1.9.4
 	golang.org/x/sys v0.49.0

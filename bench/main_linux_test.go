@@ -27,9 +27,9 @@ import (
 // programs is where the peers of other languages are built.
 var programs string
 
-// reversed lets the contenders of each comparison run in the other order. Who is
-// first meets another machine than who is last; in a report every other round is
-// reversed.
+// reversed lets the contenders of each comparison run in the other order. The
+// machine may change between the first and the last; in a report every other round
+// is reversed.
 var reversed = flag.Bool("reversed", false, "benchmark the contenders of each comparison in reverse order")
 
 // histograms is where round trip times go, besides their percentiles.
@@ -38,7 +38,7 @@ var histograms = flag.String("histograms", "", "append the histogram of each rou
 func TestMain(m *testing.M) {
 	flag.StringVar(&programs, "programs", "", "keep the compiled peers in this `directory`")
 	flag.Parse()
-	logrus.SetLevel(logrus.PanicLevel) // gvisor-tap-vsock reports each station that leaves
+	logrus.SetLevel(logrus.PanicLevel) // gvisor-tap-vsock reports each endpoint that leaves
 	os.Exit(func() int {
 		if programs == "" {
 			dir, err := os.MkdirTemp("", "bench")
@@ -224,7 +224,7 @@ func (c cpu) total() time.Duration { return c.user + c.system + c.others }
 
 func (c cpu) minus(d cpu) cpu { return cpu{c.user - d.user, c.system - d.system, c.others - d.others} }
 
-// spent returns the processor time that all who take part have used so far.
+// spent returns the processor time that all processes involved have used so far.
 func (s subject) spent(b *testing.B) cpu {
 	var r syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
@@ -262,14 +262,14 @@ func processTime(pid int) (sum time.Duration, err error) {
 	return sum, nil
 }
 
-// A pair is a lane between two stations of this process.
+// A pair is a lane between two endpoints of this process.
 type pair struct {
-	a, b peer.Station
+	a, b peer.Endpoint
 	l    *peer.Load
 	run  uint64
 }
 
-func newPair(t testing.TB, a, b peer.Station, l load, batch int) *pair {
+func newPair(t testing.TB, a, b peer.Endpoint, l load, batch int) *pair {
 	t.Cleanup(func() {
 		a.Close()
 		b.Close()
@@ -279,9 +279,9 @@ func newPair(t testing.TB, a, b peer.Station, l load, batch int) *pair {
 	return p
 }
 
-// hello returns when all that is between the stations knows where B is: what B
-// sends to everybody has reached A. (Not every switch floods what it does not
-// know.)
+// hello returns when all that is between the endpoints knows where B is: what B
+// broadcasts has reached A. (Not every switch floods frames to unknown
+// addresses.)
 func (p *pair) hello(t testing.TB) {
 	stop := make(chan struct{})
 	called := make(chan error, 1)

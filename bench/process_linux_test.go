@@ -28,16 +28,16 @@ type build struct {
 	err   error
 }
 
-// The stations that are processes of their own.
+// The endpoints that are processes of their own.
 var builds = map[string]*build{
 	"cpair": {needs: []string{"gcc"}, make: func(path string) *exec.Cmd {
-		return exec.Command("gcc", "-O2", "-Wall", "-o", path, "testdata/cstation/station.c", "-lpthread")
+		return exec.Command("gcc", "-O2", "-Wall", "-o", path, "testdata/cendpoint/endpoint.c", "-lpthread")
 	}},
 	"cvde": {needs: []string{"gcc", "libvdeplug.h"}, make: func(path string) *exec.Cmd {
-		return exec.Command("gcc", "-O2", "-Wall", "-DVDE", "-o", path, "testdata/cstation/station.c", "-lvdeplug", "-lpthread")
+		return exec.Command("gcc", "-O2", "-Wall", "-DVDE", "-o", path, "testdata/cendpoint/endpoint.c", "-lvdeplug", "-lpthread")
 	}},
 	"govde": {needs: []string{"go"}, make: func(path string) *exec.Cmd {
-		return exec.Command("go", "build", "-o", path, "./testdata/gostation")
+		return exec.Command("go", "build", "-o", path, "./testdata/goendpoint")
 	}},
 	"gohost": {needs: []string{"go"}, make: func(path string) *exec.Cmd {
 		return exec.Command("go", "build", "-o", path, "./testdata/gohost")
@@ -46,7 +46,7 @@ var builds = map[string]*build{
 		return exec.Command("go", "build", "-o", path, "../cmd/vde")
 	}},
 	"cgovde": {needs: []string{"go", "gcc", "libvdeplug.h"}, make: func(path string) *exec.Cmd {
-		cmd := exec.Command("go", "build", "-o", path, "./testdata/cgostation")
+		cmd := exec.Command("go", "build", "-o", path, "./testdata/cgoendpoint")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
 		return cmd
 	}},
@@ -78,24 +78,24 @@ func program(t testing.TB, name string) string {
 	return path
 }
 
-// A station is a process that follows the conventions of [peer.Serve].
-type station struct {
+// An endpoint is a process that follows the conventions of [peer.Serve].
+type endpoint struct {
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
 	out   *bufio.Reader
 	pid   int
 }
 
-// startStation starts a station, with fd as its descriptor 3 unless that is nil,
+// startEndpoint starts an endpoint, with fd as its descriptor 3 unless that is nil,
 // and returns when it is on its network.
-func startStation(t testing.TB, program, role, network string, l load, batch int, fd *os.File) *station {
+func startEndpoint(t testing.TB, program, role, network string, l load, batch int, fd *os.File) *endpoint {
 	t.Helper()
 	return startProgram(t, fd, program, role, network, l.list(), strconv.Itoa(batch))
 }
 
 // startProgram starts a program that says "ready" and ends with its standard
 // input.
-func startProgram(t testing.TB, fd *os.File, program string, args ...string) *station {
+func startProgram(t testing.TB, fd *os.File, program string, args ...string) *endpoint {
 	t.Helper()
 	cmd := exec.Command(program, args...)
 	cmd.Stderr = os.Stderr
@@ -113,7 +113,7 @@ func startProgram(t testing.TB, fd *os.File, program string, args ...string) *st
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s := &station{cmd: cmd, stdin: stdin, out: bufio.NewReader(stdout), pid: cmd.Process.Pid}
+	s := &endpoint{cmd: cmd, stdin: stdin, out: bufio.NewReader(stdout), pid: cmd.Process.Pid}
 	t.Cleanup(func() {
 		stdin.Close() // which ends it, unless it is inside a call
 		cmd.Process.Kill()
@@ -125,14 +125,14 @@ func startProgram(t testing.TB, fd *os.File, program string, args ...string) *st
 	return s
 }
 
-func (s *station) tell(format string, args ...any) error {
+func (s *endpoint) tell(format string, args ...any) error {
 	_, err := fmt.Fprintf(s.stdin, format+"\n", args...)
 	return err
 }
 
 // expect reads the next line, which must begin with word, and returns the numbers
 // in it by their names.
-func (s *station) expect(word string) (map[string]int64, error) {
+func (s *endpoint) expect(word string) (map[string]int64, error) {
 	line, err := s.out.ReadString('\n')
 	if err != nil {
 		return nil, fmt.Errorf("%s: waiting for %q: %w", filepath.Base(s.cmd.Path), word, err)
@@ -157,9 +157,9 @@ func parseLine(line, word string) (map[string]int64, error) {
 	return values, nil
 }
 
-// processes is a lane between two stations that are processes.
+// processes is a lane between two endpoints that are processes.
 type processes struct {
-	source, sink *station
+	source, sink *endpoint
 	run          uint64
 }
 
@@ -189,7 +189,7 @@ func (p *processes) move(n int) (f figure, err error) {
 
 // timings is a pinger and an echo that are processes.
 type timings struct {
-	pinger, echo *station
+	pinger, echo *endpoint
 	run          uint64
 }
 

@@ -158,6 +158,6 @@ func (r *raw) Recv() ([][]byte, error) {
 
 func (r *raw) Calls() uint64 { return r.calls }
 
-// Close wakes up whoever waits in the kernel. The descriptor stays, because
+// Close wakes up calls that wait in the kernel. The descriptor stays, because
 // nothing else keeps a call from using one that has been given away.
 func (r *raw) Close() error { return unix.Shutdown(r.fd, unix.SHUT_RDWR) }

@@ -34,7 +34,7 @@ var pingers = []contender{
 	{name: "c-vdeplug4", program: "cvde", network: switchNode},
 	{name: "cgo-vde_switch", program: "cgovde", network: stockSwitch},
 	gvtap("gvtap-packet", unix.SOCK_SEQPACKET, types.BessProtocol, asPackets),
-	{name: "bridge", batch: 1, stations: bridge},
+	{name: "bridge", batch: 1, endpoints: bridge},
 }
 
 // BenchmarkRTT measures the way there and back of a 64-byte frame. In a closed
@@ -122,12 +122,12 @@ func (c contender) pinger(t testing.TB, l load) pinger {
 		echo, source, _ := c.processes(t, l, "echo", "ping")
 		return &timings{pinger: source, echo: echo}
 	}
-	var a, b peer.Station
+	var a, b peer.Endpoint
 	if c.network != nil {
 		name, _ := c.network(t, l)
 		a, b = newConn(open(t, name, l.max(), c.options...), "one", l.max()), newConn(open(t, name, l.max(), c.options...), "one", l.max())
 	} else {
-		a, b = c.stations(t, l)
+		a, b = c.endpoints(t, l)
 	}
 	newPair(t, a, b, l, 1)
 	echoed := make(chan struct{})
@@ -143,9 +143,9 @@ func (c contender) pinger(t testing.TB, l load) pinger {
 }
 
 // localPinger pings from this process. The echo is a goroutine beside it, which
-// nobody else may receive beside.
+// no other goroutine may receive beside.
 type localPinger struct {
-	a    peer.Station
+	a    peer.Endpoint
 	size int
 	run  uint64
 }

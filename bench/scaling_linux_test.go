@@ -22,68 +22,71 @@ import (
 	"github.com/go-vde/sdk/vswitch"
 )
 
-// BenchmarkPorts moves frames between two stations of a switch into which more
-// are plugged, all of them silent, and reports what each of those costs in memory:
-// of this process (for vswitch, whose clients are in it too, with their half), or
-// of vde_switch.
+// BenchmarkPorts moves frames between two endpoints of a switch of which more ports
+// are in use, all of them silent, and reports what each of those costs in memory: of
+// this process for our switch, with the endpoints, or of vde_switch.
 func BenchmarkPorts(b *testing.B) {
 	l := newLoad(b, "64")
 	for _, ports := range []int{2, 10, 100, 1000} {
 		b.Run(fmt.Sprintf("ports=%d", ports), func(b *testing.B) {
-			for _, name := range inOrder([]string{"inproc", "vswitch-shm", "vswitch", "vde_switch"}) {
-				var perPort float64
-				leaf(b, "switch="+name, func(t testing.TB) subject {
-					s := subject{}
-					if name != "inproc" {
-						needFiles(t, 12*(ports+10))
-					}
-					var plug func() *vde.Conn
-					memory := memoryInUse
-					switch name {
-					case "inproc":
-						sw := newSwitch(t, l.max())
-						plug = func() *vde.Conn { return attach(t, sw, l.max()) }
-						s.local = true
-					case "vswitch":
-						dir := serve(t, newSwitch(t, l.max()))
-						plug = func() *vde.Conn { return open(t, dir, l.max(), sockets...) }
-						s.local = true
-					case "vswitch-shm":
-						dir := serve(t, newSwitch(t, l.max()))
-						plug = func() *vde.Conn { return open(t, dir, l.max()) }
-						s.local = true
-					case "vde_switch":
-						sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{NoMgmt: true, Ports: ports + 1})
-						plug = func() *vde.Conn { return open(t, sw.Dir(), l.max()) }
-						s.pids = []int{sw.PID()}
-						memory = func() (float64, error) { return resident(sw.PID()) }
-					}
-					before, err := memory()
-					if err != nil {
-						t.Fatal(err)
-					}
-					conns := make([]*vde.Conn, ports)
-					for i := range conns {
-						conns[i] = plug()
-					}
-					after, err := memory()
-					if err != nil {
-						t.Fatal(err)
-					}
-					perPort = max(after-before, 0) / float64(ports)
-					s.lane = newPair(t, newConn(conns[0], "batch", l.max()), newConn(conns[1], "batch", l.max()), l, batch)
-					return s
-				}, func(s subject, b *testing.B) {
+			for _, kind := range inOrder([]string{"inproc", "vswitch-shm", "vswitch", "vde_switch"}) {
+				leaf(b, "switch="+kind, func(t testing.TB) *crowded { return newCrowded(t, kind, ports, l) }, func(s *crowded, b *testing.B) {
 					s.bench(b, l)
-					b.ReportMetric(perPort, "B/port")
+					b.ReportMetric(s.perPort, "B/port")
 				})
 			}
 		})
 	}
 }
 
-// BenchmarkConnections has n stations send in turn to one. The frames are short
-// and each station sends a batch, so the figure is what it costs to have many
+// A crowded is a path through a switch with many ports in use.
+type crowded struct {
+	subject
+	perPort float64 // bytes
+}
+
+func newCrowded(t testing.TB, kind string, ports int, l load) *crowded {
+	if kind != "inproc" {
+		needFiles(t, 12*(ports+10))
+	}
+	s := &crowded{subject: subject{local: true}}
+	memory := memoryInUse
+	var join func() *vde.Conn
+	switch kind {
+	case "inproc":
+		sw := newSwitch(t, l.max())
+		join = func() *vde.Conn { return attach(t, sw, l.max()) }
+	case "vswitch":
+		dir := serve(t, newSwitch(t, l.max()))
+		join = func() *vde.Conn { return open(t, dir, l.max(), sockets...) }
+	case "vswitch-shm":
+		dir := serve(t, newSwitch(t, l.max()))
+		join = func() *vde.Conn { return open(t, dir, l.max()) }
+	case "vde_switch":
+		sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{NoMgmt: true, Ports: ports + 1})
+		join = func() *vde.Conn { return open(t, sw.Dir(), l.max()) }
+		s.local, s.pids = false, []int{sw.PID()}
+		memory = func() (float64, error) { return resident(sw.PID()) }
+	}
+	before, err := memory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conns := make([]*vde.Conn, ports)
+	for i := range conns {
+		conns[i] = join()
+	}
+	after, err := memory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.perPort = max(after-before, 0) / float64(ports)
+	s.lane = newPair(t, newConn(conns[0], "batch", l.max()), newConn(conns[1], "batch", l.max()), l, batch)
+	return s
+}
+
+// BenchmarkConnections has n endpoints send in turn to one. The frames are short
+// and each endpoint sends a batch, so the figure is what it costs to have many
 // connections that are all in use.
 func BenchmarkConnections(b *testing.B) {
 	for _, n := range []int{1, 10, 100, 1000, 2000, 10_000} {
@@ -95,7 +98,7 @@ func BenchmarkConnections(b *testing.B) {
 	}
 }
 
-// many are stations that all send to one.
+// many are endpoints that all send to one.
 type many struct {
 	senders []*vde.Conn
 	sink    *conn
@@ -108,9 +111,9 @@ type many struct {
 
 func newMany(t testing.TB, kind string, n int) *many {
 	// The sink's senders wait for room however long it takes, so nothing is lost.
-	sw := vswitch.New(vswitch.Config{NumPorts: 20_000, Port: vswitch.PortConfig{Wait: vswitch.Forever}})
+	sw := vswitch.New(vswitch.Config{NumPorts: 20_000, DefaultPort: vswitch.PortConfig{Wait: vswitch.Forever}})
 	t.Cleanup(func() { sw.Close() })
-	plug := func() *vde.Conn { return attach(t, sw, peer.MinSize) }
+	join := func() *vde.Conn { return attach(t, sw, peer.MinSize) }
 	if kind != "inproc" {
 		needFiles(t, 12*(n+10))
 		var opts []vde.Option
@@ -118,9 +121,9 @@ func newMany(t testing.TB, kind string, n int) *many {
 			opts = sockets
 		}
 		dir := serve(t, sw)
-		plug = func() *vde.Conn { return open(t, dir, peer.MinSize, opts...) }
+		join = func() *vde.Conn { return open(t, dir, peer.MinSize, opts...) }
 	}
-	m := &many{sink: newConn(plug(), "batch", 64), load: peer.NewLoad([]int{64}, batch, peer.B, peer.A)}
+	m := &many{sink: newConn(join(), "batch", 64), load: peer.NewLoad([]int{64}, batch, peer.B, peer.A)}
 	if _, err := m.sink.Send([][]byte{peer.Marker(peer.Broadcast, peer.B, 0)}); err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +134,7 @@ func newMany(t testing.TB, kind string, n int) *many {
 	files := openFiles()
 	start := time.Now()
 	for range n {
-		m.senders = append(m.senders, plug())
+		m.senders = append(m.senders, join())
 	}
 	m.opening = time.Since(start)
 	now, err := memoryInUse()

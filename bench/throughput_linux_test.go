@@ -19,7 +19,7 @@ var loads = []string{"64", "512", "1514", "9014", "65000", "imix"}
 // beside it.
 func BenchmarkCable(b *testing.B) { compare(b, cables) }
 
-// BenchmarkSwitch is the same through a switch, ours and everybody else's.
+// BenchmarkSwitch is the same through a switch, ours and those of others.
 func BenchmarkSwitch(b *testing.B) { compare(b, switches) }
 
 func compare(b *testing.B, contenders []contender) {

@@ -1,27 +1,34 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Package capture writes what goes over connections to pcapng files, which
-// Wireshark and tcpdump read.
+// Package capture writes the frames of connections to pcapng files, which
+// Wireshark and tcpdump read. Use it to record what a program sends and receives,
+// with direction and drops; to record what other programs send, capture on a
+// connection to a hub or to a mirror port of the switch.
 //
 //	file, err := capture.NewFile(w, 0)
 //	...
 //	eth0, err := file.Interface("eth0")
 //	...
-//	conn, err := vde.Open(ctx, vnl, vde.WithTap(eth0.Tap))
+//	conn, err := vde.Open(ctx, vnl, vde.WithFrameHook(eth0.Record))
 //	...
-//	eth0.Watch(conn)
+//	eth0.CountDrops(conn)
 //	...
 //	conn.Close()
 //	err = file.Close()
 //
+// The package's example is a complete program.
+//
 // Each interface of a file is one connection. Its frames carry the time at which
 // they were seen, in nanoseconds, and their direction. The link type is Ethernet,
 // without frame check sequence.
+//
+// There is one setting, the snapshot length. It is an argument of [NewFile]; the
+// package has no options.
 package capture
 
 import (
-	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -40,11 +47,11 @@ import (
 // A File is a capture in progress. Its methods may be called from any goroutine.
 type File struct {
 	mu      sync.Mutex
-	out     io.Writer
-	w       *pcapgo.NgWriter // nil until there is an interface: the format begins with one
-	ifs     []*Interface
-	err     error // the first failure to write; nothing is written after it
-	closed  bool
+	out     io.Writer        // used until there is w
+	w       *pcapgo.NgWriter // guarded by mu; nil until there is an interface, with which the format begins
+	ifs     []*Interface     // guarded by mu
+	err     error            // guarded by mu; the first failure to write, after which nothing is written
+	closed  bool             // guarded by mu
 	snapLen int
 }
 
@@ -54,23 +61,23 @@ type Interface struct {
 	file *File
 	id   int
 
-	// Guarded by file.mu:
-	begin time.Time
-	seen  uint64 // frames
-	conn  *vde.Conn
-	told  uint64 // drops already in the file
+	begin    time.Time // immutable
+	seen     uint64    // guarded by file.mu; frames
+	conn     *vde.Conn // guarded by file.mu; nil if drops are not counted
+	recorded uint64    // guarded by file.mu; drops already in the file
 }
 
-// NewFile returns a capture that is written to w, buffered. snapLen is how many
-// bytes of each frame are kept; 0 keeps all.
+// NewFile returns a capture that is written to w through a buffer. snapLen is how
+// many bytes of each frame are kept; 0 keeps all.
 func NewFile(w io.Writer, snapLen int) (*File, error) {
 	if snapLen < 0 {
-		return nil, errors.New("capture: give a positive number of bytes, or 0 for all")
+		return nil, fmt.Errorf("capture: snapshot length %d, want a positive number of bytes, or 0 for all", snapLen)
 	}
 	return &File{out: w, snapLen: snapLen}, nil
 }
 
-// Interface adds an interface named name.
+// Interface adds an interface named name. The error is [os.ErrClosed] after Close,
+// or the first failure to write.
 func (f *File) Interface(name string) (*Interface, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -106,9 +113,10 @@ func (f *File) Interface(name string) (*Interface, error) {
 	return i, nil
 }
 
-// Watch makes the file tell what c, whose tap this is, has discarded instead of
-// delivering it: with the next frame, and in the counts at the end.
-func (i *Interface) Watch(c *vde.Conn) {
+// CountDrops adds to the file how many frames c, the connection of this
+// interface, has discarded instead of delivering them: with the next frame that
+// is recorded, and in the counters at the end.
+func (i *Interface) CountDrops(c *vde.Conn) {
 	i.file.mu.Lock()
 	defer i.file.mu.Unlock()
 	i.conn = c
@@ -119,9 +127,9 @@ var (
 	outbound = &pcapgo.NgEpbFlags{Direction: pcapgo.NgEpbFlagDirectionOutbound}
 )
 
-// Tap appends a frame; it is for [vde.WithTap]. It never fails: Err and Close
-// tell of a failure to write.
-func (i *Interface) Tap(d vde.Direction, b frame.Frame) {
+// Record appends a frame. It is the function to give to [vde.WithFrameHook]. Err and
+// Close return the failure if a frame cannot be written.
+func (i *Interface) Record(d vde.Direction, b frame.Frame) {
 	f := i.file
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -144,15 +152,15 @@ func (i *Interface) Tap(d vde.Direction, b frame.Frame) {
 	f.err = f.w.WritePacketWithOptions(info, kept, options)
 }
 
-// newDrops returns the drops since it was last asked; file.mu is held.
+// newDrops returns the drops since the last call; file.mu is held.
 func (i *Interface) newDrops() uint64 {
 	if i.conn == nil {
 		return 0
 	}
 	s := i.conn.Stats()
 	all := s.RxRunts + s.RxTruncated + s.RxDiscarded
-	drops := all - i.told
-	i.told = all
+	drops := all - i.recorded
+	i.recorded = all
 	return drops
 }
 
@@ -166,16 +174,16 @@ func (f *File) Flush() error {
 	return f.err
 }
 
-// Err returns the first failure to write, after which Tap does nothing.
+// Err returns the first failure to write, after which Record does nothing.
 func (f *File) Err() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.err
 }
 
-// Close ends the capture with each interface's counts and writes what is
-// buffered; it does not close the writer. Tap may still be called, and does
-// nothing. Calls after the first return the same error.
+// Close appends the counters of each interface and writes what is buffered. It
+// does not close the writer. After Close, Record does nothing. Calls after the
+// first return the same error.
 func (f *File) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -194,7 +202,7 @@ func (f *File) Close() error {
 		i.newDrops()
 		f.err = f.w.WriteInterfaceStats(i.id, pcapgo.NgInterfaceStatistics{
 			LastUpdate: now, StartTime: i.begin, EndTime: now,
-			PacketsReceived: i.seen, PacketsDropped: i.told,
+			PacketsReceived: i.seen, PacketsDropped: i.recorded,
 		})
 	}
 	if f.err == nil {

@@ -51,10 +51,10 @@ func record(t *testing.T, snapLen int) []byte {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if conns[i], err = sw.Attach(vde.WithTap(port.Tap), vde.WithMaxFrameSize(1000)); err != nil {
+		if conns[i], err = sw.Attach(vde.WithFrameHook(port.Record), vde.WithMaxFrameSize(1000)); err != nil {
 			t.Fatal(err)
 		}
-		port.Watch(conns[i])
+		port.CountDrops(conns[i])
 	}
 	big, err := sw.Attach()
 	if err != nil {
@@ -88,7 +88,7 @@ func record(t *testing.T, snapLen int) []byte {
 	return out.Bytes()
 }
 
-// A packet is what a reader finds.
+// A packet is a record of a file.
 type packet struct {
 	iface     int
 	direction pcapgo.NgEpbFlag
@@ -98,7 +98,7 @@ type packet struct {
 	drops     uint64
 }
 
-func TestCapture(t *testing.T) {
+func TestFileContents(t *testing.T) {
 	testutil.NoLeaks(t)
 	for _, snapLen := range []int{0, 100} {
 		r, err := pcapgo.NewNgReader(bytes.NewReader(record(t, snapLen)), pcapgo.NgReaderOptions{WantMixedLinkType: true})
@@ -155,8 +155,8 @@ func TestCapture(t *testing.T) {
 	}
 }
 
-// TestTcpdumpReadsIt lets another program be the judge.
-func TestTcpdumpReadsIt(t *testing.T) {
+// TestTcpdump checks that tcpdump finds all frames in a file.
+func TestTcpdump(t *testing.T) {
 	testpeers.Need(t, "tcpdump")
 	name := filepath.Join(t.TempDir(), "x.pcapng")
 	if err := os.WriteFile(name, record(t, 0), 0o600); err != nil {
@@ -183,7 +183,7 @@ func (f *failing) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func TestFailuresAreTold(t *testing.T) {
+func TestWriteFailure(t *testing.T) {
 	w := failing(5000)
 	file, err := capture.NewFile(&w, 0)
 	if err != nil {
@@ -197,7 +197,7 @@ func TestFailuresAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 20 {
-		port.Tap(vde.Sent, text("x", 1000))
+		port.Record(vde.Sent, text("x", 1000))
 	}
 	if err := file.Flush(); !errors.Is(err, errFull) {
 		t.Errorf("Flush: %v", err)
@@ -211,7 +211,7 @@ func TestFailuresAreTold(t *testing.T) {
 	if err := file.Close(); !errors.Is(err, errFull) {
 		t.Errorf("Close: %v", err)
 	}
-	port.Tap(vde.Sent, text("x", 60)) // does nothing
+	port.Record(vde.Sent, text("x", 60)) // does nothing
 	if _, err := file.Interface("z"); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("Interface after Close: %v", err)
 	}

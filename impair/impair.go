@@ -4,100 +4,128 @@
 package impair
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/go-vde/sdk/internal/gso"
-	"github.com/go-vde/sdk/internal/link"
+	"github.com/go-vde/sdk/internal/deadline"
+	"github.com/go-vde/sdk/internal/jsonconf"
 	"github.com/go-vde/sdk/pool"
 	"github.com/go-vde/sdk/vde"
 )
 
-// DefaultQueue is how many frames may be under way in one direction.
+// DefaultQueue is how many frames may be under way in one direction if
+// Impairment.Queue is zero.
 const DefaultQueue = 65536
 
 // An Impairment is what happens to the frames of one direction. The zero value
 // changes nothing.
 type Impairment struct {
-	// Delay is how long a frame is under way, and Jitter how much longer or
-	// shorter that may be; each frame's share is evenly distributed. Jitter
-	// alone does not change the order.
+	// Delay is how long each frame is under way. Jitter is the largest deviation
+	// from Delay, in either direction; the deviations are distributed uniformly.
+	// Jitter alone does not change the order of frames.
 	Delay, Jitter time.Duration
 
-	// Probabilities, from 0 to 1: that a frame is lost, that it arrives twice,
-	// and that it overtakes those before it, by not being delayed.
+	// Loss, Duplicate and Reorder are probabilities from 0 to 1: that a frame is
+	// lost, that it arrives twice, and that it skips the delay and so overtakes
+	// frames that entered before it.
 	Loss, Duplicate, Reorder float64
 
-	// Rate is in bits per second of Ethernet frames, headers included and
-	// nothing else; 0 is no limit. Frames wait for their turn, and are then
-	// delayed.
+	// Rate limits the bits per second of Ethernet frames, counting their headers
+	// and no other overhead; 0 means no limit. The delay begins when a frame has
+	// been sent at this rate.
 	Rate int64
 
-	// Queue is how many frames may be under way (default DefaultQueue). Those
-	// in excess are dropped and counted.
+	// Queue is how many frames may be under way; 0 means DefaultQueue. Further
+	// frames are dropped and counted.
 	Queue int
 }
 
-func (i Impairment) check(what string) error {
+// MarshalJSON writes the durations as text, as in "20ms".
+func (i Impairment) MarshalJSON() ([]byte, error) {
+	type plain Impairment
+	return json.Marshal(struct {
+		plain
+		Delay, Jitter jsonconf.Duration
+	}{plain(i), jsonconf.Duration(i.Delay), jsonconf.Duration(i.Jitter)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (i *Impairment) UnmarshalJSON(b []byte) error {
+	type plain Impairment
+	v := struct {
+		*plain
+		Delay, Jitter *jsonconf.Duration
+	}{(*plain)(i), (*jsonconf.Duration)(&i.Delay), (*jsonconf.Duration)(&i.Jitter)}
+	return json.Unmarshal(b, &v)
+}
+
+func (i Impairment) check(direction string) error {
 	for _, p := range []struct {
 		name  string
 		value float64
 	}{{"Loss", i.Loss}, {"Duplicate", i.Duplicate}, {"Reorder", i.Reorder}} {
 		if !(p.value >= 0 && p.value <= 1) { // NaN too
-			return fmt.Errorf("impair: %s.%s is %v: give a probability, 0 to 1", what, p.name, p.value)
+			return fmt.Errorf("%s.%s is %v, want a probability from 0 to 1", direction, p.name, p.value)
 		}
 	}
-	if i.Delay < 0 || i.Jitter < 0 || i.Rate < 0 || i.Queue < 0 {
-		return fmt.Errorf("impair: %s is %+v: give nothing negative", what, i)
+	for _, v := range []struct {
+		name  string
+		value int64
+	}{{"Delay", int64(i.Delay)}, {"Jitter", int64(i.Jitter)}, {"Rate", i.Rate}, {"Queue", int64(i.Queue)}} {
+		if v.value < 0 {
+			return fmt.Errorf("%s.%s is negative", direction, v.name)
+		}
 	}
 	return nil
 }
 
 // A Config describes a line.
 type Config struct {
-	Seed uint64     // of all chance
+	Seed uint64     // of the random numbers
 	Out  Impairment // of frames written to the line's Conn
 	In   Impairment // of frames read from it
 }
 
 func (c Config) check() error {
-	return errors.Join(c.Out.check("Out"), c.In.check("In"))
+	if err := c.Out.check("Out"); err != nil {
+		return fmt.Errorf("impair: %w", err)
+	}
+	if err := c.In.check("In"); err != nil {
+		return fmt.Errorf("impair: %w", err)
+	}
+	return nil
 }
 
-// Stats count the frames of one direction. At any moment
+// Stats are the counters of one direction. At any moment
 //
-//	Frames + Duplicated = Passed + Lost + Partitioned + Overflowed + Refused + Pending
+//	Frames + Duplicated = Delivered + Lost + Partitioned + Overflowed + Refused + Pending
 type Stats struct {
-	Frames      uint64 // that entered
-	Passed      uint64 // that left
+	Frames      uint64 // entered the line
+	Delivered   uint64 // left the line
 	Duplicated  uint64 // copies made
-	Lost        uint64 // by chance
-	Partitioned uint64 // by Partition
-	Overflowed  uint64 // the queue was full
-	Refused     uint64 // not taken where they should have gone: the connection had ended, or its queue stayed full
+	Lost        uint64 // dropped because of Impairment.Loss
+	Partitioned uint64 // dropped because of Partition
+	Overflowed  uint64 // dropped because Impairment.Queue frames were under way
+	Refused     uint64 // not accepted at the end of the line: the connection had ended, or its queue stayed full
 	Pending     uint64 // under way now
-	Reordered   uint64 // of those that entered, not delayed
+	Reordered   uint64 // sent without delay because of Impairment.Reorder
 }
 
-// A Line is a bad connection around a good one. Its methods may be called from
-// any goroutine.
+// A Line is an impaired connection around a good one. Its methods may be called
+// from any goroutine.
 type Line struct {
 	inner   *vde.Conn
 	outer   *vde.Conn
-	end     func(error)
-	out, in *way
+	out, in *direction
 	ready   *inbox
 	buffers *pool.Pool
 	running sync.WaitGroup
 
-	writeDeadline atomic.Pointer[time.Time]
-
-	headers atomic.Bool // the Conn's frames begin with offload headers
-	soft    gso.Soft    // of sends, then; none of them waits
+	writeDeadline deadline.Timer
 
 	closeOnce sync.Once
 	closing   chan struct{}
@@ -105,23 +133,20 @@ type Line struct {
 	closeErr  error
 }
 
-// New returns a line around c, which it takes over: from now on only the line's
-// Conn may be used, and closing that closes c.
+// New returns a line around c and takes c over: from now on use only the line's
+// Conn. Closing that closes c. If New fails, c is still the caller's.
 func New(c *vde.Conn, cfg Config) (*Line, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
 	l := &Line{inner: c, closing: make(chan struct{}), ready: newInbox(), buffers: pool.New(c.MaxFrameSize(), 0)}
-	l.out = newWay(cfg.Out, cfg.Seed, 1, l.transmit)
-	l.in = newWay(cfg.In, cfg.Seed, 2, l.ready.put)
-	opts := []vde.Option{vde.WithMaxFrameSize(c.MaxFrameSize())}
-	attached, err := link.Attach(c.LocalAddr().String(), opts, func(link.Settings) (link.Link, error) {
-		return carrier{l}, nil
-	})
+	l.out = newDirection(cfg.Out, cfg.Seed, 1, l.transmit)
+	l.in = newDirection(cfg.In, cfg.Seed, 2, l.ready.put)
+	outer, err := vde.NewConn(c.Context(), lineLink{l}, vde.WithName(c.LocalAddr().String()), vde.WithMaxFrameSize(c.MaxFrameSize()))
 	if err != nil {
 		return nil, err
 	}
-	l.outer, l.end = attached.Conn.(*vde.Conn), attached.End
+	l.outer = outer
 	for _, run := range []func(){l.out.run, l.in.run, l.receive} {
 		l.running.Go(run)
 	}
@@ -131,8 +156,8 @@ func New(c *vde.Conn, cfg Config) (*Line, error) {
 // Conn returns the connection that the impairments apply to.
 func (l *Line) Conn() *vde.Conn { return l.outer }
 
-// Set changes the impairments. Frames under way keep the fate they have met;
-// the seed is not used again.
+// Set replaces the impairments. Frames that are under way are not affected, and
+// Seed is not used again.
 func (l *Line) Set(cfg Config) error {
 	if err := cfg.check(); err != nil {
 		return err
@@ -142,14 +167,15 @@ func (l *Line) Set(cfg Config) error {
 	return nil
 }
 
-// Partition cuts the line, or mends it: while it is cut, frames that enter in
-// either direction are dropped and counted. Those under way arrive.
-func (l *Line) Partition(cut bool) {
-	l.out.partition(cut)
-	l.in.partition(cut)
+// Partition starts a partition of both directions, or ends it. During a
+// partition, frames that enter the line are dropped and counted. Frames that are
+// under way arrive.
+func (l *Line) Partition(on bool) {
+	l.out.partition(on)
+	l.in.partition(on)
 }
 
-// Stats returns the counters of both directions.
+// Stats returns the counters of both directions. Reading changes nothing.
 func (l *Line) Stats() (out, in Stats) { return l.out.snapshot(), l.in.snapshot() }
 
 // close ends the line.
@@ -157,6 +183,7 @@ func (l *Line) close() (unread int, err error) {
 	l.closeOnce.Do(func() {
 		close(l.closing)
 		l.ready.close()
+		l.writeDeadline.Stop()
 		l.closeErr = l.inner.Close()
 		l.out.stop()
 		l.in.stop()
@@ -167,8 +194,9 @@ func (l *Line) close() (unread int, err error) {
 	return unread, l.closeErr
 }
 
-// receive takes what the inner connection receives into the way in, and when
-// that has ended and all of it has arrived, ends the outer one.
+// receive passes what the inner connection receives to the inward direction.
+// When the inner connection has ended and all its frames have arrived, receive
+// ends the outer one.
 func (l *Line) receive() {
 	for f := range l.inner.Frames() {
 		l.in.enter(f.Buffer)
@@ -178,28 +206,27 @@ func (l *Line) receive() {
 	case <-l.closing:
 		return
 	}
-	l.end(l.inner.Err())
+	l.ready.hangup(l.inner.Err())
 }
 
-// transmit hands frames to the inner connection and returns how many it took.
-func (l *Line) transmit(frames []outgoing) (taken int) {
+// transmit gives frames to the inner connection and returns how many it accepted.
+// It releases all of them.
+func (l *Line) transmit(frames []*pool.Buffer) (accepted int) {
 	views := make([][]byte, len(frames))
 	for i, f := range frames {
 		views[i] = f.Bytes()
 	}
 	for len(views) > 0 {
 		n, err := l.inner.WriteBatch(views)
-		taken += n
+		accepted += n
 		if err == nil {
 			break
 		}
 		if errors.Is(err, net.ErrClosed) || errors.Is(err, vde.ErrHangup) {
 			break
 		}
-		views = views[n+1:] // that one is refused, for its size or for lack of memory
+		views = views[n+1:] // that frame was refused, for its size or for lack of memory
 	}
-	for _, f := range frames {
-		f.Release()
-	}
-	return taken
+	pool.ReleaseBatch(frames)
+	return accepted
 }

@@ -5,12 +5,14 @@ package impair_test
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,10 +28,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// lined returns a line and the station at its other end, in process.
-func lined(t testing.TB, cfg impair.Config) (*impair.Line, *vde.Conn) {
+// newLine returns a line and the connection at its other end, both in this process.
+func newLine(t testing.TB, cfg impair.Config) (*impair.Line, *vde.Conn) {
 	t.Helper()
-	sw := vswitch.New(vswitch.Config{Port: vswitch.PortConfig{Queue: 4096}})
+	sw := vswitch.New(vswitch.Config{DefaultPort: vswitch.PortConfig{Queue: 4096}})
 	var conns [2]*vde.Conn
 	for i := range conns {
 		var err error
@@ -104,7 +106,7 @@ func sequence(n int) (ns []int) {
 
 func checkSum(t testing.TB, what string, s impair.Stats) {
 	t.Helper()
-	if s.Frames+s.Duplicated != s.Passed+s.Lost+s.Partitioned+s.Overflowed+s.Refused+s.Pending {
+	if s.Frames+s.Duplicated != s.Delivered+s.Lost+s.Partitioned+s.Overflowed+s.Refused+s.Pending {
 		t.Errorf("%s: the counters do not add up: %+v", what, s)
 	}
 }
@@ -114,12 +116,12 @@ func TestDelay(t *testing.T) {
 		t.Run(direction, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				bad := impair.Impairment{Delay: 50 * time.Millisecond}
-				line, far := lined(t, impair.Config{Out: bad, In: bad})
+				line, far := newLine(t, impair.Config{Out: bad, In: bad})
 				from, to := line.Conn(), far
 				if direction == "in" {
 					from, to = far, line.Conn()
 				}
-				// All of them are under way at once: the delay is no rate.
+				// All of them are under way at once: the delay does not limit the rate.
 				const frames = 1000
 				send(t, from, 0, frames)
 				got := receive(t, to)
@@ -139,7 +141,7 @@ func TestDelay(t *testing.T) {
 func TestRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// 100 bytes at 80 kbit/s take 10 ms.
-		line, far := lined(t, impair.Config{Out: impair.Impairment{Rate: 80_000, Delay: time.Second, Queue: 20}})
+		line, far := newLine(t, impair.Config{Out: impair.Impairment{Rate: 80_000, Delay: time.Second, Queue: 20}})
 		send(t, line.Conn(), 0, 25)
 		got := receive(t, far)
 		for i, a := range got {
@@ -157,7 +159,7 @@ func TestRate(t *testing.T) {
 
 func TestJitterKeepsTheOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		line, far := lined(t, impair.Config{Out: impair.Impairment{Delay: 20 * time.Millisecond, Jitter: 10 * time.Millisecond}})
+		line, far := newLine(t, impair.Config{Out: impair.Impairment{Delay: 20 * time.Millisecond, Jitter: 10 * time.Millisecond}})
 		var got []arrival
 		done := make(chan struct{})
 		go func() {
@@ -186,13 +188,14 @@ func TestJitterKeepsTheOrder(t *testing.T) {
 	})
 }
 
-// TestChance checks that each kind of chance strikes about as often as asked,
-// that the counters tell, and that the same seed brings the same.
-func TestChance(t *testing.T) {
+// TestProbabilities checks that frames are lost, duplicated and reordered about as
+// often as configured, that the counters say so, and that the same seed gives the
+// same result.
+func TestProbabilities(t *testing.T) {
 	const frames = 4000
 	run := func(t *testing.T, cfg impair.Config) (ns []int, s impair.Stats) {
 		synctest.Test(t, func(t *testing.T) {
-			line, far := lined(t, cfg)
+			line, far := newLine(t, cfg)
 			for i := 0; i < frames; i += 100 {
 				send(t, line.Conn(), i, 100)
 				ns = append(ns, numbers(receive(t, far))...)
@@ -200,7 +203,7 @@ func TestChance(t *testing.T) {
 			s, _ = line.Stats()
 		})
 		checkSum(t, "out", s)
-		if s.Frames != frames || s.Passed != uint64(len(ns)) || s.Pending != 0 {
+		if s.Frames != frames || s.Delivered != uint64(len(ns)) || s.Pending != 0 {
 			t.Errorf("%d arrived, %+v", len(ns), s)
 		}
 		return ns, s
@@ -222,11 +225,11 @@ func TestChance(t *testing.T) {
 	}
 	second, _ := run(t, cfg)
 	if !slices.Equal(first, second) {
-		t.Error("the same seed brought something else")
+		t.Error("the same seed gave another result")
 	}
 	cfg.Seed++
 	if other, _ := run(t, cfg); slices.Equal(first, other) {
-		t.Error("another seed brought the same")
+		t.Error("another seed gave the same result")
 	}
 	all, s := run(t, impair.Config{Out: impair.Impairment{Loss: 1}})
 	if len(all) != 0 || s.Lost != frames {
@@ -236,7 +239,7 @@ func TestChance(t *testing.T) {
 
 func TestPartitionAndSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		line, far := lined(t, impair.Config{})
+		line, far := newLine(t, impair.Config{})
 		both := func(n, want int) {
 			t.Helper()
 			send(t, line.Conn(), n, 1)
@@ -259,7 +262,7 @@ func TestPartitionAndSet(t *testing.T) {
 		both(3, 2)
 		out, in := line.Stats()
 		for what, s := range map[string]impair.Stats{"out": out, "in": in} {
-			if s.Frames != 4 || s.Partitioned != 1 || s.Duplicated != 1 || s.Passed != 4 {
+			if s.Frames != 4 || s.Partitioned != 1 || s.Duplicated != 1 || s.Delivered != 4 {
 				t.Errorf("%s: %+v", what, s)
 			}
 			checkSum(t, what, s)
@@ -269,15 +272,15 @@ func TestPartitionAndSet(t *testing.T) {
 
 func TestCloseWithFramesUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		line, far := lined(t, impair.Config{Out: impair.Impairment{Delay: time.Hour}, In: impair.Impairment{Delay: time.Minute}})
+		line, far := newLine(t, impair.Config{Out: impair.Impairment{Delay: time.Hour}, In: impair.Impairment{Delay: time.Minute}})
 		send(t, line.Conn(), 0, 10)
 		send(t, far, 0, 10)
-		time.Sleep(2 * time.Minute) // those from there have arrived and wait to be read
+		time.Sleep(2 * time.Minute) // of the fake clock: the frames of far have arrived
 		if err := line.Conn().Close(); err != nil {
 			t.Error(err)
 		}
 		out, in := line.Stats()
-		if out.Refused != 10 || in.Passed != 10 || line.Conn().Stats().RxDiscarded != 10 {
+		if out.Refused != 10 || in.Delivered != 10 || line.Conn().Stats().RxDiscarded != 10 {
 			t.Errorf("out %+v, in %+v, %+v", out, in, line.Conn().Stats())
 		}
 		checkSum(t, "out", out)
@@ -288,7 +291,8 @@ func TestCloseWithFramesUnderWay(t *testing.T) {
 	})
 }
 
-// TestHangup checks that what was under way when the switch ended arrives first.
+// TestHangup checks that frames which are under way when the switch ends arrive
+// before the connection reports the end.
 func TestHangup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sw := vswitch.New(vswitch.Config{})
@@ -340,19 +344,43 @@ func TestConformance(t *testing.T) {
 	}, testutil.ConnOptions{Lossy: true})
 }
 
-func TestBadConfig(t *testing.T) {
+func TestNewRefusesConfig(t *testing.T) {
 	for _, i := range []impair.Impairment{
 		{Loss: -0.1}, {Loss: 1.1}, {Duplicate: 2}, {Reorder: math.NaN()}, {Delay: -1}, {Jitter: -1}, {Rate: -1}, {Queue: -1},
 	} {
-		for name, cfg := range map[string]impair.Config{"Out": {Out: i}, "In": {In: i}} {
-			if _, err := impair.New(nil, cfg); err == nil {
+		for name, cfg := range map[string]impair.Config{"Out": {Out: i}, "In": {In: i}, "both": {In: i, Out: i}} {
+			_, err := impair.New(nil, cfg)
+			if err == nil {
 				t.Errorf("%s: %+v was accepted", name, i)
+			} else if strings.Count(err.Error(), "impair: ") != 1 {
+				t.Errorf("%s: %q does not have the prefix once", name, err)
 			}
 		}
 	}
 }
 
-// A transfer over a line as bad as a distant one, on a clock that costs nothing.
+func TestConfigJSON(t *testing.T) {
+	cfg := impair.Config{Seed: 7, Out: impair.Impairment{
+		Delay: 20 * time.Millisecond, Jitter: 1500 * time.Microsecond, Loss: 0.01, Duplicate: 0.5, Reorder: 1, Rate: 1e9, Queue: 10,
+	}}
+	b, err := json.Marshal(cfg)
+	if err != nil || !strings.Contains(string(b), `"Delay":"20ms","Jitter":"1.5ms"`) {
+		t.Errorf("%s, %v", b, err)
+	}
+	got := impair.Config{In: impair.Impairment{Delay: time.Hour}}
+	if err := json.Unmarshal(b, &got); err != nil || got != cfg {
+		t.Errorf("%s became %+v, %v", b, got, err)
+	}
+	got.In.Loss = 0.5
+	if err := json.Unmarshal([]byte(`{"In":{"Jitter":"2s"}}`), &got); err != nil || got.In.Loss != 0.5 || got.In.Jitter != 2*time.Second {
+		t.Errorf("%+v, %v", got.In, err)
+	}
+	if err := json.Unmarshal([]byte(`{"In":{"Delay":"soon"}}`), &got); err == nil {
+		t.Error("a delay of \"soon\" was accepted")
+	}
+}
+
+// A line that loses half of the frames that are sent.
 func ExampleNew() {
 	sw := vswitch.New(vswitch.Config{})
 	defer sw.Close()

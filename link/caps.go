@@ -4,6 +4,8 @@
 package link
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -14,8 +16,13 @@ import (
 
 // Caps says what a link can do at the moment it is asked. Interfaces and
 // functions in it are nil where the link has nothing of the kind, and stay the
-// same for the life of the link.
+// same for the life of the link. Only Raw of a link made by [Redial] is that of the
+// link in use.
 type Caps struct {
+	// Address is what the link is connected to, as a locator; empty if it has
+	// no such name.
+	Address string
+
 	// Offload is which unfinished frames the other side takes as they are.
 	// Whoever sends others finishes them first.
 	Offload Offload
@@ -36,7 +43,7 @@ type Caps struct {
 	// State tells of a link that goes down and comes up again.
 	State Stateful
 
-	// Counters returns the frames that the link itself did not deliver.
+	// Counters returns the frames that the link itself has lost.
 	Counters func() Counters
 }
 
@@ -54,14 +61,19 @@ func (o Offload) Takes(h frame.VNetHeader) bool {
 		(h.Flags&frame.VNetNeedsChecksum == 0 || o&OffloadChecksum != 0)
 }
 
+// offloadNames are the names of the kinds, from the lowest bit on.
+var offloadNames = [...]string{"checksum", "tso"}
+
 // String returns the names of the kinds in o, such as "checksum+tso", or "none".
 func (o Offload) String() string {
 	var names []string
-	if o&OffloadChecksum != 0 {
-		names = append(names, "checksum")
+	for i, name := range offloadNames {
+		if o&(1<<i) != 0 {
+			names = append(names, name)
+		}
 	}
-	if o&OffloadTSO != 0 {
-		names = append(names, "tso")
+	if rest := o &^ (1<<len(offloadNames) - 1); rest != 0 {
+		names = append(names, fmt.Sprintf("Offload(%#x)", uint8(rest)))
 	}
 	if names == nil {
 		return "none"
@@ -72,10 +84,38 @@ func (o Offload) String() string {
 // MarshalText implements [encoding.TextMarshaler] with the form of String.
 func (o Offload) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// Counters counts frames that came to a link and were not delivered, by cause.
+// UnmarshalText implements [encoding.TextUnmarshaler]. It takes the names in any
+// order.
+func (o *Offload) UnmarshalText(b []byte) error {
+	var all Offload
+	if string(b) != "none" {
+		for name := range strings.SplitSeq(string(b), "+") {
+			i := slices.Index(offloadNames[:], name)
+			if i < 0 {
+				return fmt.Errorf("unknown kind of offload %q, want some of %s, or none", name, strings.Join(offloadNames[:], "+"))
+			}
+			all |= 1 << i
+		}
+	}
+	*o = all
+	return nil
+}
+
+// Counters counts frames that a link has lost, by cause.
 type Counters struct {
-	Foreign   uint64 // from others than the peer
-	Discarded uint64 // unread when the link went down or was closed
+	Foreign   uint64 // received from others than the peer
+	Discarded uint64 // unread when the link went down or was closed, and not in the result of Close
+	Unsent    uint64 // accepted by Send and not passed on when the link ended or was closed
+}
+
+// add adds the counters of l.
+func (c *Counters) add(l Link) {
+	if f := l.Caps().Counters; f != nil {
+		more := f()
+		c.Foreign += more.Foreign
+		c.Discarded += more.Discarded
+		c.Unsent += more.Unsent
+	}
 }
 
 // A BufferReceiver is a link that holds received frames in pooled buffers.

@@ -10,6 +10,10 @@
 //	mux := link.Mux{"pipe": link.DriverFunc(openPipe)}
 //	c, err := vde.Open(ctx, "pipe://left", vde.WithDrivers(mux))
 //
+// To write a driver for a connection whose calls wait, such as a stream, implement
+// [FrameConn] and call [New]. The package examples/netconn is such a driver, for
+// frames over any [net.Conn].
+//
 // A Conn adds deadlines on the way of package net, Frames, counters and a context
 // to a link. [Redial] adds reconnecting to any driver's links, and whoever sends
 // an unfinished frame to a link that does not take it finishes the frame first,
@@ -20,5 +24,6 @@
 //
 // [vde.Conn]: https://pkg.go.dev/github.com/go-vde/sdk/vde#Conn
 // [vswitch.Switch]: https://pkg.go.dev/github.com/go-vde/sdk/vswitch#Switch
+// [net.Conn]: https://pkg.go.dev/net#Conn
 // [linktest]: https://pkg.go.dev/github.com/go-vde/sdk/link/linktest
 package link

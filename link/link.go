@@ -9,18 +9,19 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/framequeue"
 )
 
 var (
 	// ErrFull is returned by [Link.Send] with NoWait at a full queue.
-	ErrFull = errors.New("link: queue is full")
+	ErrFull = framequeue.ErrFull
 
 	// ErrEmpty is returned by [Link.Recv] with NoWait when no frame has come.
-	ErrEmpty = errors.New("link: no frame to receive")
+	ErrEmpty = framequeue.ErrEmpty
 
 	// ErrDown is returned by [Link.Send] with NoWait, or with
 	// RedialPolicy.FailWrites, while a link made by [Redial] is down.
-	ErrDown = errors.New("link is down, reconnecting")
+	ErrDown = errors.New("the link is down, reconnecting")
 
 	// ErrHangup is the reason of an end that the other side decided on.
 	// Err of a link that ends so matches it.
@@ -28,7 +29,7 @@ var (
 
 	// ErrViolation is the reason of an end because the other side broke the
 	// rules of memory that both sides can write. It does not match [ErrHangup].
-	ErrViolation = errors.New("peer violated the shared memory protocol")
+	ErrViolation = errors.New("the peer broke the rules of shared memory")
 )
 
 // A Link carries Ethernet frames between this program and one end point of a

@@ -3,7 +3,7 @@ module github.com/go-vde/sdk/metrics
 go 1.26.3
 
 require (
-	github.com/go-vde/sdk v0.0.0
+	github.com/go-vde/sdk v0.1.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/prometheus/common v0.72.0
 	go.uber.org/goleak v1.3.0
@@ -19,5 +19,3 @@ require (
 	golang.org/x/sys v0.49.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )
-
-replace github.com/go-vde/sdk => ../

@@ -1,16 +1,20 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Package metrics shows the counters of connections and switches to Prometheus.
+// Package metrics exports the counters of connections and switches to Prometheus.
+// Use it in a program that serves a /metrics page; for package expvar no module
+// is needed, because [vde.Stats] and [vswitch.Stats] marshal to JSON as they are.
 //
 //	collector := metrics.New()
 //	prometheus.MustRegister(collector)
 //	remove := collector.AddConn("uplink", conn)
 //	defer remove()
 //
-// The numbers are those of [vde.Stats] and [vswitch.Stats], read when Prometheus
-// asks; nothing is done per frame. For package expvar no module is needed: both
-// marshal to JSON as they are.
+// The package's example is a complete program.
+//
+// The counters are read when Prometheus asks for them; nothing is done for each
+// frame. A [Collector] has no options: names are given to AddConn and AddSwitch,
+// and the prefix of all metrics is vde.
 package metrics
 
 import (
@@ -37,19 +41,20 @@ type Collector struct {
 
 var _ prometheus.Collector = (*Collector)(nil)
 
-// New returns a Collector of nothing.
+// New returns a Collector without connections and switches.
 func New() *Collector {
 	return &Collector{conns: make(map[string]*vde.Conn), switches: make(map[string]*vswitch.Switch)}
 }
 
-// AddConn adds c, with the label conn="name", in place of any other connection
-// of that name. remove takes it out again, if it still has the name; a closed
-// connection keeps its last numbers until then.
+// AddConn adds conn with the label conn="name" and replaces any other connection
+// of that name. remove removes it, unless it has been replaced. A closed
+// connection keeps its last values until then.
 func (c *Collector) AddConn(name string, conn *vde.Conn) (remove func()) {
 	return add(c, c.conns, name, conn)
 }
 
-// AddSwitch adds sw, with the label switch="name"; otherwise as AddConn.
+// AddSwitch does for sw what AddConn does for a connection. The label is
+// switch="name".
 func (c *Collector) AddSwitch(name string, sw *vswitch.Switch) (remove func()) {
 	return add(c, c.switches, name, sw)
 }
@@ -67,7 +72,7 @@ func add[V comparable](c *Collector, m map[string]V, name string, v V) (remove f
 	}
 }
 
-// A metric is one kind of number.
+// A metric is a name with its labels, and whether it is a counter.
 type metric struct {
 	desc *prometheus.Desc
 	kind prometheus.ValueType
@@ -86,25 +91,25 @@ var (
 	connBytes  = counter("conn_bytes_total", "Bytes of frames received or sent.", "conn", "direction")
 	connCalls  = counter("conn_calls_total", "System calls, or in-process transfers, that moved frames.", "conn", "direction")
 	connDrops  = counter("conn_dropped_total", "Datagrams discarded, or frames not sent, by cause.", "conn", "direction", "cause")
-	connUp     = gauge("conn_up", "Whether the connection has not ended.", "conn")
+	connUp     = gauge("conn_up", "1 until the connection ends, then 0.", "conn")
 
-	portFrames  = counter("switch_port_frames_total", "Frames that came from a port, or went to it.", "switch", "port", "direction")
-	portBytes   = counter("switch_port_bytes_total", "Bytes of these frames.", "switch", "port", "direction")
-	portDrops   = counter("switch_port_dropped_total", "Frames dropped where they came in, or copies where they should have gone out, by cause.", "switch", "port", "direction", "cause")
-	portFlooded = counter("switch_port_flooded_total", "Frames from a port that were sent to all others.", "switch", "port")
-	portSplit   = counter("switch_port_split_total", "Offloaded frames from a port that had to be cut; what they became is in the frames that came from it.", "switch", "port")
-	portParts   = counter("switch_port_split_into_total", "Of the frames that came from a port, those that offloaded frames became.", "switch", "port")
-	portQueued  = gauge("switch_port_queued", "Frames in the switch's own queue for a port.", "switch", "port")
-	stations    = gauge("switch_stations", "Stations in the learning table.", "switch")
-	tableEvents = counter("switch_table_events_total", "What happened to the learning table.", "switch", "event")
-	serveEvents = counter("switch_control_events_total", "What happened at the control sockets.", "switch", "event")
+	portFrames      = counter("switch_port_frames_total", "Frames received from a port, or sent to it.", "switch", "port", "direction")
+	portBytes       = counter("switch_port_bytes_total", "Bytes of frames received from a port, or sent to it.", "switch", "port", "direction")
+	portDrops       = counter("switch_port_dropped_total", "Frames dropped when they were received, or copies dropped before they were sent, by cause.", "switch", "port", "direction", "cause")
+	portFlooded     = counter("switch_port_flooded_total", "Frames from a port that were sent to all other ports.", "switch", "port")
+	portGSOFrames   = counter("switch_port_gso_frames_total", "GSO frames from a port that were segmented, for ports that take ordinary frames only.", "switch", "port")
+	portGSOSegments = counter("switch_port_gso_segments_total", "Of the frames received from a port, those that are segments of GSO frames.", "switch", "port")
+	portQueued      = gauge("switch_port_queued", "Frames in the queue of the switch for a port.", "switch", "port")
+	fdbEntries      = gauge("switch_fdb_entries", "Entries of the forwarding database.", "switch")
+	fdbEvents       = counter("switch_fdb_events_total", "Changes of the forwarding database, by kind.", "switch", "event")
+	controlEvents   = counter("switch_control_events_total", "Events at the control sockets, by kind.", "switch", "event")
 )
 
 // Describe implements [prometheus.Collector].
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range []metric{
 		connFrames, connBytes, connCalls, connDrops, connUp,
-		portFrames, portBytes, portDrops, portFlooded, portSplit, portParts, portQueued, stations, tableEvents, serveEvents,
+		portFrames, portBytes, portDrops, portFlooded, portGSOFrames, portGSOSegments, portQueued, fdbEntries, fdbEvents, controlEvents,
 	} {
 		ch <- m.desc
 	}
@@ -137,7 +142,7 @@ func collectConn(send sender, name string, c *vde.Conn) {
 	send(connCalls, s.RxCalls, name, "in")
 	send(connCalls, s.TxCalls, name, "out")
 	for cause, n := range map[string]uint64{
-		"runt": s.RxRunts, "truncated": s.RxTruncated, "empty": s.RxEmpty, "early": s.RxEarly, "discarded": s.RxDiscarded,
+		"runt": s.RxRunts, "truncated": s.RxTruncated, "empty": s.RxEmpty, "foreign": s.RxForeign, "discarded": s.RxDiscarded,
 	} {
 		send(connDrops, n, name, "in", cause)
 	}
@@ -162,8 +167,8 @@ func collectSwitch(send sender, name string, sw *vswitch.Switch) {
 		send(portBytes, p.In.Bytes, name, port, "in")
 		send(portBytes, p.Out.Bytes, name, port, "out")
 		send(portFlooded, p.In.Flooded, name, port)
-		send(portSplit, p.In.Split, name, port)
-		send(portParts, p.In.SplitInto, name, port)
+		send(portGSOFrames, p.In.GSOFrames, name, port)
+		send(portGSOSegments, p.In.Segments, name, port)
 		send(portQueued, p.Out.Queued, name, port)
 		for cause, n := range fields(p.In.Dropped) {
 			send(portDrops, n, name, port, "in", cause)
@@ -172,17 +177,17 @@ func collectSwitch(send sender, name string, sw *vswitch.Switch) {
 			send(portDrops, n, name, port, "out", cause)
 		}
 	}
-	send(stations, uint64(s.Table.Stations), name)
-	for event, n := range fields(s.Table) {
-		send(tableEvents, n, name, event)
+	send(fdbEntries, uint64(s.FDB.Entries), name)
+	for event, n := range fields(s.FDB) {
+		send(fdbEvents, n, name, event)
 	}
 	for event, n := range fields(s.Serve) {
-		send(serveEvents, n, name, event)
+		send(controlEvents, n, name, event)
 	}
 }
 
-// fields returns the counters of a struct by name, as in no_buffer. A cause that
-// is new there is new here too, without anybody having to remember.
+// fields returns the counters of a struct by name, as in no_buffer. Reflection
+// makes sure that a counter which is added to the struct is exported too.
 func fields(counters any) map[string]uint64 {
 	v := reflect.ValueOf(counters)
 	m := make(map[string]uint64, v.NumField())

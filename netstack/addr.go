@@ -40,8 +40,7 @@ func protocolOf(a netip.Addr) tcpip.NetworkProtocolNumber {
 	return ipv6.ProtocolNumber
 }
 
-// fullAddress converts ap. Addresses that mean something on one link only get
-// the interface.
+// fullAddress converts ap. Link-local addresses get the interface.
 func fullAddress(ap netip.AddrPort) tcpip.FullAddress {
 	full := tcpip.FullAddress{Addr: address(ap.Addr().WithZone("")), Port: ap.Port()}
 	if a := ap.Addr(); a.Is6() && (a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast()) {
@@ -58,8 +57,8 @@ func addrPort(full tcpip.FullAddress) netip.AddrPort {
 	return netip.AddrPortFrom(a, full.Port)
 }
 
-// netAddr makes the net.Addr of proto ("tcp" or "udp"); for an unspecified
-// address the IP is the one that package net shows.
+// netAddr returns the net.Addr of proto ("tcp" or "udp"). For the zero address it
+// has the unspecified IP address, as in package net.
 func netAddr(proto string, ap netip.AddrPort, v6 bool) net.Addr {
 	a := ap.Addr()
 	if !a.IsValid() {
@@ -75,11 +74,11 @@ func netAddr(proto string, ap netip.AddrPort, v6 bool) net.Addr {
 	return net.UDPAddrFromAddrPort(ap)
 }
 
-// A networkName is a network as Dial and Listen take it, in parts.
+// A networkName is the parsed network argument of Dial and Listen.
 type networkName struct {
 	proto string // "tcp" or "udp"
-	v4    bool   // IPv4 will do
-	v6    bool   // IPv6 will do
+	v4    bool   // IPv4 is allowed
+	v6    bool   // IPv6 is allowed
 }
 
 func parseNetwork(network string) (networkName, error) {
@@ -98,10 +97,11 @@ func parseNetwork(network string) (networkName, error) {
 	return n, nil
 }
 
-func (n networkName) wants(a netip.Addr) bool { return a.Is4() && n.v4 || a.Is6() && n.v6 }
+// allows reports whether a is of a family that the network allows.
+func (n networkName) allows(a netip.Addr) bool { return a.Is4() && n.v4 || a.Is6() && n.v6 }
 
-// resolve returns the addresses that hostport stands for, in the order to try.
-// An empty host gives the zero Addr.
+// resolve returns the addresses of hostport in the order to try. For an empty host
+// it returns the zero Addr.
 func (h *Host) resolve(ctx context.Context, network, hostport string) (networkName, []netip.Addr, uint16, error) {
 	name, err := parseNetwork(network)
 	if err != nil {
@@ -123,7 +123,7 @@ func (h *Host) resolve(ctx context.Context, network, hostport string) (networkNa
 	a, err := netip.ParseAddr(host)
 	if err == nil {
 		a = a.Unmap()
-		if !name.wants(a) {
+		if !name.allows(a) {
 			return name, nil, 0, &net.AddrError{Err: errNoAddress.Error(), Addr: host}
 		}
 		return name, []netip.Addr{a}, uint16(port), nil
@@ -134,7 +134,7 @@ func (h *Host) resolve(ctx context.Context, network, hostport string) (networkNa
 	}
 	var found []netip.Addr
 	for _, a := range all {
-		if a = a.Unmap(); name.wants(a) && (a.Is4() || h.hasV6) {
+		if a = a.Unmap(); name.allows(a) && (a.Is4() || h.hasV6) {
 			found = append(found, a)
 		}
 	}
@@ -144,7 +144,7 @@ func (h *Host) resolve(ctx context.Context, network, hostport string) (networkNa
 	return name, found, uint16(port), nil
 }
 
-// lookup asks the resolver of the configuration, or the name servers known.
+// lookup asks the resolver of the configuration or the known name servers.
 func (h *Host) lookup(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	family := "ip"
 	if last := network[len(network)-1]; last == '4' || last == '6' {
@@ -155,7 +155,7 @@ func (h *Host) lookup(ctx context.Context, network, host string) ([]netip.Addr, 
 	}
 	servers := h.DNS()
 	if len(servers) == 0 {
-		return nil, &net.DNSError{Err: errNoLookup.Error(), Name: host, IsNotFound: true}
+		return nil, &net.DNSError{Err: errNoResolver.Error(), Name: host, IsNotFound: true}
 	}
 	next := 0
 	r := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -166,7 +166,8 @@ func (h *Host) lookup(ctx context.Context, network, host string) ([]netip.Addr, 
 	return r.LookupNetIP(ctx, family, host)
 }
 
-// contextError is ctx's error with the cause beside it, if that says more.
+// contextError returns the cause of ctx if it matches the error of ctx, and
+// otherwise that error.
 func contextError(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if errors.Is(cause, err) {

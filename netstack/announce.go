@@ -14,25 +14,25 @@ import (
 	"github.com/go-vde/sdk/vde"
 )
 
-// linkChanged lets the new switch learn where the host is, and the neighbours
-// that it is still there, when a connection opened with vde.WithReconnect is up
-// again. It must not wait: the connection does not go on before it returns.
+// linkChanged announces the addresses of the host when the link of a connection
+// opened with vde.WithReconnect is up again, so that the new switch learns the
+// port of the host and neighbours update their caches. It must not block: the
+// connection waits until it returns.
 func (h *Host) linkChanged(s vde.LinkState) {
 	if !s.Up {
 		return
 	}
 	var frames [][]byte
 	for _, p := range h.Addrs() {
-		n := h.ep.headerLen
-		frames = append(frames, append(nothing[:n:n], announcement(h.MAC(), p.Addr())...))
+		frames = append(frames, announcement(h.MAC(), p.Addr()))
 	}
-	// What finds no room is no loss: the next packet tells the switch too, and
-	// neighbours remember.
+	// A frame that the queue does not take is not needed: the switch learns from
+	// the next packet too, and the caches of neighbours are still valid.
 	_, _ = h.ep.Conn().TryWriteBatch(frames)
-	h.repeating.Go(h.repeatUntilBack)
+	h.probing.Go(h.probeLoop)
 }
 
-// announcement returns the frame that tells everybody that addr is at mac: an
+// announcement returns the frame that announces addr at mac to all hosts: an
 // ARP announcement (RFC 5227, section 2.3) or an unsolicited neighbour
 // advertisement (RFC 4861, section 7.2.6).
 func announcement(mac frame.MAC, addr netip.Addr) []byte {

@@ -21,45 +21,17 @@ import (
 	"github.com/go-vde/sdk/vswitch"
 )
 
-// TestAnnouncement checks, byte by byte, what a host says when its link is up
-// again.
-func TestAnnouncement(t *testing.T) {
-	dir := filepath.Join(testutil.ShortDir(t), "sw")
-	e := &embedded{t: t, dir: dir}
-	e.Restart()
-	c, err := vde.Open(t.Context(), dir, vde.WithReconnect(vde.ReconnectPolicy{MinDelay: time.Millisecond, MaxDelay: 2 * time.Millisecond}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	mac := frame.MAC{2, 0, 0, 0, 0, 7}
-	host, err := netstack.NewHost(c, netstack.HostConfig{MAC: mac, Addrs: []netip.Prefix{
-		netip.MustParsePrefix("10.0.0.7/24"), netip.MustParsePrefix("fd00::7/64"),
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer host.Close()
-	e.Kill()
-	e.sw = vswitch.New(vswitch.Config{})
-	defer e.sw.Close()
-	witness, err := e.sw.Attach()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer witness.Close()
-	listener, err := e.sw.Listen(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go listener.Serve(t.Context())
-
-	wantARP := []byte{
+// The announcements of a host with the MAC address 02:00:00:00:00:07 and the
+// addresses 10.0.0.7 and fd00::7. The ARP frame is padded; the checksum of the
+// advertisement is left out.
+var (
+	wantARP = []byte{
 		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 7, 0x08, 0x06,
 		0, 1, 8, 0, 6, 4, 0, 1, // Ethernet, IPv4, request
 		2, 0, 0, 0, 0, 7, 10, 0, 0, 7,
 		0, 0, 0, 0, 0, 0, 10, 0, 0, 7,
 	}
-	wantNA := []byte{
+	wantAdvertisement = []byte{
 		0x33, 0x33, 0, 0, 0, 1, 2, 0, 0, 0, 0, 7, 0x86, 0xdd,
 		0x60, 0, 0, 0, 0, 32, 58, 255,
 		0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7,
@@ -69,28 +41,48 @@ func TestAnnouncement(t *testing.T) {
 		0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7,
 		2, 1, 2, 0, 0, 0, 0, 7, // target link-layer address
 	}
-	witness.SetReadDeadline(time.Now().Add(30 * time.Second))
+)
+
+// TestAnnouncement checks the frames that a host sends when its link is up again.
+func TestAnnouncement(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(testutil.ShortDir(t), "sw")
+	e := &inProcessSwitch{t: t, dir: dir}
+	e.Restart()
+	c := open(t, dir, vde.WithReconnect(vde.ReconnectPolicy{MinDelay: time.Millisecond, MaxDelay: 2 * time.Millisecond}))
+	h := host(t, c, netstack.HostConfig{MAC: frame.MAC{2, 0, 0, 0, 0, 7}, Addrs: []netip.Prefix{
+		netip.MustParsePrefix("10.0.0.7/24"), netip.MustParsePrefix("fd00::7/64"),
+	}})
+	e.Kill()
+	e.sw = vswitch.New(vswitch.Config{})
+	defer e.sw.Close()
+	monitor := attach(t, e.sw) // before the host can join
+	listener, err := e.sw.Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go listener.Serve(t.Context())
+
+	monitor.SetReadDeadline(time.Now().Add(watchdog))
 	buf := make([]byte, 2000)
-	for arp, na := false, false; !arp || !na; {
-		n, err := witness.Read(buf)
+	for arp, advertised := false, false; !arp || !advertised; {
+		n, err := monitor.Read(buf)
 		if err != nil {
-			t.Fatalf("ARP %v, advertisement %v: %v", arp, na, err)
+			t.Fatalf("ARP %v, advertisement %v: %v", arp, advertised, err)
 		}
 		f := buf[:n]
 		switch {
 		case len(f) >= len(wantARP) && slices.Equal(f[:len(wantARP)], wantARP):
 			arp = n == frame.MinLen
-		case len(f) == len(wantNA) && f[54] == 136:
+		case len(f) == len(wantAdvertisement) && f[54] == 136:
 			if !checksumFits(f) {
 				t.Errorf("checksum of %x", f)
 			}
 			f[56], f[57] = 0, 0
-			if slices.Equal(f, wantNA) {
-				na = true
-			}
+			advertised = advertised || slices.Equal(f, wantAdvertisement)
 		}
 	}
-	if err := host.Err(); err != nil {
+	if err := h.Err(); err != nil {
 		t.Error(err)
 	}
 }

@@ -6,7 +6,6 @@
 package netstack_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,182 +14,51 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
-	"gvisor.dev/gvisor/pkg/tcpip/link/fdbased"
-	"gvisor.dev/gvisor/pkg/tcpip/link/qdisc/fifo"
-	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
-	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
-	"gvisor.dev/gvisor/pkg/tcpip/stack"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
-
 	"github.com/go-vde/sdk/netstack"
 	"github.com/go-vde/sdk/vde"
 )
 
-// A contender is a way for two TCP stacks in this process to talk over a pair of
-// AF_UNIX sockets.
-type contender struct {
+// A path is a way for two hosts in this process to exchange frames. Package bench
+// of the repository compares them with other implementations.
+type path struct {
 	name string
-	make func(b testing.TB, mtu int) *rig
+	pair func(testing.TB, ...vde.Option) (*vde.Conn, *vde.Conn)
 }
 
-// A rig is a contender at work: listen on one side, dial on the other.
-type rig struct {
-	listen func() (net.Listener, error)
-	dial   func(ctx context.Context, addr string) (net.Conn, error)
+// The paths: datagram sockets with ordinary frames, and with GSO frames.
+var paths = []path{{"vde", pair}, {"vde-agreed", agreedPair}}
 
-	retransmits func() uint64
-	frames      func() (frames, calls uint64) // nil if not known
-	drops       func() uint64                 // nil if not known
-}
-
-// BENCH_CONTENDERS chooses among them, with commas between names.
-var contenders = chosen(os.Getenv("BENCH_CONTENDERS"), []contender{
-	{"vde", func(b testing.TB, mtu int) *rig { return vdeRig(b, mtu, pair) }},
-	{"vde-agreed", func(b testing.TB, mtu int) *rig { return vdeRig(b, mtu, agreedPair) }},
-	{"fdbased", func(b testing.TB, mtu int) *rig { return fdbasedRig(b, mtu, false) }},
-	{"fdbased-fifo", func(b testing.TB, mtu int) *rig { return fdbasedRig(b, mtu, true) }},
-	{"unix", unixRig},
-})
-
-// chosen keeps the contenders in the list of names, or all.
-func chosen(names string, all []contender) []contender {
-	if names == "" {
-		return all
-	}
-	return slices.DeleteFunc(all, func(c contender) bool {
-		return !slices.Contains(strings.Split(names, ","), c.name)
-	})
-}
-
-// wmem is the send buffer in bytes of every datagram socket in the comparison; 0,
-// the default, leaves it to the kernel (BENCH_WMEM).
+// wmem is the send buffer of the sockets in bytes. 0 leaves it to the kernel.
 var wmem, _ = strconv.Atoi(os.Getenv("BENCH_WMEM"))
 
-// vdeRig is two hosts on a cable that cable makes: a plain one, or one whose ends
-// have agreed to offload headers.
-func vdeRig(b testing.TB, mtu int, cable func(testing.TB, ...vde.Option) (*vde.Conn, *vde.Conn)) *rig {
+// A rig is two hosts on a path.
+type rig struct{ server, client *netstack.Host }
+
+func newRig(b testing.TB, p path, mtu int) *rig {
 	opts := []vde.Option{vde.WithMaxFrameSize(max(mtu+14, 1514))}
 	if wmem > 0 {
 		opts = append(opts, vde.WithWriteBuffer(wmem))
 	}
-	ca, cb := cable(b, opts...)
-	cfg := netstack.HostConfig{MTU: mtu, Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}}
-	cfg.Congestion = os.Getenv("BENCH_CC")
-	ha := host(b, ca, cfg)
+	ca, cb := p.pair(b, opts...)
+	cfg := netstack.HostConfig{MTU: mtu, CongestionControl: os.Getenv("BENCH_CC")}
+	cfg.Addrs = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}
+	server := host(b, ca, cfg)
 	cfg.Addrs = []netip.Prefix{netip.MustParsePrefix("10.0.0.2/24")}
-	hb := host(b, cb, cfg)
-	both := func(f func(netstack.HostStats) uint64) uint64 { return f(ha.Stats()) + f(hb.Stats()) }
-	return &rig{
-		listen: func() (net.Listener, error) { return ha.Listen("tcp", "10.0.0.1:0") },
-		dial:   func(ctx context.Context, addr string) (net.Conn, error) { return hb.DialContext(ctx, "tcp", addr) },
-		retransmits: func() uint64 {
-			return both(func(s netstack.HostStats) uint64 { return s.TCPRetransmits })
-		},
-		frames: func() (uint64, uint64) {
-			s := hb.Stats().Endpoint.Conn
-			return s.TxFrames, s.TxCalls
-		},
-		drops: func() uint64 {
-			return both(func(s netstack.HostStats) uint64 { return s.Endpoint.TxDropped() })
-		},
-	}
+	return &rig{server, host(b, cb, cfg)}
 }
 
-// fdbasedRig is gVisor's own endpoint on a socketpair, with the stack set up as
-// a Host's is.
-func fdbasedRig(b testing.TB, mtu int, queue bool) *rig {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		b.Fatal(err)
-	}
-	var stacks [2]*stack.Stack
-	for i, fd := range fds {
-		if wmem > 0 {
-			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, wmem); err != nil {
-				b.Fatal(err)
-			}
-		}
-		mac := tcpip.LinkAddress([]byte{2, 0, 0, 0, 0, byte(i + 1)})
-		ep, err := fdbased.New(&fdbased.Options{
-			FDs: []int{fd}, MTU: uint32(mtu), EthernetHeader: true, Address: mac,
-			GSOMaxSize: 65536, GVisorGSOEnabled: true,
-			PacketDispatchMode: fdbased.RecvMMsg, ProcessorsPerChannel: 1,
-		})
-		if err != nil {
-			b.Fatal(err)
-		}
-		s := stack.New(stack.Options{
-			NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
-			TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol},
-		})
-		for _, opt := range []tcpip.SettableTransportProtocolOption{
-			new(tcpip.TCPSACKEnabled(true)),
-			new(tcpip.CongestionControlOption("reno")),
-			new(tcpip.TCPRecovery(0)),
-			&tcpip.TCPSendBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: tcp.DefaultSendBufferSize, Max: 4 << 20},
-			&tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: tcp.DefaultReceiveBufferSize, Max: 4 << 20},
-		} {
-			if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, opt); err != nil {
-				b.Fatal(err)
-			}
-		}
-		var opts stack.NICOptions
-		if queue {
-			opts.QDisc = fifo.New(ep, 1, 1000)
-		}
-		if err := s.CreateNICWithOptions(1, ep, opts); err != nil {
-			b.Fatal(err)
-		}
-		addr := tcpip.ProtocolAddress{Protocol: ipv4.ProtocolNumber, AddressWithPrefix: tcpip.AddressWithPrefix{
-			Address: tcpip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), PrefixLen: 24}}
-		if err := s.AddProtocolAddress(1, addr, stack.AddressProperties{}); err != nil {
-			b.Fatal(err)
-		}
-		s.AddRoute(tcpip.Route{Destination: addr.AddressWithPrefix.Subnet(), NIC: 1})
-		stacks[i] = s
-	}
-	b.Cleanup(func() {
-		// Not Destroy: it waits, with the stack locked, for fdbased's receiver,
-		// which may be waiting for that lock. The rest stays until the end.
-		for _, s := range stacks {
-			s.Close()
-		}
-	})
-	return &rig{
-		listen: func() (net.Listener, error) {
-			return gonet.ListenTCP(stacks[0], tcpip.FullAddress{NIC: 1, Port: 0}, ipv4.ProtocolNumber)
-		},
-		dial: func(ctx context.Context, addr string) (net.Conn, error) {
-			_, port, _ := net.SplitHostPort(addr)
-			n, _ := strconv.Atoi(port)
-			return gonet.DialContextTCP(ctx, stacks[1], tcpip.FullAddress{NIC: 1, Addr: tcpip.AddrFrom4([4]byte{10, 0, 0, 1}), Port: uint16(n)}, ipv4.ProtocolNumber)
-		},
-		retransmits: func() uint64 {
-			return stacks[0].Stats().TCP.Retransmits.Value() + stacks[1].Stats().TCP.Retransmits.Value()
-		},
-	}
+func (r *rig) retransmits() uint64 {
+	return r.server.Stats().TCPRetransmits + r.client.Stats().TCPRetransmits
 }
 
-// unixRig is the kernel's stream socket, no network at all.
-func unixRig(b testing.TB, _ int) *rig {
-	dir := b.TempDir()
-	return &rig{
-		listen: func() (net.Listener, error) { return net.Listen("unix", dir+"/s") },
-		dial: func(ctx context.Context, addr string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", addr)
-		},
-		retransmits: func() uint64 { return 0 },
-	}
+func (r *rig) drops() uint64 {
+	return r.server.Stats().Endpoint.TxDropped() + r.client.Stats().Endpoint.TxDropped()
 }
 
 func cpuTime() time.Duration {
@@ -207,13 +75,13 @@ type flows struct {
 }
 
 func (r *rig) connect(b testing.TB, n int) *flows {
-	l, err := r.listen()
+	l, err := r.server.Listen("tcp", "10.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
 	f := new(flows)
 	for range n {
-		out, err := r.dial(bound(b), l.Addr().String())
+		out, err := r.client.DialContext(bound(b), "tcp", l.Addr().String())
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -233,9 +101,9 @@ func (r *rig) connect(b testing.TB, n int) *flows {
 	return f
 }
 
-// run lets all flows stream for a time and returns how many bytes arrived. What
-// is on its way at the end arrives in the next run. (A number of bytes would be
-// no measure: a stack that loses much may sit in its timeouts for minutes.)
+// run lets all flows stream for a time and returns how many bytes arrived. Bytes
+// that are under way at the end arrive in the next run. A run is not a number of
+// bytes, because a stack that loses many frames can wait for minutes in timeouts.
 func (f *flows) run(d time.Duration) (received int64, err error) {
 	var total atomic.Int64
 	errs := make([]error, 2*len(f.out))
@@ -264,9 +132,9 @@ func (f *flows) run(d time.Duration) (received int64, err error) {
 	return total.Load(), errors.Join(errs...)
 }
 
-// BenchmarkTCP lets each contender stream for a second in turn, once per
-// iteration, so that all see the same state of the machine. The figures are
-// medians over the iterations; retransmissions are sums.
+// BenchmarkTCP lets each path stream for a second in turn, once per iteration, so
+// that all are measured in the same state of the machine. The figures are medians
+// over the iterations; retransmissions are sums.
 func BenchmarkTCP(b *testing.B) {
 	for _, mtu := range []int{1500, 9000, 65520} {
 		for _, streams := range []int{1, 8, 64} {
@@ -277,22 +145,22 @@ func BenchmarkTCP(b *testing.B) {
 
 func benchmarkTCP(b *testing.B, mtu, streams int) {
 	type result struct{ gbits, cpu []float64 }
-	results := make([]result, len(contenders))
-	rigs := make([]*rig, len(contenders))
-	fs := make([]*flows, len(contenders))
-	for i, c := range contenders {
-		rigs[i] = c.make(b, mtu)
+	results := make([]result, len(paths))
+	rigs := make([]*rig, len(paths))
+	fs := make([]*flows, len(paths))
+	for i, p := range paths {
+		rigs[i] = newRig(b, p, mtu)
 		fs[i] = rigs[i].connect(b, streams)
 		if _, err := fs[i].run(200 * time.Millisecond); err != nil { // windows open
-			b.Fatal(c.name, err)
+			b.Fatal(p.name, err)
 		}
 	}
 	for b.Loop() {
-		for i, c := range contenders {
+		for i, p := range paths {
 			cpu, start := cpuTime(), time.Now()
 			n, err := fs[i].run(time.Second)
 			if err != nil {
-				b.Fatal(c.name, err)
+				b.Fatal(p.name, err)
 			}
 			r := &results[i]
 			r.gbits = append(r.gbits, float64(n)*8/time.Since(start).Seconds()/1e9)
@@ -303,33 +171,24 @@ func benchmarkTCP(b *testing.B, mtu, streams int) {
 		slices.Sort(v)
 		return v[len(v)/2]
 	}
-	first := median(results[0].gbits)
-	for i, c := range contenders {
-		gbits := median(results[i].gbits)
-		b.ReportMetric(gbits, c.name+"-Gbit/s")
-		b.ReportMetric(median(results[i].cpu), c.name+"-cpu-s/GB")
-		b.ReportMetric(float64(rigs[i].retransmits()), c.name+"-retransmits")
-		if rigs[i].frames != nil {
-			frames, calls := rigs[i].frames()
-			b.ReportMetric(float64(frames)/float64(calls), c.name+"-frames/call")
-		}
-		if rigs[i].drops != nil {
-			b.ReportMetric(float64(rigs[i].drops()), c.name+"-drops")
-		}
-		if i > 0 {
-			b.ReportMetric(first/gbits, "ratio-to-"+c.name)
-		}
+	for i, p := range paths {
+		sent := rigs[i].client.Stats().Endpoint.Conn
+		b.ReportMetric(median(results[i].gbits), p.name+"-Gbit/s")
+		b.ReportMetric(median(results[i].cpu), p.name+"-cpu-s/GB")
+		b.ReportMetric(float64(rigs[i].retransmits()), p.name+"-retransmits")
+		b.ReportMetric(float64(sent.TxFrames)/float64(sent.TxCalls), p.name+"-frames/call")
+		b.ReportMetric(float64(rigs[i].drops()), p.name+"-drops")
 	}
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkLatency sends one byte and waits for one, on each contender in turn.
+// BenchmarkLatency sends one byte and waits for one, on each path in turn.
 func BenchmarkLatency(b *testing.B) {
 	const rounds = 2000
-	samples := make([][]time.Duration, len(contenders))
-	fs := make([]*flows, len(contenders))
-	for i, c := range contenders {
-		fs[i] = c.make(b, 1500).connect(b, 1)
+	samples := make([][]time.Duration, len(paths))
+	fs := make([]*flows, len(paths))
+	for i, p := range paths {
+		fs[i] = newRig(b, p, 1500).connect(b, 1)
 		in := fs[i].in[0]
 		go func() {
 			one := make([]byte, 1)
@@ -345,7 +204,7 @@ func BenchmarkLatency(b *testing.B) {
 	}
 	one := make([]byte, 1)
 	for b.Loop() {
-		for i := range contenders {
+		for i := range paths {
 			out := fs[i].out[0]
 			for range rounds {
 				start := time.Now()
@@ -359,11 +218,11 @@ func BenchmarkLatency(b *testing.B) {
 			}
 		}
 	}
-	for i, c := range contenders {
+	for i, p := range paths {
 		s := samples[i]
 		slices.Sort(s)
-		b.ReportMetric(float64(s[len(s)/2].Nanoseconds())/1e3, c.name+"-median-µs")
-		b.ReportMetric(float64(s[len(s)*99/100].Nanoseconds())/1e3, c.name+"-p99-µs")
+		b.ReportMetric(float64(s[len(s)/2].Nanoseconds())/1e3, p.name+"-median-µs")
+		b.ReportMetric(float64(s[len(s)*99/100].Nanoseconds())/1e3, p.name+"-p99-µs")
 	}
 	b.ReportMetric(0, "ns/op")
 }

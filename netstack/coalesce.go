@@ -20,13 +20,13 @@ const (
 )
 
 // A coalescer merges the segments of a TCP flow that arrive in one batch into
-// packets of up to 64 KiB, as Linux's generic receive offload does: the stack's
-// work is by the packet. Only segments that follow each other without a gap, and
-// whose headers differ in nothing else than sequence number, length, checksum
-// and the push flag, are merged; each of them has been verified.
+// packets of up to 64 KiB, as Linux's generic receive offload (GRO) does, because
+// the cost of the stack is per packet. It merges segments that follow each other
+// without a gap and whose headers differ only in sequence number, length, checksum
+// and the push flag. Each of them has been verified.
 //
-// Nothing waits for more to come: flush delivers at the end of each batch. The
-// order within a flow stays.
+// A segment does not wait for later ones: flush delivers at the end of each batch.
+// Segments of one flow stay in order.
 type coalescer struct {
 	deliver func(b buffer.Buffer, frames int, verified bool)
 	trusted bool // checksums are not verified
@@ -35,18 +35,19 @@ type coalescer struct {
 	n     int
 }
 
-// A mergedFlow is a packet in the making. Its slices point into its first frame.
+// A mergedFlow is a packet that is being merged. Its slices refer to its first
+// frame.
 type mergedFlow struct {
 	buf     buffer.Buffer
 	frames  int
 	ip      []byte     // IP header
 	tcp     header.TCP // with options
 	v6      bool
-	next    uint32 // sequence number of what may follow
+	next    uint32 // sequence number of the segment that may follow
 	payload int    // bytes
-	sum     uint16 // of the payload; only the last part may have an odd length
-	last    bool   // nothing may follow: a push, or a part shorter than the first
-	first   int    // bytes of the first part
+	sum     uint16 // of the payload; only the last segment may have an odd length
+	last    bool   // no segment may follow: push flag, or shorter than the first
+	first   int    // payload bytes of the first segment
 }
 
 // segmentInfo is a frame that may be merged.
@@ -66,12 +67,12 @@ func (c *coalescer) add(v *buffer.View) {
 		return
 	}
 	i := c.find(&s)
-	if i >= 0 && (kind == alone || !c.flows[i].accepts(&s)) {
+	if i >= 0 && (kind == single || !c.flows[i].accepts(&s)) {
 		c.finish(i)
 		i = -1
 	}
 	switch {
-	case kind == alone:
+	case kind == single:
 		c.deliver(buffer.MakeWithView(v), 1, false)
 	case i >= 0:
 		c.flows[i].merge(&s, v)
@@ -91,8 +92,8 @@ func (c *coalescer) flush() {
 	}
 }
 
-// finish delivers flow i. The others keep their order, so that those that began
-// first are delivered first.
+// finish delivers flow i. The other flows keep their order, so that the oldest is
+// delivered first.
 func (c *coalescer) finish(i int) {
 	f := &c.flows[i]
 	if f.frames > 1 {
@@ -108,12 +109,12 @@ func (c *coalescer) finish(i int) {
 type frameKind int
 
 const (
-	notTCP frameKind = iota // of no flow known here
-	alone                   // of a flow, but not to be merged
+	notTCP frameKind = iota // belongs to no TCP flow
+	single                  // belongs to a flow, but must not be merged
 	mergeable
 )
 
-// parse looks at frame f.
+// parse classifies frame f and returns its parts.
 func (c *coalescer) parse(f []byte) (s segmentInfo, kind frameKind) {
 	ip := f[header.EthernetMinimumSize:]
 	switch header.Ethernet(f).Type() {
@@ -144,16 +145,16 @@ func (c *coalescer) parse(f []byte) (s segmentInfo, kind frameKind) {
 	}
 	off := int(s.tcp.DataOffset())
 	if off < header.TCPMinimumSize || off > len(s.tcp) {
-		return s, alone
+		return s, single
 	}
 	s.payload, s.tcp = s.tcp[off:], s.tcp[:off]
 	padded := len(ip) < len(f)-header.EthernetMinimumSize
 	if len(s.payload) == 0 || padded || s.tcp.Flags()&^header.TCPFlagPsh != header.TCPFlagAck {
-		return s, alone
+		return s, single
 	}
 	s.sum = checksum.Checksum(s.payload, 0)
 	if !c.trusted && !s.valid() {
-		return s, alone
+		return s, single
 	}
 	return s, mergeable
 }
@@ -166,7 +167,7 @@ func addrs(ip []byte, v6 bool) []byte {
 	return ip[12:20]
 }
 
-// valid reports whether the checksum of TCP is right.
+// valid reports whether the TCP checksum is right.
 func (s *segmentInfo) valid() bool {
 	sum := pseudoSum(addrs(s.ip, s.v6), len(s.tcp)+len(s.payload), s.sum)
 	return checksum.Checksum(s.tcp, sum) == 0xffff
@@ -183,7 +184,7 @@ func (c *coalescer) find(s *segmentInfo) int {
 	return -1
 }
 
-// start begins with the segment s, which is frame v.
+// start begins a packet with the segment s of frame v.
 func (f *mergedFlow) start(s *segmentInfo, v *buffer.View) {
 	*f = mergedFlow{
 		buf:   buffer.MakeWithView(v),
@@ -195,8 +196,8 @@ func (f *mergedFlow) start(s *segmentInfo, v *buffer.View) {
 	f.count(s)
 }
 
-// merge appends the segment s, which is frame v. Appending comes last: it may
-// copy a short payload and let go of v, and with it of s.
+// merge appends the segment s of frame v. It calls Append last, because Append may
+// copy a short payload and release v, to which s refers.
 func (f *mergedFlow) merge(s *segmentInfo, v *buffer.View) {
 	f.tcp.SetFlags(uint8(f.tcp.Flags() | s.tcp.Flags()&header.TCPFlagPsh))
 	f.count(s)
@@ -233,7 +234,7 @@ func (f *mergedFlow) accepts(s *segmentInfo) bool {
 		bytes.Equal(f.tcp[header.TCPMinimumSize:], s.tcp[header.TCPMinimumSize:])
 }
 
-// patch makes the headers of the first frame those of the whole.
+// patch turns the headers of the first frame into those of the merged packet.
 func (f *mergedFlow) patch() {
 	if f.v6 {
 		header.IPv6(f.ip).SetPayloadLength(uint16(len(f.tcp) + f.payload))

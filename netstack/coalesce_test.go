@@ -30,7 +30,7 @@ type testSegment struct {
 	ttl     uint8
 }
 
-// frame builds the segment's frame, checksums and all.
+// frame returns the frame of the segment.
 func (s *testSegment) frame() []byte {
 	tcp := header.TCP(make([]byte, header.TCPMinimumSize+len(s.options)+len(s.payload)))
 	tcp.Encode(&header.TCPFields{SrcPort: uint16(1000 + s.flow), DstPort: 80, SeqNum: s.seq, AckNum: s.ack,
@@ -60,7 +60,7 @@ func (s *testSegment) frame() []byte {
 	return append(f, make([]byte, s.padding)...)
 }
 
-// A delivered packet, taken apart.
+// A testPacket is a packet that the coalescer has delivered.
 type testPacket struct {
 	v6      bool
 	tcp     header.TCP // whole
@@ -69,7 +69,8 @@ type testPacket struct {
 	payload []byte
 }
 
-func takeApart(t testing.TB, b []byte, frames int) testPacket {
+// parsePacket parses b, which consists of the given number of frames.
+func parsePacket(t testing.TB, b []byte, frames int) testPacket {
 	t.Helper()
 	p := testPacket{frames: frames, v6: header.Ethernet(b).Type() == header.IPv6ProtocolNumber}
 	ip := b[header.EthernetMinimumSize:]
@@ -95,9 +96,9 @@ func takeApart(t testing.TB, b []byte, frames int) testPacket {
 // coalesce runs segments through a coalescer that is flushed at the end.
 func coalesce(t testing.TB, segments ...testSegment) (out []testPacket) {
 	c := &coalescer{deliver: func(b buffer.Buffer, frames int, verified bool) {
-		p := takeApart(t, b.Flatten(), frames)
+		p := parsePacket(t, b.Flatten(), frames)
 		if verified && !p.valid {
-			t.Error("a packet that is wrong was said to have been verified")
+			t.Error("a packet with a wrong checksum was delivered as verified")
 		}
 		out = append(out, p)
 		b.Release()
@@ -109,42 +110,55 @@ func coalesce(t testing.TB, segments ...testSegment) (out []testPacket) {
 	return out
 }
 
+// data returns n bytes.
 func data(n int, first byte) []byte { return bytes.Repeat([]byte{first, first + 1}, n/2+1)[:n] }
 
-func TestCoalesce(t *testing.T) {
-	base := testSegment{seq: 1<<32 - 1000, ack: 7, flags: header.TCPFlagAck, window: 500, ttl: 64,
+// mergeBase and mergeNext return two segments of a flow that are merged. The
+// sequence numbers wrap between them.
+func mergeBase() testSegment {
+	return testSegment{seq: 1<<32 - 1000, ack: 7, flags: header.TCPFlagAck, window: 500, ttl: 64,
 		options: []byte{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2}, payload: data(1000, 1)}
-	next := base // follows, across the wrap of sequence numbers
-	next.seq, next.payload = 0, data(1000, 50)
-	with := func(s testSegment, f func(*testSegment)) testSegment { f(&s); return s }
+}
+
+func mergeNext() testSegment {
+	s := mergeBase()
+	s.seq, s.payload = 0, data(1000, 50)
+	return s
+}
+
+// TestCoalesce merges a segment with others that do not, or do, differ from
+// mergeNext.
+func TestCoalesce(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
-		name string
-		next testSegment
-		want int // packets
+		name   string
+		change func(s *testSegment) // of mergeNext
+		want   int                  // packets
 	}{
-		{"next", next, 1},
-		{"shorter", with(next, func(s *testSegment) { s.payload = data(999, 9) }), 1},
-		{"push", with(next, func(s *testSegment) { s.flags |= header.TCPFlagPsh }), 1},
-		{"longer", with(next, func(s *testSegment) { s.payload = data(1001, 9) }), 2},
-		{"gap", with(next, func(s *testSegment) { s.seq++ }), 2},
-		{"again", base, 2},
-		{"other acknowledgement", with(next, func(s *testSegment) { s.ack++ }), 2},
-		{"other window", with(next, func(s *testSegment) { s.window++ }), 2},
-		{"other options", with(next, func(s *testSegment) { s.options = bytes.Clone(s.options); s.options[7]++ }), 2},
-		{"no options", with(next, func(s *testSegment) { s.options = nil }), 2},
-		{"other TTL", with(next, func(s *testSegment) { s.ttl-- }), 2},
-		{"other flow", with(next, func(s *testSegment) { s.flow++ }), 2},
-		{"other family", with(next, func(s *testSegment) { s.v6 = !s.v6 }), 2},
-		{"end", with(next, func(s *testSegment) { s.flags |= header.TCPFlagFin }), 2},
-		{"reset", with(next, func(s *testSegment) { s.flags |= header.TCPFlagRst }), 2},
-		{"urgent", with(next, func(s *testSegment) { s.flags |= header.TCPFlagUrg }), 2},
-		{"congestion", with(next, func(s *testSegment) { s.flags |= header.TCPFlagEce }), 2},
-		{"no payload", with(next, func(s *testSegment) { s.payload = nil }), 2},
-		{"corrupt", with(next, func(s *testSegment) { s.corrupt = true }), 2},
-		{"padded", with(next, func(s *testSegment) { s.padding = 3 }), 2},
+		{"next", func(s *testSegment) {}, 1},
+		{"shorter", func(s *testSegment) { s.payload = data(999, 9) }, 1},
+		{"push", func(s *testSegment) { s.flags |= header.TCPFlagPsh }, 1},
+		{"longer", func(s *testSegment) { s.payload = data(1001, 9) }, 2},
+		{"gap", func(s *testSegment) { s.seq++ }, 2},
+		{"duplicate", func(s *testSegment) { *s = mergeBase() }, 2},
+		{"other acknowledgement", func(s *testSegment) { s.ack++ }, 2},
+		{"other window", func(s *testSegment) { s.window++ }, 2},
+		{"other options", func(s *testSegment) { s.options[7]++ }, 2},
+		{"no options", func(s *testSegment) { s.options = nil }, 2},
+		{"other TTL", func(s *testSegment) { s.ttl-- }, 2},
+		{"other flow", func(s *testSegment) { s.flow++ }, 2},
+		{"other family", func(s *testSegment) { s.v6 = !s.v6 }, 2},
+		{"end", func(s *testSegment) { s.flags |= header.TCPFlagFin }, 2},
+		{"reset", func(s *testSegment) { s.flags |= header.TCPFlagRst }, 2},
+		{"urgent", func(s *testSegment) { s.flags |= header.TCPFlagUrg }, 2},
+		{"congestion", func(s *testSegment) { s.flags |= header.TCPFlagEce }, 2},
+		{"no payload", func(s *testSegment) { s.payload = nil }, 2},
+		{"corrupt", func(s *testSegment) { s.corrupt = true }, 2},
+		{"padded", func(s *testSegment) { s.padding = 3 }, 2},
 	} {
 		for _, v6 := range []bool{false, true} {
-			a, b := base, c.next
+			a, b := mergeBase(), mergeNext()
+			c.change(&b)
 			a.v6 = a.v6 != v6
 			b.v6 = b.v6 != v6
 			got := coalesce(t, a, b)
@@ -161,23 +175,29 @@ func TestCoalesce(t *testing.T) {
 			}
 		}
 	}
-	// What follows a push or a short segment begins anew.
-	for _, f := range []func(*testSegment){
+}
+
+// TestCoalesceLastSegment checks that no segment is merged after a push or after a
+// segment shorter than the first.
+func TestCoalesceLastSegment(t *testing.T) {
+	t.Parallel()
+	for _, change := range []func(*testSegment){
 		func(s *testSegment) { s.flags |= header.TCPFlagPsh },
 		func(s *testSegment) { s.payload = s.payload[:999] },
 	} {
-		b := with(next, f)
-		third := next
-		third.seq = b.seq + uint32(len(b.payload))
-		if got := coalesce(t, base, b, third); len(got) != 2 || got[0].frames != 2 || got[1].frames != 1 {
+		second, third := mergeNext(), mergeNext()
+		change(&second)
+		third.seq = second.seq + uint32(len(second.payload))
+		if got := coalesce(t, mergeBase(), second, third); len(got) != 2 || got[0].frames != 2 || got[1].frames != 1 {
 			t.Errorf("%d packets", len(got))
 		}
 	}
 }
 
-// TestCoalesceRandom checks against the plain list of segments that nothing is
-// lost, changed or put out of order within its flow, whatever comes.
+// TestCoalesceRandom merges random segments, and checks that none is lost, changed or
+// out of order within its flow.
 func TestCoalesceRandom(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	for round := range 300 {
@@ -185,6 +205,7 @@ func TestCoalesceRandom(t *testing.T) {
 	}
 }
 
+// FuzzCoalesce is TestCoalesceRandom with seeds of the fuzzer.
 func FuzzCoalesce(f *testing.F) {
 	for i := range uint64(8) {
 		f.Add(i, ^i)
@@ -192,18 +213,23 @@ func FuzzCoalesce(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b uint64) { testCoalesce(t, rand.New(rand.NewPCG(a, b))) })
 }
 
-func testCoalesce(t *testing.T, r *rand.Rand) {
-	type key struct {
-		v6   bool
-		port uint16
-	}
-	type item struct {
-		seq     uint32
-		payload []byte
-		valid   bool
-	}
-	var segments []testSegment
-	want := make(map[key][]item)
+// A flowKey is the part of a segment that tells flows of the test apart.
+type flowKey struct {
+	v6   bool
+	port uint16
+}
+
+// A sentSegment is a segment that has to be delivered.
+type sentSegment struct {
+	seq     uint32
+	payload []byte
+	valid   bool
+}
+
+// randomSegments returns segments of several flows, most of which can be merged, and
+// the list of those of each flow.
+func randomSegments(r *rand.Rand) (segments []testSegment, want map[flowKey][]sentSegment) {
+	want = make(map[flowKey][]sentSegment)
 	next := make(map[int]uint32)
 	flow := 0
 	for range 1 + r.IntN(200) {
@@ -230,81 +256,53 @@ func testCoalesce(t *testing.T, r *rand.Rand) {
 		}
 		next[flow] = s.seq + uint32(len(s.payload))
 		segments = append(segments, s)
-		k := key{s.v6, uint16(1000 + s.flow)}
-		want[k] = append(want[k], item{s.seq, s.payload, !s.corrupt})
+		k := flowKey{s.v6, uint16(1000 + s.flow)}
+		want[k] = append(want[k], sentSegment{s.seq, s.payload, !s.corrupt})
 	}
+	return segments, want
+}
+
+func testCoalesce(t *testing.T, r *rand.Rand) {
+	segments, want := randomSegments(r)
 	frames := 0
 	for _, p := range coalesce(t, segments...) {
 		frames += p.frames
-		k := key{p.v6, p.tcp.SourcePort()}
-		if p.frames == 1 && len(want[k]) > 0 && p.valid != want[k][0].valid {
-			t.Fatalf("checksum valid: %v, not %v", p.valid, want[k][0].valid)
-		}
-		if p.frames > 1 && (!p.valid || len(p.payload) > maxMerged) {
-			t.Fatalf("%d frames made an invalid packet of %d bytes", p.frames, len(p.payload))
-		}
-		seq, rest := p.tcp.SequenceNumber(), p.payload
-		for range p.frames {
-			if len(want[k]) == 0 {
-				t.Fatal("more than was sent")
-			}
-			w := want[k][0]
-			want[k] = want[k][1:]
-			if len(rest) < len(w.payload) || seq != w.seq || !bytes.Equal(rest[:len(w.payload)], w.payload) {
-				t.Fatal("lost, changed or out of order")
-			}
-			if p.frames == 1 {
-				rest = rest[:len(w.payload)] // the rest of a single frame is padding
-			}
-			rest = rest[len(w.payload):]
-			seq += uint32(len(w.payload))
-		}
-		if len(rest) != 0 {
-			t.Fatal("more bytes than were sent")
-		}
+		k := flowKey{p.v6, p.tcp.SourcePort()}
+		want[k] = checkMerged(t, p, want[k])
 	}
 	if frames != len(segments) {
 		t.Fatalf("%d of %d frames", frames, len(segments))
 	}
 }
 
-// TestReceiverMemory checks that the buffers held follow the traffic.
-func TestReceiverMemory(t *testing.T) {
-	e := new(Endpoint)
-	e.SetMTU(9000)
-	rx := &receiver{e: e, r: new(run), want: rxIdleBatch}
-	d := &delivery{e: e, r: rx.r}
-	small := bytes.Repeat([]byte{2}, 60) // for nobody here: filtered
-	batch := func(n int) {
-		rx.fill()
-		n = min(n, rx.held)
-		for i := range n {
-			rx.bufs[i] = rx.bufs[i][:copy(rx.bufs[i], small)]
+// checkMerged checks that p consists of the first segments of want, and returns the
+// rest of want.
+func checkMerged(t *testing.T, p testPacket, want []sentSegment) []sentSegment {
+	t.Helper()
+	if p.frames == 1 && len(want) > 0 && p.valid != want[0].valid {
+		t.Fatalf("checksum valid: %v, not %v", p.valid, want[0].valid)
+	}
+	if p.frames > 1 && (!p.valid || len(p.payload) > maxMerged) {
+		t.Fatalf("%d frames were merged to an invalid packet of %d bytes", p.frames, len(p.payload))
+	}
+	seq, rest := p.tcp.SequenceNumber(), p.payload
+	for range p.frames {
+		if len(want) == 0 {
+			t.Fatal("more segments than were sent")
 		}
-		rx.deliver(n, d)
+		w := want[0]
+		want = want[1:]
+		if len(rest) < len(w.payload) || seq != w.seq || !bytes.Equal(rest[:len(w.payload)], w.payload) {
+			t.Fatal("lost, changed or out of order")
+		}
+		if p.frames == 1 {
+			rest = rest[:len(w.payload)] // the rest of a single frame is padding
+		}
+		rest = rest[len(w.payload):]
+		seq += uint32(len(w.payload))
 	}
-	rx.fill()
-	if rx.held != rxIdleBatch {
-		t.Errorf("holds %d buffers before anything came", rx.held)
+	if len(rest) != 0 {
+		t.Fatal("more bytes than were sent")
 	}
-	for range 10 {
-		batch(rxBatch)
-	}
-	if rx.fill(); rx.held != rxBatch {
-		t.Errorf("holds %d buffers in full traffic", rx.held)
-	}
-	for range 10 {
-		batch(1)
-	}
-	if rx.held > rxIdleBatch+1 {
-		t.Errorf("holds %d buffers when frames come one by one", rx.held)
-	}
-	for range 10 {
-		batch(rxBatch)
-	}
-	rx.idle()
-	if rx.fill(); rx.held != rxIdleBatch {
-		t.Errorf("holds %d buffers when idle", rx.held)
-	}
-	rx.shrink(0)
+	return want
 }

@@ -9,7 +9,8 @@ import (
 )
 
 // A deadline is a channel that is closed while the deadline has passed. The
-// zero value is not usable; see makeDeadline.
+// zero value is not usable; see makeDeadline. It has its own implementation
+// because this module imports no internal package of the SDK.
 type deadline struct {
 	mu    sync.Mutex
 	timer *time.Timer   // guarded by mu; nil if none is running
@@ -18,7 +19,7 @@ type deadline struct {
 
 func makeDeadline() deadline { return deadline{ch: make(chan struct{})} }
 
-// set changes the deadline, for operations already waiting too.
+// set changes the deadline. Calls that wait already observe the change.
 func (d *deadline) set(t time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

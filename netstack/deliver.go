@@ -14,12 +14,12 @@ import (
 	"github.com/go-vde/sdk/frame"
 )
 
-// A delivery hands frames to the stack: at once, or through processors, each a
-// goroutine with the flows whose hash chose it.
+// A delivery hands frames to the stack: at once, or through processors. Each
+// processor is a goroutine, and the hash of a flow chooses the processor.
 type delivery struct {
 	e     *Endpoint
 	r     *run
-	merge *coalescer  // of the goroutine that receives; nil if it does not merge
+	gro   *coalescer  // of the goroutine that receives; nil if it does not merge
 	procs []processor // empty: deliver at once
 	seed  maphash.Seed
 	wg    sync.WaitGroup
@@ -27,9 +27,9 @@ type delivery struct {
 
 // A processor is one goroutine that delivers.
 type processor struct {
-	batch []*buffer.View      // frames collected by the receiving goroutine
-	ch    chan []*buffer.View // batches on their way; the receiver waits when it is full
-	free  chan []*buffer.View // empty batches on their way back
+	batch []rxFrame      // frames collected by the receiving goroutine
+	ch    chan []rxFrame // batches to deliver; the receiver waits when it is full
+	free  chan []rxFrame // empty batches to use again
 }
 
 // procBatches is how many batches may wait for a processor.
@@ -38,43 +38,48 @@ const procBatches = 4
 func newDelivery(e *Endpoint, r *run) *delivery {
 	d := &delivery{e: e, r: r}
 	if e.processors < 2 {
-		d.merge = d.newCoalescer()
+		d.gro = d.newCoalescer()
 		return d
 	}
 	d.seed = maphash.MakeSeed()
 	d.procs = make([]processor, e.processors)
 	for i := range d.procs {
 		p := &d.procs[i]
-		p.ch = make(chan []*buffer.View, procBatches)
-		p.free = make(chan []*buffer.View, procBatches+2)
+		p.ch = make(chan []rxFrame, procBatches)
+		p.free = make(chan []rxFrame, procBatches+2)
 		d.wg.Go(func() { d.process(p) })
 	}
 	return d
 }
 
-// newCoalescer returns nil if the endpoint does not merge.
+// newCoalescer returns nil if the endpoint does not use GRO.
 func (d *delivery) newCoalescer() *coalescer {
-	if !d.e.coalesce {
+	if !d.e.gro {
 		return nil
 	}
 	return &coalescer{deliver: d.deliver, trusted: d.e.caps&stack.CapabilityRXChecksumOffload != 0}
 }
 
-// frame takes over v, a frame behind its offload header if frames have one, and
-// delivers it now or with the next flush.
-func (d *delivery) frame(v *buffer.View) {
-	if len(d.procs) == 0 {
-		d.pass(v, d.merge)
-		return
-	}
-	p := &d.procs[d.flow(v.AsSlice()[d.e.headerLen:])]
-	p.batch = append(p.batch, v)
+// An rxFrame is a received frame and its metadata.
+type rxFrame struct {
+	view *buffer.View
+	meta frame.VNetHeader
 }
 
-// flush delivers what was held back.
+// frame takes over f, and delivers it at once or with the next flush.
+func (d *delivery) frame(f rxFrame) {
+	if len(d.procs) == 0 {
+		d.pass(f, d.gro)
+		return
+	}
+	p := &d.procs[d.flow(f.view.AsSlice())]
+	p.batch = append(p.batch, f)
+}
+
+// flush delivers the frames that frame has collected.
 func (d *delivery) flush() {
-	if d.merge != nil {
-		d.merge.flush()
+	if d.gro != nil {
+		d.gro.flush()
 	}
 	for i := range d.procs {
 		p := &d.procs[i]
@@ -90,40 +95,36 @@ func (d *delivery) flush() {
 	}
 }
 
-// pass delivers v, now or with m's next flush.
-func (d *delivery) pass(v *buffer.View, m *coalescer) {
-	if d.e.headerLen > 0 {
-		o, _ := frame.ParseVNetHeader(v.AsSlice()) // the connection gives whole ones
-		v.TrimFront(frame.VNetHeaderLen)
-		if o.Flags != 0 {
-			if m != nil {
-				m.flush() // what came before goes first
-			}
-			trusted := d.vouch(o, v.AsSlice())
-			d.deliver(buffer.MakeWithView(v), 1, trusted)
-			return
+// pass delivers f, at once or with m's next flush.
+func (d *delivery) pass(f rxFrame, m *coalescer) {
+	switch {
+	case f.meta.Flags != 0:
+		if m != nil {
+			m.flush() // keeps the order
 		}
+		trusted := d.trustChecksum(f.meta, f.view.AsSlice())
+		d.deliver(buffer.MakeWithView(f.view), 1, trusted)
+	case m != nil:
+		m.add(f.view)
+	default:
+		d.deliver(buffer.MakeWithView(f.view), 1, false)
 	}
-	if m != nil {
-		m.add(v)
-		return
-	}
-	d.deliver(buffer.MakeWithView(v), 1, false)
 }
 
-// trusts reports whether the stack can be told of single packets that they need
-// not be verified: only while one goroutine delivers. See [Endpoint.Capabilities].
+// trusts reports whether Capabilities can answer for single packets that they need
+// not be verified. It can while only one goroutine delivers packets; see
+// [Endpoint.Capabilities].
 func (d *delivery) trusts() bool { return len(d.procs) == 0 && d.r.alone }
 
-// deliver gives the stack a packet that was so many frames. trusted says that its
-// checksums have been verified or need not be.
+// deliver gives the stack a packet that consists of the given number of frames.
+// trusted means that its checksums have been verified or need not be.
 func (d *delivery) deliver(b buffer.Buffer, frames int, trusted bool) {
 	if trusted = trusted && d.trusts(); trusted != d.e.rxTrusted.Load() {
 		d.e.rxTrusted.Store(trusted)
 	}
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: b})
 	defer pkt.DecRef()
-	hdr, _ := pkt.LinkHeader().Consume(header.EthernetMinimumSize) // a frame from a Conn has a header
+	hdr, _ := pkt.LinkHeader().Consume(header.EthernetMinimumSize) // frames of a Conn have a whole header
 	protocol := header.Ethernet(hdr).Type()
 	pkt.NetworkProtocolNumber = protocol
 	d.r.delivering.Add(1)
@@ -135,18 +136,18 @@ func (d *delivery) deliver(b buffer.Buffer, frames int, trusted bool) {
 	d.e.stats.rxDelivered.Add(uint64(frames))
 }
 
-// process delivers until close.
+// process delivers batches until close.
 func (d *delivery) process(p *processor) {
 	m := d.newCoalescer()
 	for batch := range p.ch {
-		for i, v := range batch {
-			batch[i] = nil
+		for i, f := range batch {
+			batch[i] = rxFrame{}
 			if d.r.stopping.Load() {
-				v.Release()
+				f.view.Release()
 				d.e.stats.rxFiltered.Add(1)
 				continue
 			}
-			d.pass(v, m)
+			d.pass(f, m)
 		}
 		if m != nil {
 			m.flush()
@@ -158,8 +159,8 @@ func (d *delivery) process(p *processor) {
 	}
 }
 
-// close waits for the processors, which drop what they still hold if the
-// endpoint is being detached.
+// close waits for the processors. While the endpoint is being detached, they drop
+// the frames that they have not delivered.
 func (d *delivery) close() {
 	for i := range d.procs {
 		close(d.procs[i].ch)
@@ -167,9 +168,9 @@ func (d *delivery) close() {
 	d.wg.Wait()
 }
 
-// flow chooses the processor of a frame. Everything that is not plain TCP or UDP
-// over IP is kept in order by addresses alone, fragments included; what is not
-// IP goes to the first.
+// flow returns the processor of a frame. TCP and UDP packets are distributed by
+// addresses and ports, other IP packets and fragments by addresses. Frames without
+// an IP packet go to the first processor.
 func (d *delivery) flow(f []byte) int {
 	ip := f[header.EthernetMinimumSize:]
 	var key []byte

@@ -24,28 +24,28 @@ import (
 )
 
 const (
-	// dhcpRetry is how long a message waits for its answer before it is sent
+	// dhcpRetry is the time after which a message without an answer is sent
 	// again.
 	dhcpRetry = time.Second
 
 	// dhcpTries is how often a message is sent in one attempt.
 	dhcpTries = 4
 
-	// dhcpPause is between attempts to get a new lease once the old has been lost.
+	// dhcpPause is the time between attempts to get a new lease after the old one
+	// was lost.
 	dhcpPause = 5 * time.Second
 
-	// maxDNS is how many name servers a host knows at most: each lease may bring
-	// others.
+	// maxDNS bounds the name servers of a host: each lease may add some.
 	maxDNS = 16
 
-	// defaultLease is for servers that name no time.
+	// defaultLease is the lease time if the server sends none.
 	defaultLease = time.Hour
 )
 
-// broadcast4 is nobody's address.
+// broadcast4 is the limited broadcast address.
 var broadcast4 = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
-// A dhcpClient keeps a host's lease.
+// A dhcpClient holds and renews the lease of a host.
 type dhcpClient struct {
 	h      *Host
 	client *nclient4.Client
@@ -53,8 +53,8 @@ type dhcpClient struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	prefix netip.Prefix // what the lease gave the host; used by one goroutine at a time
-	route  tcpip.Route
+	prefix netip.Prefix // address from the lease; used by one goroutine at a time
+	route  tcpip.Route  // default route from the lease; the same
 }
 
 // startDHCP gets a lease and starts the goroutine that renews it.
@@ -76,7 +76,7 @@ func (h *Host) startDHCP(timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(d.ctx, timeout)
 	defer cancel()
 	lease, err := d.request(ctx)
-	if d.ctx.Err() != nil { // the connection has ended, which the host is just being told
+	if d.ctx.Err() != nil { // the connection has ended, and end is about to be called
 		<-h.done
 		return h.Err()
 	}
@@ -90,22 +90,22 @@ func (h *Host) startDHCP(timeout time.Duration) error {
 	return nil
 }
 
-// stop ends the client. The lease is not released: a host that comes back soon
-// gets the same address.
+// stop ends the client. It does not release the lease, so that a host that is
+// started again soon gets the same address.
 func (d *dhcpClient) stop() {
 	d.cancel()
 	d.client.Close()
 	d.wg.Wait()
 }
 
-// listen makes the endpoint show what it receives to the client's socket until
-// the function returned is called. Else every packet would be copied for it.
+// listen makes the endpoint deliver received frames to the packet socket of the
+// client, until stop is called. At other times, the copies are not needed.
 func (d *dhcpClient) listen() (stop func()) {
 	d.h.ep.deliverLink.Store(true)
 	return func() { d.h.ep.deliverLink.Store(false) }
 }
 
-// request gets a new lease, trying until ctx ends.
+// request gets a new lease. It tries until ctx ends.
 func (d *dhcpClient) request(ctx context.Context) (*nclient4.Lease, error) {
 	defer d.listen()()
 	for {
@@ -115,12 +115,12 @@ func (d *dhcpClient) request(ctx context.Context) (*nclient4.Lease, error) {
 			return lease, nil
 		}
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("no lease: %w", contextError(ctx))
+			return nil, fmt.Errorf("%w: %w", ErrNoLease, contextError(ctx))
 		}
 		var nak *nclient4.ErrNak
 		switch {
 		case errors.Is(err, nclient4.ErrNoResponse):
-		case errors.As(err, &nak): // the address was given to somebody else meanwhile
+		case errors.As(err, &nak): // the address has been given to another host
 			d.pause(dhcpRetry)
 		default:
 			return nil, err
@@ -128,13 +128,13 @@ func (d *dhcpClient) request(ctx context.Context) (*nclient4.Lease, error) {
 	}
 }
 
-// apply gives the host what lease says.
+// apply configures the host with the address, routes and name servers of lease.
 func (d *dhcpClient) apply(lease *nclient4.Lease) error {
 	ack := lease.ACK
 	addr, ok := netip.AddrFromSlice(ack.YourIPAddr.To4())
 	ones, bits := ack.SubnetMask().Size()
 	if !ok || addr.IsUnspecified() || addr.IsMulticast() || addr.IsLoopback() || addr == broadcast4 {
-		return fmt.Errorf("the server offers %v as an address", ack.YourIPAddr)
+		return fmt.Errorf("%w: the server offers the address %v", ErrNoLease, ack.YourIPAddr)
 	}
 	if bits != 32 {
 		ones = addressClass(addr)
@@ -177,7 +177,8 @@ func (d *dhcpClient) apply(lease *nclient4.Lease) error {
 	return nil
 }
 
-// addressClass is the network length of old for a server that names no mask.
+// addressClass returns the prefix length of the address class of a, for a server
+// that sends no mask.
 func addressClass(a netip.Addr) int {
 	switch b := a.As4()[0]; {
 	case b < 128:
@@ -188,7 +189,7 @@ func addressClass(a netip.Addr) int {
 	return 24
 }
 
-// forget takes the address of a lost lease from the host.
+// forget removes the address and the route of a lost lease from the host.
 func (d *dhcpClient) forget() {
 	d.dropRoute()
 	if d.prefix.IsValid() {
@@ -205,8 +206,8 @@ func (d *dhcpClient) dropRoute() {
 	}
 }
 
-// keep renews the lease until the host is closed: from half of its time on,
-// again and again, and when it has run out or been refused, with a new one.
+// keep renews the lease until the host is closed. It starts after half of the lease
+// time. When the lease has expired or its renewal is refused, keep requests a new one.
 func (d *dhcpClient) keep(lease *nclient4.Lease) {
 	for {
 		term := lease.ACK.IPAddressLeaseTime(defaultLease)
@@ -228,7 +229,7 @@ func (d *dhcpClient) keep(lease *nclient4.Lease) {
 		}
 		lease = next
 		if d.apply(lease) != nil {
-			lease = &nclient4.Lease{Offer: lease.Offer, ACK: lease.ACK} // long past: ask again
+			lease = &nclient4.Lease{Offer: lease.Offer, ACK: lease.ACK} // expired: request another one
 			if !d.pause(dhcpPause) {
 				return
 			}
@@ -236,8 +237,8 @@ func (d *dhcpClient) keep(lease *nclient4.Lease) {
 	}
 }
 
-// renew asks for more time until end. It returns nil if the server refuses or
-// nobody answers.
+// renew requests a renewal until end. It returns nil if the server refuses or does
+// not answer.
 func (d *dhcpClient) renew(lease *nclient4.Lease, end time.Time) *nclient4.Lease {
 	ctx, cancel := context.WithDeadline(d.ctx, end)
 	defer cancel()
@@ -252,7 +253,7 @@ func (d *dhcpClient) renew(lease *nclient4.Lease, end time.Time) *nclient4.Lease
 		if errors.As(err, &nak) {
 			return nil
 		}
-		// Half of what is left, as RFC 2131 wants it, but no more often than once a minute.
+		// RFC 2131: half of the time that is left, but at least a minute.
 		wait := max(time.Until(end)/2, time.Minute)
 		if !d.pause(min(wait, time.Until(end))) {
 			return nil
@@ -261,7 +262,7 @@ func (d *dhcpClient) renew(lease *nclient4.Lease, end time.Time) *nclient4.Lease
 	return nil
 }
 
-// pause returns false if the host is closed meanwhile.
+// pause waits for t. It returns false if the host is closed before.
 func (d *dhcpClient) pause(t time.Duration) bool {
 	timer := time.NewTimer(t)
 	defer timer.Stop()
@@ -274,8 +275,8 @@ func (d *dhcpClient) pause(t time.Duration) bool {
 }
 
 // A dhcpConn sends and receives UDP datagrams of DHCP through a packet socket,
-// because the host has no address yet. Everything is sent to everybody, and
-// what comes from a server's port is received.
+// because the host has no address yet. It broadcasts all messages, and receives
+// those from the port of a server.
 type dhcpConn struct {
 	socket
 }
@@ -317,7 +318,7 @@ func (c *dhcpConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 }
 
-// parseDHCP returns what a DHCP server sent, if packet is that.
+// parseDHCP returns the payload of packet if it is a message of a DHCP server.
 func parseDHCP(packet []byte) (payload []byte, from *net.UDPAddr, ok bool) {
 	ip := header.IPv4(packet)
 	if len(ip) < header.IPv4MinimumSize || !ip.IsValid(len(packet)) || !ip.IsChecksumValid() ||
@@ -351,7 +352,8 @@ func (c *dhcpConn) WriteTo(b []byte, _ net.Addr) (int, error) {
 	return len(b), nil
 }
 
-// buildDHCP puts b in a datagram from no address to all.
+// buildDHCP returns a datagram with b from the unspecified address to the broadcast
+// address.
 func buildDHCP(b []byte) []byte {
 	packet := make([]byte, header.IPv4MinimumSize+header.UDPMinimumSize+len(b))
 	ip := header.IPv4(packet)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,7 +23,7 @@ import (
 	"github.com/go-vde/sdk/vde"
 )
 
-// A dhcpServer answers on a connection of its own, in frames.
+// A dhcpServer is a DHCP server that reads and writes frames on a connection.
 type dhcpServer struct {
 	t    *testing.T
 	c    *vde.Conn
@@ -34,6 +35,7 @@ type dhcpServer struct {
 	answer func(m *dhcpv4.DHCPv4) *dhcpv4.DHCPv4
 }
 
+// startDHCPServer starts a server on c that sends the replies of answer.
 func startDHCPServer(t *testing.T, c *vde.Conn, answer func(s *dhcpServer, m *dhcpv4.DHCPv4) *dhcpv4.DHCPv4) *dhcpServer {
 	s := &dhcpServer{t: t, c: c, mac: macB, ip: netip.MustParseAddr("10.7.0.1"), seen: make(chan *dhcpv4.DHCPv4, 100)}
 	s.answer = func(m *dhcpv4.DHCPv4) *dhcpv4.DHCPv4 { return answer(s, m) }
@@ -56,6 +58,7 @@ func startDHCPServer(t *testing.T, c *vde.Conn, answer func(s *dhcpServer, m *dh
 	return s
 }
 
+// handle answers f if it is a message to a DHCP server.
 func (s *dhcpServer) handle(f []byte) {
 	ip := header.IPv4(f[14:])
 	if frame.Frame(f).EtherType() != 0x0800 || !ip.IsValid(len(ip)) || ip.Protocol() != 17 {
@@ -69,7 +72,7 @@ func (s *dhcpServer) handle(f []byte) {
 		s.t.Errorf("bad checksum in %x", f)
 	}
 	if frame.Frame(f).Dst() != frame.Broadcast() || ip.DestinationAddress() != header.IPv4Broadcast || u.SourcePort() != 68 {
-		s.t.Errorf("not sent as DHCP wants it: %x", f[:42])
+		s.t.Errorf("wrong addresses or port: %x", f[:42])
 	}
 	m, err := dhcpv4.FromBytes(u.Payload())
 	if err != nil {
@@ -82,7 +85,7 @@ func (s *dhcpServer) handle(f []byte) {
 	s.seen <- m
 }
 
-// send sends r to everybody.
+// send broadcasts r.
 func (s *dhcpServer) send(r *dhcpv4.DHCPv4) {
 	body := r.ToBytes()
 	f := frame.AppendHeader(nil, frame.Broadcast(), s.mac, 0x0800)
@@ -96,7 +99,7 @@ func (s *dhcpServer) send(r *dhcpv4.DHCPv4) {
 	s.c.Write(f)
 }
 
-// reply makes the usual answers: an offer, then the lease.
+// reply returns an offer in answer to a discover message, and else the lease.
 func (s *dhcpServer) reply(m *dhcpv4.DHCPv4, addr string, mods ...dhcpv4.Modifier) *dhcpv4.DHCPv4 {
 	typ := dhcpv4.MessageTypeOffer
 	if m.MessageType() == dhcpv4.MessageTypeRequest {
@@ -110,6 +113,7 @@ func (s *dhcpServer) reply(m *dhcpv4.DHCPv4, addr string, mods ...dhcpv4.Modifie
 	}, mods...)...)
 }
 
+// make returns a message of type typ in answer to m.
 func (s *dhcpServer) make(m *dhcpv4.DHCPv4, typ dhcpv4.MessageType, mods ...dhcpv4.Modifier) *dhcpv4.DHCPv4 {
 	r, err := dhcpv4.NewReplyFromRequest(m, append([]dhcpv4.Modifier{
 		dhcpv4.WithMessageType(typ),
@@ -137,9 +141,12 @@ func (s *dhcpServer) await(typ dhcpv4.MessageType) *dhcpv4.DHCPv4 {
 	}
 }
 
+// lease sets the lease time.
 func lease(d time.Duration) dhcpv4.Modifier { return dhcpv4.WithLeaseTime(uint32(d.Seconds())) }
 
-func TestDHCP(t *testing.T) {
+// TestDHCPLease checks the address, name servers and route that a lease gives a host.
+func TestDHCPLease(t *testing.T) {
+	t.Parallel()
 	ca, cb := pair(t)
 	s := startDHCPServer(t, cb, func(s *dhcpServer, m *dhcpv4.DHCPv4) *dhcpv4.DHCPv4 {
 		return s.reply(m, "10.7.1.2", lease(time.Hour))
@@ -167,8 +174,10 @@ func TestDHCP(t *testing.T) {
 	}
 }
 
-// TestDHCPRenewal renews, is refused, and begins anew with another address.
+// TestDHCPRenewal renews a lease. When the next renewal is refused, the host has to
+// request another lease, with another address.
 func TestDHCPRenewal(t *testing.T) {
+	t.Parallel()
 	ca, cb := pair(t)
 	requests := 0
 	s := startDHCPServer(t, cb, func(s *dhcpServer, m *dhcpv4.DHCPv4) *dhcpv4.DHCPv4 {
@@ -203,19 +212,22 @@ func TestDHCPRenewal(t *testing.T) {
 	}
 }
 
-func TestDHCPNobody(t *testing.T) {
+// TestDHCPNoServer checks that NewHost fails after its timeout, or when the connection
+// ends, if no server answers.
+func TestDHCPNoServer(t *testing.T) {
+	t.Parallel()
 	ca, _ := pair(t)
 	_, err := netstack.NewHost(ca, netstack.HostConfig{DHCP: true, DHCPTimeout: 10 * time.Millisecond})
-	if !errors.Is(err, context.DeadlineExceeded) {
+	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, netstack.ErrNoLease) || strings.Count(err.Error(), "netstack: ") != 1 {
 		t.Error(err)
 	}
-	sw, ca, cb := cable(t)
+	sw, ca, cb := pointToPoint(t)
 	done := make(chan error)
 	go func() {
 		_, err := netstack.NewHost(ca, netstack.HostConfig{DHCP: true, DHCPTimeout: time.Hour})
 		done <- err
 	}()
-	if _, err := cb.Read(make([]byte, 2000)); err != nil { // the first question
+	if _, err := cb.Read(make([]byte, 2000)); err != nil { // the first discover message
 		t.Error(err)
 	}
 	sw.HangupAll()
@@ -224,14 +236,19 @@ func TestDHCPNobody(t *testing.T) {
 	}
 }
 
-// TestDHCPBad offers what no host can be.
-func TestDHCPBad(t *testing.T) {
+// TestDHCPInvalidAddress offers an address that no host can have.
+func TestDHCPInvalidAddress(t *testing.T) {
+	t.Parallel()
 	ca, cb := pair(t)
 	startDHCPServer(t, cb, func(s *dhcpServer, m *dhcpv4.DHCPv4) *dhcpv4.DHCPv4 {
 		return s.reply(m, "224.0.0.1")
 	})
-	if h, err := netstack.NewHost(ca, netstack.HostConfig{DHCP: true}); err == nil {
+	h, err := netstack.NewHost(ca, netstack.HostConfig{DHCP: true})
+	if err == nil {
 		h.Close()
-		t.Error("took a multicast address")
+		t.Fatal("accepted a multicast address")
+	}
+	if !errors.Is(err, netstack.ErrNoLease) {
+		t.Error(err)
 	}
 }

@@ -7,13 +7,15 @@ package netstack
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
-// A dhcpClient keeps a host's lease. The library it stands on builds on Linux
-// only.
+// A dhcpClient does nothing. The DHCP library builds on Linux only.
 type dhcpClient struct{}
 
-func (h *Host) startDHCP(time.Duration) error { return errors.ErrUnsupported }
+func (h *Host) startDHCP(time.Duration) error {
+	return fmt.Errorf("DHCP: %w", errors.ErrUnsupported)
+}
 
 func (d *dhcpClient) stop() {}

@@ -1,11 +1,13 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Package netstack puts a TCP/IP stack on a VDE network, inside the program:
-// no privileges, no kernel interface, no cgo. The stack is gVisor's.
+// Package netstack runs a TCP/IP stack on a VDE network inside the program,
+// without privileges, a kernel interface or cgo. The stack is gVisor's. Use it
+// when a program needs TCP, UDP or ping on a virtual network that the kernel of
+// its machine is not part of.
 //
-// Most programs want [NewHost]: a host with an address, whose DialContext,
-// Listen and ListenPacket are those of package net.
+// Most programs use [NewHost]. A [Host] has addresses, and its DialContext, Listen
+// and ListenPacket are those of package net:
 //
 //	conn, err := vde.Open(ctx, "vde:///run/vde.ctl")
 //	...
@@ -16,25 +18,36 @@
 //	defer host.Close()
 //	client := http.Client{Transport: &http.Transport{DialContext: host.DialContext}}
 //
-// Programs that configure a stack of their own (a router, a gateway, a
-// sandbox) want [NewEndpoint], gVisor's stack.LinkEndpoint on a [vde.Conn].
+// The package's example is a web server and a client in one program.
 //
-// # Waiting instead of dropping
+// Programs that configure a gVisor stack themselves (a router, a gateway, a
+// sandbox) use [NewEndpoint], a stack.LinkEndpoint on a [vde.Conn].
 //
-// A frame that finds the peer's queue full waits, and so does, once the
-// endpoint's own queue is full too, the goroutine that sends: that is TCP's
-// backpressure, and it is why one stream runs without retransmissions here.
-// Two kinds of packets never wait, because a receiver that waits to send could
-// stop two hosts for good: answers made while receiving (ARP, neighbour
-// discovery, ICMP, resets) and packets forwarded from elsewhere. They have a
-// reserve of the queue to themselves, and what exceeds it is dropped and
-// counted. A link on which nothing at all has moved for a while counts as
-// stalled and drops, counted, until it moves again, so that deadlines and Close
-// keep working when the other side stands still. See [EndpointStats].
+// Both take a configuration struct, whose zero value means the defaults: an
+// application stores the configuration of its hosts, which the struct's JSON form
+// allows, and a Host passes part of its own on to its Endpoint.
 //
-// # What it is not
+// # Backpressure
 //
-// There is no routing between Hosts, no firewall and no DHCP server. Receive
-// checksums are verified and transmit checksums computed unless both ends are
-// told not to ([EndpointConfig.NoChecksums]).
+// With [Backpressure], the default, a frame that finds the queue of the peer full
+// waits. When the queue of the endpoint is full too, the goroutine that sends
+// waits. So TCP sees no loss on an in-process or local network and does not
+// retransmit.
+//
+// Two kinds of packets never wait, because two hosts whose receivers wait to send
+// could block each other forever: packets that the stack sends in answer to a
+// received packet (ARP, neighbour discovery, ICMP, TCP resets), and forwarded
+// packets. Part of the queue is reserved for them. If that is full, they are
+// dropped and counted.
+//
+// If no frame has been sent for a second, the link counts as stalled. Until a
+// frame is sent again, packets are dropped and counted, so that deadlines and
+// Close work while the peer is stopped. [EndpointStats] has a counter for each
+// cause.
+//
+// # Limits
+//
+// Hosts do not forward packets to each other, and the package has no firewall and
+// no DHCP server. The stack verifies and computes all checksums, unless
+// [EndpointConfig.NoChecksums] is set.
 package netstack

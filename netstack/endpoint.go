@@ -20,120 +20,48 @@ import (
 	"github.com/go-vde/sdk/vde"
 )
 
-const (
-	// DefaultMTU is the MTU where none is given, the one that fits through
-	// every VDE switch.
-	DefaultMTU = 1500
-
-	// MaxMTU is the largest MTU: a frame of it fills the largest buffer gVisor
-	// keeps in a pool, 64 KiB. The connection must be opened with
-	// [vde.WithMaxFrameSize] of at least MTU + 14 above 9220.
-	MaxMTU = 65522
-
-	minMTU = 68 // RFC 791: every link carries this
-)
-
-// gsoMaxSize is the longest packet that the stack hands down at once: with the
-// headers of Ethernet and of offload it is 64 KiB.
+// gsoMaxSize is the longest packet that the stack sends at once: with the Ethernet
+// and offload headers it is 64 KiB.
 const gsoMaxSize = maxOffloadMTU
 
-// A FullPolicy says what happens to a packet when the queue is full.
-type FullPolicy int
-
-const (
-	// WaitWhenFull makes the sender wait. It is the default.
-	WaitWhenFull FullPolicy = iota
-
-	// DropWhenFull drops the packet and counts it, as Ethernet hardware does.
-	// Frames are then copied once more on their way out.
-	DropWhenFull
-)
-
-// An EndpointConfig adjusts an [Endpoint]. The zero value works.
-type EndpointConfig struct {
-	MAC frame.MAC // default: random, locally administered
-	MTU int       // of IP packets, 68 to MaxMTU; default DefaultMTU
-
-	// Promiscuous accepts frames for other stations too. Without it, frames
-	// for MAC, broadcast and multicast come in.
-	Promiscuous bool
-
-	// Full says what happens to packets when the other side does not keep up.
-	Full FullPolicy
-
-	// Queue is how many frames may wait in the endpoint for the connection
-	// (default 256). Under WaitWhenFull as many again are in reserve for
-	// packets that cannot wait.
-	Queue int
-
-	// Processors is how many goroutines deliver to the stack (default 1: the
-	// one that receives). Packets of one flow stay in order.
-	Processors int
-
-	// Coalesce merges consecutive segments of a TCP connection that came in one
-	// batch into packets of up to 64 KiB, which makes receiving cheaper. Without
-	// it each frame becomes one packet. Leave it off for a stack that forwards
-	// packets, which then would be too long for where they go.
-	Coalesce bool
-
-	// NoOffload does without offload headers, which NewEndpoint otherwise asks
-	// the connection for; see [vde.Conn.EnableOffload]. Where the other side has
-	// agreed to them, packets of up to 64 KiB go out and come in as one frame
-	// each. Set it for a stack that forwards packets, which then would be too
-	// long for where they go. They are also not asked for above an MTU of 65512.
-	NoOffload bool
-
-	// NoChecksums leaves transport checksums out when sending and trusts them
-	// unseen when receiving. Only for links where both ends are set so.
-	NoChecksums bool
-
-	// DeliverLinkPackets shows received frames to the stack's packet sockets
-	// too, which costs a little for each. NICOptions.DeliverLinkPackets does the
-	// same and adds sent packets; do not set both.
-	DeliverLinkPackets bool
-
-	// OnEnd, if not nil, is called once, from a goroutine of its own, when the
-	// connection has ended, however that came about. It may call Close.
-	OnEnd func(error)
-}
-
-// An Endpoint is a [stack.LinkEndpoint] on one port of a VDE network. It frames
-// packets for Ethernet, segments TCP, and sends and receives in batches; no
-// queueing discipline is needed above it.
+// An Endpoint is a [stack.LinkEndpoint] on one port of a VDE network. It adds and
+// removes Ethernet headers, segments TCP packets, and sends and receives in
+// batches. It needs no queueing discipline.
 //
-// The endpoint owns its connection: nobody else may read it, and Close closes it.
+// The endpoint owns its connection: only the endpoint may read from it, and Close
+// closes it.
 type Endpoint struct {
 	conn        *vde.Conn
 	caps        stack.LinkEndpointCapabilities
-	headerLen   int // of the offload header in front of each frame, or 0
+	offload     bool // read packets with headers; see [vde.Conn.ReadPackets]
 	promiscuous bool
-	coalesce    bool
-	deliverLink atomic.Bool // shows received frames to packet sockets
-	full        FullPolicy
+	gro         bool
+	deliverLink atomic.Bool // received frames are delivered to packet sockets too
+	policy      Policy
 	processors  int
 	onEnd       func(error)
 
 	mtu      atomic.Uint32
 	addr     atomic.Pointer[tcpip.LinkAddress]
-	addrBits atomic.Uint64 // addr once more, for comparing
+	addrBits atomic.Uint64 // addr as a number, for comparisons
 
-	tx      txQueue
-	sent    lastSent
-	repeats bool // the connection may come back, and then sent is of use
+	tx     txQueue
+	tail   tailProbe
+	probes bool // the connection reconnects, so that tail is needed
 
-	// rxTrusted is whether the packet just being delivered need not be verified.
+	// rxTrusted is set while a packet is delivered that need not be verified.
 	rxTrusted atomic.Bool
 
 	mu       sync.Mutex
 	run      *run   // guarded by mu; nil while detached
-	last     *run   // guarded by mu; run, or the one before
+	last     *run   // guarded by mu; run, or the previous one
 	closed   bool   // guarded by mu
 	onClose  func() // guarded by mu
 	attached atomic.Bool
 
 	ctx      context.Context // ends with the connection
 	cancel   context.CancelCauseFunc
-	watching sync.WaitGroup // the goroutine that runs finish
+	watching sync.WaitGroup // of the goroutine that calls finish
 
 	stats endpointCounters
 }
@@ -143,66 +71,47 @@ var (
 	_ stack.GSOEndpoint  = (*Endpoint)(nil)
 )
 
-// A run is the life of the endpoint's goroutines between Attach and its end.
+// A run holds the goroutines of the endpoint from Attach until they have ended.
 type run struct {
 	dispatcher stack.NetworkDispatcher
 	wg         sync.WaitGroup
 	done       chan struct{} // closed when all have ended
-	delivering atomic.Int32  // goroutines inside dispatcher
-	alone      bool          // no goroutine of the run before is left; immutable
+	delivering atomic.Int32  // goroutines that are calling dispatcher
+	alone      bool          // the goroutines of the previous run have ended; immutable
 
-	mu       sync.Mutex  // orders deadlines against stopping
+	mu       sync.Mutex  // held while stopping or the deadline changes
 	stopping atomic.Bool // written with mu held
 }
 
-// aLongTimeAgo is a deadline that has passed: setting it wakes whoever waits.
-var aLongTimeAgo = time.Unix(1, 0)
+// past is a deadline that has passed: setting it wakes the calls that wait.
+var past = time.Unix(1, 0)
 
-// NewEndpoint returns an endpoint on c and takes c over, unless it fails.
-// Nothing is sent or received before a stack attaches to it.
+// NewEndpoint returns an endpoint on c and takes c over. If NewEndpoint fails, c
+// is still the caller's. Nothing is sent or received before a stack attaches to
+// the endpoint.
 func NewEndpoint(c *vde.Conn, cfg EndpointConfig) (*Endpoint, error) {
 	if c == nil {
-		return nil, errors.New("netstack: no connection")
+		return nil, errors.New("netstack: the connection is nil")
 	}
 	if err := c.Err(); err != nil {
 		return nil, fmt.Errorf("netstack: %w", err)
 	}
-	if cfg.MTU == 0 {
-		cfg.MTU = DefaultMTU
-	}
-	if cfg.MTU < minMTU || cfg.MTU > MaxMTU {
-		return nil, fmt.Errorf("netstack: MTU %d is not between %d and %d", cfg.MTU, minMTU, MaxMTU)
-	}
-	if cfg.MAC == (frame.MAC{}) {
-		cfg.MAC = randomMAC()
-	}
-	if cfg.MAC.IsGroup() {
-		return nil, fmt.Errorf("netstack: %v is a group address, not a station's", cfg.MAC)
-	}
-	if cfg.Queue < 0 || cfg.Processors < 0 {
-		return nil, errors.New("netstack: negative Queue or Processors")
-	}
-	if cfg.Queue == 0 {
-		cfg.Queue = defaultQueue
-	}
-	if !cfg.NoOffload && cfg.MTU <= maxOffloadMTU {
-		c.EnableOffload()
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("netstack: %w", err)
 	}
 	e := &Endpoint{
 		conn:        c,
 		caps:        stack.CapabilityResolutionRequired,
 		promiscuous: cfg.Promiscuous,
-		coalesce:    cfg.Coalesce,
-		full:        cfg.Full,
-		processors:  max(cfg.Processors, 1),
+		gro:         cfg.GRO,
+		policy:      cfg.Policy,
+		processors:  cfg.Processors,
 		onEnd:       cfg.OnEnd,
-		repeats:     c.Reconnects(),
+		probes:      c.Caps().State != nil,
+		offload:     !cfg.NoOffload && cfg.MTU <= maxOffloadMTU,
 	}
 	if cfg.NoChecksums {
 		e.caps |= stack.CapabilityTXChecksumOffload | stack.CapabilityRXChecksumOffload
-	}
-	if c.OffloadEnabled() {
-		e.headerLen = frame.VNetHeaderLen
 	}
 	e.deliverLink.Store(cfg.DeliverLinkPackets)
 	e.mtu.Store(uint32(cfg.MTU))
@@ -213,32 +122,31 @@ func NewEndpoint(c *vde.Conn, cfg EndpointConfig) (*Endpoint, error) {
 	context.AfterFunc(c.Context(), func() {
 		e.finish(c.Err())
 		e.watching.Done()
-		if e.onEnd != nil { // last, because it may call Close, which waits for us
+		if e.onEnd != nil { // after Done, because it may call Close, which waits for it
 			e.onEnd(e.Err())
 		}
 	})
 	return e, nil
 }
 
-// randomMAC returns a random unicast address with the bit of local
-// administration set.
+// randomMAC returns a random unicast address with the locally administered bit set.
 func randomMAC() (m frame.MAC) {
 	rand.Read(m[:]) // never fails
 	m[0] = m[0]&^1 | 2
 	return m
 }
 
-// finish takes note that the connection has ended.
+// finish is called when the connection has ended.
 func (e *Endpoint) finish(cause error) {
-	e.cancel(cause) // no effect if fail was faster
+	e.cancel(cause) // no effect after fail
 	e.attached.Store(false)
-	e.stats.txDroppedEnd.Add(e.tx.close())
+	e.stats.txDroppedClosed.Add(e.tx.close())
 }
 
-// fail ends the connection because it cannot be read any more.
+// fail ends the connection after an error of a read.
 func (e *Endpoint) fail(err error) {
 	e.cancel(err)
-	e.conn.Close() // finish follows
+	e.conn.Close() // the connection then calls finish
 }
 
 // Err returns nil while the connection is open and then the reason it ended:
@@ -255,9 +163,9 @@ func (e *Endpoint) Conn() *vde.Conn { return e.conn }
 // MTU implements stack.LinkEndpoint.
 func (e *Endpoint) MTU() uint32 { return e.mtu.Load() }
 
-// SetMTU implements stack.LinkEndpoint. Values outside 68 to [MaxMTU] are
-// brought inside. Sockets that are already connected keep their segment size,
-// and the first longer frame to come may still meet a buffer of the old size.
+// SetMTU implements stack.LinkEndpoint. It limits mtu to the range from 68 to
+// [MaxMTU]. Connected sockets keep their segment size. The first longer frame that
+// arrives may be truncated by a buffer of the old size.
 func (e *Endpoint) SetMTU(mtu uint32) { e.mtu.Store(min(max(mtu, minMTU), MaxMTU)) }
 
 // MaxHeaderLength implements stack.LinkEndpoint.
@@ -288,11 +196,11 @@ func (e *Endpoint) MAC() frame.MAC {
 	return m
 }
 
-// Capabilities implements stack.LinkEndpoint. Checksum offload in general is
-// claimed only with [EndpointConfig.NoChecksums]. But the stack asks again for
-// each packet that it is given, whether it was verified, and is told about that
-// packet: those that were merged have been verified, and the other side vouches
-// for those without a checksum.
+// Capabilities implements stack.LinkEndpoint. It always includes checksum offload
+// with [EndpointConfig.NoChecksums]. Otherwise it includes receive checksum offload
+// while a packet is delivered that the stack need not verify: the stack asks for
+// each packet. Such packets were merged from verified segments, or have a partial
+// or verified checksum according to their offload header.
 func (e *Endpoint) Capabilities() stack.LinkEndpointCapabilities {
 	if e.rxTrusted.Load() {
 		return e.caps | stack.CapabilityRXChecksumOffload
@@ -303,12 +211,12 @@ func (e *Endpoint) Capabilities() stack.LinkEndpointCapabilities {
 // GSOMaxSize implements stack.GSOEndpoint.
 func (e *Endpoint) GSOMaxSize() uint32 { return gsoMaxSize }
 
-// SupportedGSO implements stack.GSOEndpoint. To the stack the endpoint is
-// hardware that segments: it takes TCP packets of up to GSOMaxSize without a
-// checksum, cuts them to the MTU on their way out, and completes each. On the
-// wire nothing tells the difference, and the stack's layers are walked once for
-// dozens of frames, which gVisor's own software segmentation does not achieve.
-// Where the connection's other side takes such packets whole, they are not cut.
+// SupportedGSO implements stack.GSOEndpoint. The endpoint acts as hardware with TCP
+// segmentation offload: it takes TCP packets of up to GSOMaxSize with partial
+// checksums, segments them to the MTU, and completes the checksum of each segment.
+// The frames on the wire are the same, and one packet passes through the layers of
+// the stack for dozens of frames, unlike with gVisor's software segmentation. If
+// the other side of the connection takes GSO frames, they are not segmented.
 func (e *Endpoint) SupportedGSO() stack.SupportedGSO { return stack.HostGSOSupported }
 
 // ARPHardwareType implements stack.LinkEndpoint.
@@ -334,13 +242,13 @@ func (e *Endpoint) ParseHeader(pkt *stack.PacketBuffer) bool {
 	return true
 }
 
-// Attach implements stack.LinkEndpoint. A dispatcher starts sending and
-// receiving, if none is attached; nil stops both, waits until that has
-// happened, and leaves the connection open for another Attach.
+// Attach implements stack.LinkEndpoint. With a dispatcher, it starts to send and
+// receive, unless a dispatcher is attached already. With nil, it stops both, waits
+// until they have stopped, and leaves the connection open for another Attach.
 //
-// gVisor attaches nil with the stack's lock held, and a packet just being
-// delivered may need that lock. Attach does not wait for such a packet, which
-// would be for ever; Close does.
+// gVisor attaches nil with the lock of the stack held, and the delivery of a packet
+// may need that lock. Attach does not wait for such a delivery, which would be a
+// deadlock. Close does.
 func (e *Endpoint) Attach(dispatcher stack.NetworkDispatcher) {
 	if dispatcher == nil {
 		e.stop()
@@ -351,8 +259,8 @@ func (e *Endpoint) Attach(dispatcher stack.NetworkDispatcher) {
 	if e.run != nil || e.closed || e.Err() != nil {
 		return
 	}
-	_ = e.conn.SetDeadline(time.Time{}) // fails only if the connection has ended, which the loops will see
-	r := &run{dispatcher: dispatcher, done: make(chan struct{}), alone: e.last.over()}
+	_ = e.conn.SetDeadline(time.Time{}) // fails only if the connection has ended, which ends the loops
+	r := &run{dispatcher: dispatcher, done: make(chan struct{}), alone: e.last.ended()}
 	e.run, e.last = r, r
 	e.attached.Store(true)
 	e.tx.open()
@@ -376,31 +284,21 @@ func (e *Endpoint) stop() {
 	}
 	r.mu.Lock()
 	r.stopping.Store(true)
-	_ = e.conn.SetDeadline(aLongTimeAgo) // fails only if the connection has ended
+	_ = e.conn.SetDeadline(past) // fails only if the connection has ended
 	r.mu.Unlock()
-	e.stats.txDroppedEnd.Add(e.tx.close())
+	e.stats.txDroppedClosed.Add(e.tx.close())
 	r.wait()
 }
 
-// over reports whether none of r's goroutines is left.
-func (r *run) over() bool {
-	if r == nil {
-		return true
-	}
-	select {
-	case <-r.done:
-		return true
-	default:
-		return false
-	}
-}
+// ended reports whether all goroutines of r have ended.
+func (r *run) ended() bool { return r == nil || isDone(r.done) }
 
-// deliveryTime is how long the delivery of a packet may take before it must be
-// assumed to wait for a lock that the one who waits for it holds.
+// deliveryTime is how long the delivery of a packet may take. A longer delivery is
+// taken to wait for a lock that the caller of Attach holds.
 const deliveryTime = 100 * time.Millisecond
 
-// wait returns when r's goroutines have ended, or all that are left are stuck in
-// a delivery.
+// wait returns when the goroutines of r have ended, or when r is stopping and a
+// delivery takes longer than deliveryTime.
 func (r *run) wait() {
 	timer := time.NewTimer(deliveryTime)
 	defer timer.Stop()
@@ -417,12 +315,12 @@ func (r *run) wait() {
 	}
 }
 
-// IsAttached implements stack.LinkEndpoint. It is false again after the end of
-// the connection.
+// IsAttached implements stack.LinkEndpoint. It returns false after the connection
+// has ended.
 func (e *Endpoint) IsAttached() bool { return e.attached.Load() }
 
-// Wait implements stack.LinkEndpoint: it returns when the endpoint's goroutines
-// have stopped, because of Attach(nil), Close, or the end of the connection.
+// Wait implements stack.LinkEndpoint. It returns when the goroutines of the endpoint
+// have ended, because of Attach(nil), Close, or the end of the connection.
 func (e *Endpoint) Wait() {
 	e.mu.Lock()
 	r := e.run
@@ -432,17 +330,17 @@ func (e *Endpoint) Wait() {
 	}
 }
 
-// SetOnCloseAction implements stack.LinkEndpoint: Close calls f once
-// nothing is sent or received any more. A stack sets one that removes its NIC.
+// SetOnCloseAction implements stack.LinkEndpoint. Close calls f after sending and
+// receiving have stopped. A stack sets a function that removes its NIC.
 func (e *Endpoint) SetOnCloseAction(f func()) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.onClose = f
 }
 
-// Close implements stack.LinkEndpoint: it detaches the endpoint and closes the
-// connection. Packets not yet sent are released. Calls after the first do
-// nothing.
+// Close implements stack.LinkEndpoint. It detaches the endpoint and closes the
+// connection. Packets that have not been sent are released. Calls after the first
+// have no effect.
 func (e *Endpoint) Close() {
 	e.mu.Lock()
 	if e.closed {
@@ -453,12 +351,11 @@ func (e *Endpoint) Close() {
 	f, last := e.onClose, e.last
 	e.onClose = nil
 	e.mu.Unlock()
-	// First, because f takes the stack's lock: it removes the NIC.
-	e.stop()
+	e.stop() // before f, which takes the lock of the stack to remove the NIC
 	if f != nil {
 		f()
 	}
-	e.conn.Close() // its error is about a descriptor that is gone either way
+	e.conn.Close() // the descriptor is closed even if it returns an error
 	if last != nil {
 		<-last.done
 	}

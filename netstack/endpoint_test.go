@@ -7,18 +7,16 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"io"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/link/qdisc/fifo"
 	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
@@ -37,7 +35,7 @@ var (
 	macB = frame.MAC{2, 0, 0, 0, 0, 2}
 )
 
-// A recorder is the dispatcher of a stack that only looks.
+// A recorder is a stack.NetworkDispatcher that keeps the packets.
 type recorder struct {
 	mu      sync.Mutex
 	packets [][]byte // whole frames, link header included
@@ -65,7 +63,7 @@ func (r *recorder) DeliverLinkPacket(tcpip.NetworkProtocolNumber, *stack.PacketB
 	r.mu.Unlock()
 }
 
-// wait returns the first n packets when they are there.
+// wait waits until there are n packets and returns all that there are.
 func (r *recorder) wait(t *testing.T, n int) [][]byte {
 	t.Helper()
 	for {
@@ -83,6 +81,7 @@ func (r *recorder) wait(t *testing.T, n int) [][]byte {
 	}
 }
 
+// endpoint returns an endpoint on c that is closed when the test ends.
 func endpoint(t *testing.T, c *vde.Conn, cfg netstack.EndpointConfig) *netstack.Endpoint {
 	t.Helper()
 	if cfg.MAC == (frame.MAC{}) {
@@ -101,7 +100,9 @@ func ethernet(dst frame.MAC, typ frame.EtherType, payload ...byte) []byte {
 	return append(frame.AppendHeader(nil, dst, macB, typ), payload...)
 }
 
+// TestEndpointProperties checks what an endpoint tells the stack about itself.
 func TestEndpointProperties(t *testing.T) {
+	t.Parallel()
 	c, _ := pair(t)
 	e, err := netstack.NewEndpoint(c, netstack.EndpointConfig{})
 	if err != nil {
@@ -109,7 +110,7 @@ func TestEndpointProperties(t *testing.T) {
 	}
 	defer e.Close()
 	if m := e.MAC(); m.IsGroup() || !m.IsLocal() {
-		t.Errorf("default address %v is not a local station's", m)
+		t.Errorf("default address %v is not locally administered", m)
 	}
 	if e.MTU() != 1500 || e.MaxHeaderLength() != 14 || e.ARPHardwareType() != header.ARPHardwareEther {
 		t.Error("not Ethernet")
@@ -125,16 +126,25 @@ func TestEndpointProperties(t *testing.T) {
 	if e.LinkAddress() != tcpip.LinkAddress(macB[:]) || e.MAC() != macB {
 		t.Error("SetLinkAddress has no effect")
 	}
-	e.SetLinkAddress("long nonsense")
+	e.SetLinkAddress("not an address")
 	if e.MAC() != macB {
-		t.Error("SetLinkAddress took nonsense")
+		t.Error("SetLinkAddress took an address of another length")
 	}
 	if e.IsAttached() || e.Err() != nil {
 		t.Error("attached or ended before the start")
 	}
 	e.Wait() // nothing runs
 	e.Attach(nil)
+	trusting := endpoint(t, open1(t), netstack.EndpointConfig{NoChecksums: true})
+	if want := stack.CapabilityResolutionRequired | stack.CapabilityTXChecksumOffload | stack.CapabilityRXChecksumOffload; trusting.Capabilities() != want {
+		t.Errorf("claims %b without checksums", trusting.Capabilities())
+	}
+}
 
+// TestEndpointLinkHeader adds an Ethernet header to a packet and parses it.
+func TestEndpointLinkHeader(t *testing.T) {
+	t.Parallel()
+	e := endpoint(t, open1(t), netstack.EndpointConfig{})
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{ReserveHeaderBytes: int(e.MaxHeaderLength()), Payload: buffer.MakeWithData([]byte{1, 2})})
 	pkt.NetworkProtocolNumber = header.ARPProtocolNumber
 	pkt.EgressRoute.LocalLinkAddress, pkt.EgressRoute.RemoteLinkAddress = tcpip.LinkAddress(macA[:]), tcpip.LinkAddress(macB[:])
@@ -154,27 +164,38 @@ func TestEndpointProperties(t *testing.T) {
 		t.Error("13 bytes have a header")
 	}
 	pkt.DecRef()
+}
 
-	for _, bad := range []netstack.EndpointConfig{{MTU: 67}, {MTU: netstack.MaxMTU + 1}, {MAC: frame.Broadcast()}, {Queue: -1}, {Processors: -1}} {
-		if _, err := netstack.NewEndpoint(c, bad); err == nil {
-			t.Errorf("%+v is fine", bad)
+func TestNewEndpointRefusesConfig(t *testing.T) {
+	t.Parallel()
+	c, _ := pair(t)
+	for _, bad := range []netstack.EndpointConfig{
+		{MTU: 67}, {MTU: netstack.MaxMTU + 1}, {MAC: frame.Broadcast()}, {Queue: -1}, {Processors: -1}, {Policy: -1}, {Policy: 2},
+	} {
+		_, err := netstack.NewEndpoint(c, bad)
+		if err == nil {
+			t.Errorf("%+v was accepted", bad)
+		} else if strings.Count(err.Error(), "netstack: ") != 1 {
+			t.Errorf("%+v: %q does not have the prefix once", bad, err)
 		}
 	}
 	if _, err := netstack.NewEndpoint(nil, netstack.EndpointConfig{}); err == nil {
-		t.Error("no connection is fine")
+		t.Error("an endpoint without a connection")
 	}
-	trusting := endpoint(t, open1(t), netstack.EndpointConfig{NoChecksums: true})
-	if want := stack.CapabilityResolutionRequired | stack.CapabilityTXChecksumOffload | stack.CapabilityRXChecksumOffload; trusting.Capabilities() != want {
-		t.Errorf("claims %b without checksums", trusting.Capabilities())
+	if c.Err() != nil {
+		t.Error("a refused configuration closed the connection")
 	}
 }
 
+// open1 returns one end of a pair.
 func open1(t *testing.T) *vde.Conn {
 	c, _ := pair(t)
 	return c
 }
 
+// TestEndpointFilter checks which destination addresses an endpoint accepts.
 func TestEndpointFilter(t *testing.T) {
+	t.Parallel()
 	for _, promiscuous := range []bool{false, true} {
 		a, b := pair(t)
 		e := endpoint(t, a, netstack.EndpointConfig{Promiscuous: promiscuous, DeliverLinkPackets: true})
@@ -214,8 +235,9 @@ func TestEndpointFilter(t *testing.T) {
 	}
 }
 
-// TestEndpointLife attaches, detaches and attaches again, with traffic.
-func TestEndpointLife(t *testing.T) {
+// TestEndpointAttach attaches, detaches and attaches again, with traffic.
+func TestEndpointAttach(t *testing.T) {
+	t.Parallel()
 	a, b := pair(t)
 	actions := 0
 	ended := make(chan error, 2)
@@ -263,8 +285,10 @@ func TestEndpointLife(t *testing.T) {
 	}
 }
 
+// TestEndpointHangup ends the connection while frames wait in both directions.
 func TestEndpointHangup(t *testing.T) {
-	sw, a, b := cable(t)
+	t.Parallel()
+	sw, a, b := pointToPoint(t)
 	ended := make(chan error, 2)
 	var e *netstack.Endpoint
 	e = endpoint(t, a, netstack.EndpointConfig{OnEnd: func(err error) {
@@ -273,7 +297,7 @@ func TestEndpointHangup(t *testing.T) {
 	}})
 	r := newRecorder()
 	e.Attach(r)
-	// Something in the kernel's queue and something in ours.
+	// Frames in the kernel's queue and in that of the endpoint.
 	b.Write(ethernet(macA, 0x88B5, 1))
 	for range 300 {
 		if send(e, udpPacket(t, 1400)) != nil {
@@ -297,318 +321,10 @@ func TestEndpointHangup(t *testing.T) {
 	}
 }
 
-// udpPacket is a packet of UDP over IPv4 with size bytes, as the stack hands it
-// down. The caller owns it.
-func udpPacket(t *testing.T, size int) *stack.PacketBuffer {
-	t.Helper()
-	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{
-		ReserveHeaderBytes: header.EthernetMinimumSize + header.IPv4MinimumSize + header.UDPMinimumSize,
-		Payload:            buffer.MakeWithData(bytes.Repeat([]byte{7}, size)),
-	})
-	header.UDP(pkt.TransportHeader().Push(header.UDPMinimumSize)).Encode(&header.UDPFields{
-		SrcPort: 1, DstPort: 2, Length: uint16(header.UDPMinimumSize + size)})
-	pkt.TransportProtocolNumber = header.UDPProtocolNumber
-	return addIP(pkt, header.UDPProtocolNumber)
-}
-
-func addIP(pkt *stack.PacketBuffer, proto tcpip.TransportProtocolNumber) *stack.PacketBuffer {
-	size := pkt.Size() + header.IPv4MinimumSize
-	ip := header.IPv4(pkt.NetworkHeader().Push(header.IPv4MinimumSize))
-	ip.Encode(&header.IPv4Fields{TotalLength: uint16(size), TTL: 64, Protocol: uint8(proto), ID: 100,
-		SrcAddr: tcpip.AddrFrom4([4]byte{10, 0, 0, 1}), DstAddr: tcpip.AddrFrom4([4]byte{10, 0, 0, 2})})
-	ip.SetChecksum(^ip.CalculateChecksum())
-	pkt.NetworkProtocolNumber = header.IPv4ProtocolNumber
-	return addEthernet(pkt)
-}
-
-func addEthernet(pkt *stack.PacketBuffer) *stack.PacketBuffer {
-	header.Ethernet(pkt.LinkHeader().Push(header.EthernetMinimumSize)).Encode(&header.EthernetFields{
-		SrcAddr: tcpip.LinkAddress(macA[:]), DstAddr: tcpip.LinkAddress(macB[:]), Type: pkt.NetworkProtocolNumber})
-	return pkt
-}
-
-// send writes pkt and drops the caller's reference.
-func send(e *netstack.Endpoint, pkt *stack.PacketBuffer) tcpip.Error {
-	defer pkt.DecRef()
-	var list stack.PacketBufferList
-	list.PushBack(pkt)
-	_, err := e.WritePackets(list)
-	return err
-}
-
-// TestEndpointWaits fills every queue and finds all frames at the other side.
-func TestEndpointWaits(t *testing.T) {
-	a, b := pair(t)
-	e := endpoint(t, a, netstack.EndpointConfig{Queue: 16})
-	e.Attach(newRecorder())
-	const senders, each = 8, 500
-	var wg sync.WaitGroup
-	for i := range senders {
-		wg.Go(func() {
-			for j := range each {
-				pkt := udpPacket(t, 1000)
-				data := pkt.Data().AsRange().ToSlice()
-				binary.BigEndian.PutUint32(data, uint32(i))
-				binary.BigEndian.PutUint32(data[4:], uint32(j))
-				pkt.DecRef()
-				pkt = stack.NewPacketBuffer(stack.PacketBufferOptions{ReserveHeaderBytes: 14 + 20 + 8, Payload: buffer.MakeWithData(data)})
-				pkt.TransportHeader().Push(header.UDPMinimumSize)
-				pkt.TransportProtocolNumber = header.UDPProtocolNumber
-				if err := send(e, addIP(pkt, header.UDPProtocolNumber)); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	next := make([]uint32, senders)
-	buf := make([]byte, 2000)
-	for range senders * each {
-		n, err := b.Read(buf)
-		if err != nil {
-			t.Fatal(err)
-		}
-		data := buf[14+20+8 : n]
-		i, j := binary.BigEndian.Uint32(data), binary.BigEndian.Uint32(data[4:])
-		if j != next[i] {
-			t.Fatalf("sender %d: frame %d came as %d", i, next[i], j)
-		}
-		next[i]++
-	}
-	wg.Wait()
-	e.Attach(nil)
-	if st := e.Stats(); st.TxDropped() != 0 || st.Conn.TxFrames != senders*each {
-		t.Errorf("%+v", st)
-	}
-}
-
-// TestEndpointStall sends to a peer that does not read: what can wait waits, for
-// a while; the rest finds its reserve.
-func TestEndpointStall(t *testing.T) {
-	a, b := pair(t)
-	const queue = 32
-	e := endpoint(t, a, netstack.EndpointConfig{Queue: queue})
-	e.Attach(newRecorder())
-	given := uint64(0)
-	for {
-		given++
-		if err := send(e, udpPacket(t, 1000)); err != nil {
-			if _, ok := err.(*tcpip.ErrNoBufferSpace); !ok {
-				t.Fatal(err)
-			}
-			break
-		}
-	}
-	if st := e.Stats(); st.TxDroppedStalled != 1 || st.TxWaits == 0 {
-		t.Errorf("stalled: %+v", st)
-	}
-	// Now at once, and resets do not even try.
-	given++
-	if send(e, udpPacket(t, 1000)) == nil {
-		t.Error("sent over a stalled link")
-	}
-	arp := func() *stack.PacketBuffer {
-		pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{ReserveHeaderBytes: 14, Payload: buffer.MakeWithData(make([]byte, 28))})
-		pkt.NetworkProtocolNumber = header.ARPProtocolNumber
-		return addEthernet(pkt)
-	}
-	for range queue {
-		given++
-		if err := send(e, arp()); err != nil {
-			t.Fatalf("no reserve: %v", err)
-		}
-	}
-	given++
-	if send(e, arp()) == nil {
-		t.Error("endless reserve")
-	}
-	if st := e.Stats(); st.TxDroppedStalled != 2 || st.TxDroppedFull != 1 {
-		t.Errorf("full: %+v", st)
-	}
-	// The peer wakes up: everything that was accepted arrives.
-	buf := make([]byte, 2000)
-	for range given - 3 {
-		if _, err := b.Read(buf); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := send(e, udpPacket(t, 1)); err != nil {
-		t.Errorf("still stalled: %v", err)
-	}
-	b.Read(buf)
-	e.Attach(nil)
-	if st := e.Stats(); st.Conn.TxFrames+st.TxDropped() != given+1 {
-		t.Errorf("%d packets given: %+v", given+1, st)
-	}
-}
-
-// TestEndpointDrops lets a full queue drop, and adds up.
-func TestEndpointDrops(t *testing.T) {
-	a, b := pair(t)
-	e := endpoint(t, a, netstack.EndpointConfig{Full: netstack.DropWhenFull, Queue: 16})
-	e.Attach(newRecorder())
-	const n = 2000
-	for range n {
-		send(e, udpPacket(t, 1000))
-	}
-	buf := make([]byte, 2000)
-	go func() {
-		for {
-			if k, err := b.Read(buf); err != nil || k == 14+20+8 {
-				b.Close()
-				return
-			}
-		}
-	}()
-	for send(e, udpPacket(t, 0)) != nil || b.Err() == nil { // the last one, until it arrives
-	}
-	e.Attach(nil)
-	st := e.Stats()
-	if st.TxDroppedFull == 0 || st.TxWaits != 0 || st.TxDroppedStalled != 0 {
-		t.Errorf("%+v", st)
-	}
-}
-
-// TestEndpointTooLong sends a frame that the connection refuses.
-func TestEndpointTooLong(t *testing.T) {
-	a, b := pair(t, vde.WithMaxFrameSize(1000))
-	e := endpoint(t, a, netstack.EndpointConfig{})
-	e.Attach(newRecorder())
-	for _, size := range []int{10, 1400, 20} {
-		if err := send(e, udpPacket(t, size)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	buf := make([]byte, 2000)
-	for _, want := range []int{10, 20} {
-		if n, err := b.Read(buf); err != nil || n != 14+20+8+want {
-			t.Fatal(n, err)
-		}
-	}
-	e.Attach(nil)
-	if st := e.Stats(); st.TxDroppedError != 1 || st.Conn.TxFrames != 2 {
-		t.Errorf("%+v", st)
-	}
-}
-
-// TestEndpointManyPieces sends a packet of more pieces than a frame may have.
-func TestEndpointManyPieces(t *testing.T) {
-	a, b := pair(t)
-	e := endpoint(t, a, netstack.EndpointConfig{MTU: 9000})
-	e.Attach(newRecorder())
-	pkt := udpPacket(t, 0)
-	var want []byte
-	for i := range 3000 {
-		pkt.Data().AppendView(buffer.NewViewWithData([]byte{byte(i)}))
-		want = append(want, byte(i))
-	}
-	if err := send(e, pkt); err != nil {
-		t.Fatal(err)
-	}
-	buf := make([]byte, 9234)
-	n, err := b.Read(buf)
-	if err != nil || !bytes.Equal(buf[14+20+8:n], want) {
-		t.Errorf("%d bytes, %v", n, err)
-	}
-}
-
-// TestEndpointSegments cuts long packets of TCP and checks every frame.
-func TestEndpointSegments(t *testing.T) {
-	for _, v6 := range []bool{false, true} {
-		for _, size := range []int{0, 1, 999, 1000, 1001, 5000, 60001} {
-			a, b := pair(t)
-			e := endpoint(t, a, netstack.EndpointConfig{})
-			e.Attach(newRecorder())
-			const mss, options = 1000, 12
-			data, _ := io.ReadAll(io.LimitReader(rand.NewChaCha8([32]byte{9}), int64(size)))
-			pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{ReserveHeaderBytes: 14 + 40 + 20 + options})
-			for rest := data; len(rest) > 0; { // pieces that fit nothing
-				n := min(len(rest), 777)
-				pkt.Data().AppendView(buffer.NewViewWithData(rest[:n]))
-				rest = rest[n:]
-			}
-			const flags = header.TCPFlagAck | header.TCPFlagPsh | header.TCPFlagFin | header.TCPFlagCwr
-			header.TCP(pkt.TransportHeader().Push(20 + options)).Encode(&header.TCPFields{
-				SrcPort: 80, DstPort: 5000, SeqNum: 0xfffff000, AckNum: 5, DataOffset: 20 + options, Flags: flags, WindowSize: 99})
-			pkt.TransportProtocolNumber = header.TCPProtocolNumber
-			pkt.GSOOptions = stack.GSO{Type: stack.GSOTCPv4, NeedsCsum: true, MSS: mss}
-			if v6 {
-				pkt.GSOOptions.Type = stack.GSOTCPv6
-				length := uint16(pkt.Size())
-				header.IPv6(pkt.NetworkHeader().Push(header.IPv6MinimumSize)).Encode(&header.IPv6Fields{
-					PayloadLength: length, TransportProtocol: header.TCPProtocolNumber, HopLimit: 64,
-					SrcAddr: tcpip.AddrFrom16([16]byte{0xfd, 15: 1}), DstAddr: tcpip.AddrFrom16([16]byte{0xfd, 15: 2})})
-				pkt.NetworkProtocolNumber = header.IPv6ProtocolNumber
-				addEthernet(pkt)
-			} else {
-				addIP(pkt, header.TCPProtocolNumber)
-			}
-			whole := pkt.ToView()
-			before := bytes.Clone(whole.AsSlice())
-			whole.Release()
-			pkt.IncRef()
-			if err := send(e, pkt); err != nil {
-				t.Fatal(err)
-			}
-			n := max(1, (size+mss-1)/mss)
-			var got []byte
-			buf := make([]byte, 2000)
-			for i := range n {
-				k, err := b.Read(buf)
-				if err != nil {
-					t.Fatal(err)
-				}
-				tcp, src, dst := checkIP(t, buf[:k], v6, uint16(100+i))
-				if !tcp.IsChecksumValid(src, dst, checksum.Checksum(tcp.Payload(), 0), uint16(len(tcp.Payload()))) {
-					t.Errorf("v6 %v, %d bytes: segment %d has a wrong checksum", v6, size, i)
-				}
-				wantFlags := header.TCPFlags(header.TCPFlagAck)
-				if i == 0 {
-					wantFlags |= header.TCPFlagCwr
-				}
-				if i == n-1 {
-					wantFlags |= header.TCPFlagPsh | header.TCPFlagFin
-				}
-				if tcp.SequenceNumber() != 0xfffff000+uint32(i*mss) || tcp.Flags() != wantFlags || tcp.AckNumber() != 5 || tcp.WindowSize() != 99 {
-					t.Errorf("v6 %v, %d bytes: segment %d is %x", v6, size, i, []byte(tcp[:32]))
-				}
-				got = append(got, tcp.Payload()...)
-			}
-			if !bytes.Equal(got, data) {
-				t.Errorf("v6 %v: %d bytes became %d, or others", v6, size, len(got))
-			}
-			e.Attach(nil)
-			whole = pkt.ToView()
-			if !bytes.Equal(whole.AsSlice(), before) {
-				t.Errorf("v6 %v, %d bytes: the stack's packet was changed", v6, size)
-			}
-			whole.Release()
-			pkt.DecRef()
-			if st := e.Stats(); st.Conn.TxFrames != uint64(n) || n > 1 && st.Conn.TxCalls > uint64(n) {
-				t.Errorf("%+v", st.Conn)
-			}
-		}
-	}
-}
-
-// checkIP checks the IP header of f and returns what follows it.
-func checkIP(t *testing.T, f []byte, v6 bool, id uint16) (header.TCP, tcpip.Address, tcpip.Address) {
-	t.Helper()
-	if v6 {
-		h := header.IPv6(f[14:])
-		if !h.IsValid(len(f)-14) || int(h.PayloadLength()) != len(h)-40 {
-			t.Errorf("bad header %x", f[14:54])
-		}
-		return header.TCP(h.Payload()), h.SourceAddress(), h.DestinationAddress()
-	}
-	h := header.IPv4(f[14:])
-	if !h.IsValid(len(f)-14) || !h.IsChecksumValid() || int(h.TotalLength()) != len(h) || h.ID() != id {
-		t.Errorf("bad header %x", f[14:34])
-	}
-	return header.TCP(h.Payload()), h.SourceAddress(), h.DestinationAddress()
-}
-
-// TestEndpointProcessors spreads flows and keeps each in order.
+// TestEndpointProcessors checks that the packets of each flow stay in order with
+// several processors.
 func TestEndpointProcessors(t *testing.T) {
+	t.Parallel()
 	a, b := pair(t)
 	e := endpoint(t, a, netstack.EndpointConfig{Processors: 4})
 	r := newRecorder()
@@ -628,7 +344,7 @@ func TestEndpointProcessors(t *testing.T) {
 			frames = append(frames, f)
 		}
 	}
-	// And some that have no ports, or only claim to.
+	// Frames without ports, and frames that end before them.
 	short := ethernet(macA, 0x0800, 0x45, 0, 0)
 	short6 := ethernet(macA, 0x86DD, 0x60)
 	frames = append(frames, short, short6, ethernet(macA, 0x0806, make([]byte, 28)...))
@@ -647,25 +363,33 @@ func TestEndpointProcessors(t *testing.T) {
 	}
 }
 
-// TestEndpointQdisc puts gVisor's own discipline on top, which is not needed but
-// must work, in a stack that the test destroys in gVisor's way.
-func TestEndpointQdisc(t *testing.T) {
-	a, b := pair(t)
-	h := host(t, b, netstack.HostConfig{Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.2/24")}})
-	e := endpoint(t, a, netstack.EndpointConfig{})
+// icmpStack returns a stack with e as NIC 1 and an IPv4 address.
+func icmpStack(t *testing.T, e *netstack.Endpoint, opts stack.NICOptions, last byte) *stack.Stack {
+	t.Helper()
 	s := stack.New(stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
 		TransportProtocols: []stack.TransportProtocolFactory{icmp.NewProtocol4},
 	})
-	if err := s.CreateNICWithOptions(1, e, stack.NICOptions{QDisc: fifo.New(e, 1, 100)}); err != nil {
+	if err := s.CreateNICWithOptions(1, e, opts); err != nil {
 		t.Fatal(err)
 	}
 	addr := tcpip.ProtocolAddress{Protocol: ipv4.ProtocolNumber,
-		AddressWithPrefix: tcpip.AddressWithPrefix{Address: tcpip.AddrFrom4([4]byte{10, 0, 0, 1}), PrefixLen: 24}}
+		AddressWithPrefix: tcpip.AddressWithPrefix{Address: tcpip.AddrFrom4([4]byte{10, 0, 0, last}), PrefixLen: 24}}
 	if err := s.AddProtocolAddress(1, addr, stack.AddressProperties{}); err != nil {
 		t.Fatal(err)
 	}
 	s.AddRoute(tcpip.Route{Destination: addr.AddressWithPrefix.Subnet(), NIC: 1})
+	return s
+}
+
+// TestEndpointQueueingDiscipline uses gVisor's own queueing discipline, which is not
+// needed but must work, in a stack that the test destroys.
+func TestEndpointQueueingDiscipline(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t)
+	h := host(t, b, netstack.HostConfig{Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.2/24")}})
+	e := endpoint(t, a, netstack.EndpointConfig{})
+	s := icmpStack(t, e, stack.NICOptions{QDisc: fifo.New(e, 1, 100)}, 1)
 	if _, err := h.Ping(bound(t), netip.MustParseAddr("10.0.0.1")); err != nil {
 		t.Error(err)
 	}
@@ -675,25 +399,14 @@ func TestEndpointQdisc(t *testing.T) {
 	}
 }
 
-// TestEndpointDestroy destroys stacks in gVisor's way while packets arrive that
-// need the stack's lock.
-func TestEndpointDestroy(t *testing.T) {
+// TestEndpointStackDestroy destroys stacks while packets are delivered that need the
+// lock of the stack.
+func TestEndpointStackDestroy(t *testing.T) {
+	t.Parallel()
 	for range 20 {
 		a, b := pair(t)
 		e := endpoint(t, a, netstack.EndpointConfig{})
-		s := stack.New(stack.Options{
-			NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
-			TransportProtocols: []stack.TransportProtocolFactory{icmp.NewProtocol4},
-		})
-		if err := s.CreateNIC(1, e); err != nil {
-			t.Fatal(err)
-		}
-		addr := tcpip.ProtocolAddress{Protocol: ipv4.ProtocolNumber,
-			AddressWithPrefix: tcpip.AddressWithPrefix{Address: tcpip.AddrFrom4([4]byte{10, 0, 0, 2}), PrefixLen: 24}}
-		if err := s.AddProtocolAddress(1, addr, stack.AddressProperties{}); err != nil {
-			t.Fatal(err)
-		}
-		s.AddRoute(tcpip.Route{Destination: addr.AddressWithPrefix.Subnet(), NIC: 1})
+		s := icmpStack(t, e, stack.NICOptions{}, 2)
 		echo := testframe.Echo{Src: macB, Dst: macA, From: netip.MustParseAddr("10.0.0.1"), To: netip.MustParseAddr("10.0.0.2"), ID: 1}.Frame()
 		done := make(chan struct{})
 		go func() {

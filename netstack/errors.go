@@ -13,8 +13,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
-// errno gives gVisor's error the number that package net would show, wrapped
-// with the name of the call it stands for. It returns nil for nil.
+// errno translates an error of gVisor to the error number that package net would
+// return, wrapped with the name of the system call. It returns nil for nil.
 func errno(call string, err tcpip.Error) error {
 	if err == nil {
 		return nil
@@ -70,10 +70,15 @@ func errno(call string, err tcpip.Error) error {
 	return os.NewSyscallError(call, n)
 }
 
+// ErrNoLease is the error of [NewHost] if no DHCP server offered a lease that the
+// host can use. If [HostConfig.DHCPTimeout] passed, the error also matches
+// [context.DeadlineExceeded].
+var ErrNoLease = errors.New("no DHCP lease")
+
 var (
-	errNoAddress = errors.New("no suitable address")
-	errNoLookup  = errors.New("host has no resolver")
+	errNoAddress  = errors.New("no suitable address")
+	errNoResolver = errors.New("host has no resolver")
 )
 
-// unknownNetwork is what a network name outside those documented gives.
+// unknownNetwork returns the error for a network that is not documented.
 func unknownNetwork(network string) error { return net.UnknownNetworkError(network) }

@@ -16,8 +16,8 @@ import (
 	"github.com/go-vde/sdk/vswitch"
 )
 
-// A web server and a web client on two ports of a switch, all in this process.
-// With vde.Open in place of Attach, they would be on any VDE network.
+// A web server and a web client on two ports of a switch in this process. With
+// vde.Open in place of Attach, they are on any VDE network.
 func Example() {
 	sw := vswitch.New(vswitch.Config{})
 	defer sw.Close()
@@ -58,7 +58,7 @@ func ExampleHost_Ping() {
 		}
 		defer hosts[i].Close()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	rtt, err := hosts[0].Ping(ctx, netip.MustParseAddr("10.0.0.2"))
 	fmt.Println(rtt > 0, err)

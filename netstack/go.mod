@@ -3,7 +3,7 @@ module github.com/go-vde/sdk/netstack
 go 1.26.3
 
 require (
-	github.com/go-vde/sdk v0.0.0
+	github.com/go-vde/sdk v0.1.0
 	github.com/insomniacslk/dhcp v0.0.0-20260901064844-234b97448fae
 	go.uber.org/goleak v1.3.0
 	golang.org/x/net v0.55.0
@@ -22,5 +22,3 @@ require (
 	golang.org/x/exp v0.0.0-20250711185948-6ae5c78190dc // indirect
 	golang.org/x/time v0.15.0 // indirect
 )
-
-replace github.com/go-vde/sdk => ../

@@ -5,7 +5,6 @@ package netstack
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -14,14 +13,10 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/header"
-	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 	"gvisor.dev/gvisor/pkg/waiter"
 
 	"github.com/go-vde/sdk/frame"
@@ -33,111 +28,40 @@ const (
 	nicName             = "vde0"
 )
 
-// A HostConfig describes a [Host]. It needs Addrs or DHCP; everything else has a
-// default.
-type HostConfig struct {
-	// Addrs are the host's addresses with the lengths of their networks, as
-	// in 10.0.0.2/24 or fd00::2/64. The first of a family is the one it uses by
-	// default. A host without an IPv6 address does not speak IPv6.
-	Addrs []netip.Prefix
-
-	// Gateway and Gateway6 are the next hops for everything else, of IPv4 and
-	// IPv6; an IPv6 address in Gateway is the latter. Without one,
-	// other networks are unreachable.
-	Gateway, Gateway6 netip.Addr
-
-	// DHCP asks for an IPv4 address, gateway and name servers, besides those
-	// given here, and renews the lease as long as the host lives. On Linux
-	// only; elsewhere NewHost fails with errors.ErrUnsupported.
-	DHCP bool
-
-	// DHCPTimeout bounds how long NewHost waits for a lease (default 15
-	// seconds).
-	DHCPTimeout time.Duration
-
-	// LookupNetIP finds the addresses of a name; network is "ip", "ip4" or
-	// "ip6". To use the machine's resolver, give it net.DefaultResolver's method
-	// of this name. Without it, the servers in DNS are asked, and those DHCP told.
-	LookupNetIP func(ctx context.Context, network, host string) ([]netip.Addr, error)
-
-	// DNS are name servers, asked through the host itself.
-	DNS []netip.Addr
-
-	// These are passed to the endpoint; see EndpointConfig.
-	MTU         int
-	MAC         frame.MAC
-	Promiscuous bool
-	Full        FullPolicy
-	Queue       int
-	Processors  int
-	NoOffload   bool
-	NoChecksums bool
-
-	// NoCoalesce turns EndpointConfig.Coalesce off, for a Host whose stack is
-	// made to forward packets.
-	NoCoalesce bool
-
-	// Congestion is TCP's congestion control, "reno" (the default) or "cubic".
-	// On a network that loses nothing they are alike; at 1 % loss and 20 ms each
-	// way, gVisor's reno is the faster, by half at least.
-	Congestion string
-
-	// MaxRTO bounds how long TCP waits before it sends again what has not been
-	// acknowledged (default 2 seconds). It is what bounds how long a transfer
-	// stands still after the switch has died and come back: see
-	// [vde.WithReconnect]. It must be longer than any round trip. Connections
-	// are given up after the same quarter of an hour whatever it is.
-	MaxRTO time.Duration
-
-	// SendBuffer and ReceiveBuffer are the bytes up to which the buffers of a
-	// TCP connection grow by themselves (default 4 MiB).
-	SendBuffer, ReceiveBuffer int
-}
-
-const (
-	defaultDHCPTimeout = 15 * time.Second
-	defaultTCPBuffer   = 4 << 20
-	defaultCongestion  = "reno"
-	defaultMaxRTO      = 2 * time.Second
-
-	// tcpPatience is how long TCP sends the same again before it gives up, as
-	// it is with the defaults of gVisor and of Linux.
-	tcpPatience = 15 * time.Minute
-)
-
-// A Host is a TCP/IP host on a virtual Ethernet. It answers ARP, neighbour
-// discovery and pings by itself. Its own addresses, or none in what is dialled,
-// reach the host itself; there is no 127.0.0.1 and no ::1.
+// A Host is a TCP/IP host on a virtual Ethernet network. It answers ARP requests,
+// neighbour solicitations and pings. A dial to one of its addresses, or without an
+// address, connects to the host itself. There is no loopback interface, and so no
+// 127.0.0.1 and no ::1.
 //
-// Errors are those of package net: [*net.OpError], with a syscall.Errno such as
-// ECONNREFUSED or EHOSTUNREACH, os.ErrDeadlineExceeded, net.ErrClosed, or the
-// context's error inside. When the connection to the network ends, everything
-// fails with an error that matches [vde.ErrHangup].
+// Errors are those of package net: a [*net.OpError] that wraps a syscall.Errno such
+// as ECONNREFUSED or EHOSTUNREACH, os.ErrDeadlineExceeded, net.ErrClosed, or the
+// error of the context. When the connection to the network ends, all calls fail
+// with an error that matches [vde.ErrHangup].
 //
-// On a connection opened with [vde.WithReconnect] a host outlives the switch:
-// TCP connections go on when the link is up again, and the host announces its
-// addresses (ARP announcement, unsolicited neighbour advertisement).
+// On a connection opened with [vde.WithReconnect], a host survives a restart of the
+// switch: when the link is up again, TCP connections continue, and the host
+// announces its addresses (ARP announcement, unsolicited neighbour advertisement).
 type Host struct {
 	stack       *stack.Stack
 	ep          *Endpoint
 	hasV6       bool
 	lookupNetIP func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
-	opening sync.RWMutex // held for reading while an endpoint starts, for writing when Close begins
+	opening sync.RWMutex // held for reading while a socket is opened, for writing when Close begins
 
 	done chan struct{} // closed at the end of the connection, or by Close
 	mu   sync.Mutex
-	err  error        // guarded by mu: why done is closed
+	err  error        // guarded by mu; why done is closed
 	dns  []netip.Addr // guarded by mu
 
 	dhcp      *dhcpClient
-	unwatch   func() // ends linkChanged
-	repeating sync.WaitGroup
+	unwatch   func()         // ends the calls of linkChanged
+	probing   sync.WaitGroup // of probeLoop
 	closeOnce sync.Once
 }
 
-// NewHost makes c's port of the network a host's and takes c over, unless it
-// fails; then c is open and the caller's, provided that DHCP was not asked for.
+// NewHost returns a host on c and takes c over. If NewHost fails, c is still open
+// and the caller's, except with [HostConfig.DHCP], when c is closed.
 func NewHost(c *vde.Conn, cfg HostConfig) (*Host, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("netstack: %w", err)
@@ -152,12 +76,12 @@ func NewHost(c *vde.Conn, cfg HostConfig) (*Host, error) {
 		MAC:         cfg.MAC,
 		MTU:         cfg.MTU,
 		Promiscuous: cfg.Promiscuous,
-		Full:        cfg.Full,
+		Policy:      cfg.Policy,
 		Queue:       cfg.Queue,
 		Processors:  cfg.Processors,
 		NoOffload:   cfg.NoOffload,
 		NoChecksums: cfg.NoChecksums,
-		Coalesce:    !cfg.NoCoalesce,
+		GRO:         !cfg.NoGRO,
 		OnEnd:       h.end,
 	})
 	if err != nil {
@@ -173,196 +97,11 @@ func NewHost(c *vde.Conn, cfg HostConfig) (*Host, error) {
 	if cfg.DHCP {
 		if err := h.startDHCP(cfg.DHCPTimeout); err != nil {
 			h.Close()
-			return nil, fmt.Errorf("netstack: DHCP: %w", err)
+			return nil, fmt.Errorf("netstack: %w", err)
 		}
 	}
 	h.unwatch = c.OnLinkChange(h.linkChanged)
 	return h, nil
-}
-
-// check validates the configuration and sets defaults.
-func (cfg *HostConfig) check() error {
-	if len(cfg.Addrs) == 0 && !cfg.DHCP {
-		return errors.New("a host needs an address: Addrs or DHCP")
-	}
-	if cfg.Gateway.Is6() && !cfg.Gateway.Is4In6() {
-		if cfg.Gateway6.IsValid() {
-			return errors.New("two gateways for IPv6")
-		}
-		cfg.Gateway, cfg.Gateway6 = netip.Addr{}, cfg.Gateway
-	}
-	seen := make(map[netip.Addr]bool)
-	for _, p := range cfg.Addrs {
-		a := p.Addr()
-		switch {
-		case !p.IsValid() || a.IsUnspecified() || a.IsMulticast() || a.Is4In6() || a.IsLoopback():
-			return fmt.Errorf("%v is not a host's address", p)
-		case seen[a]:
-			return fmt.Errorf("%v is there twice", a)
-		}
-		seen[a] = true
-	}
-	for _, gw := range []netip.Addr{cfg.Gateway, cfg.Gateway6} {
-		if !gw.IsValid() {
-			continue
-		}
-		if seen[gw] {
-			return fmt.Errorf("gateway %v is this host", gw)
-		}
-		if !gw.IsLinkLocalUnicast() && !slices.ContainsFunc(cfg.Addrs, func(p netip.Prefix) bool { return p.Contains(gw) }) {
-			return fmt.Errorf("gateway %v is on no network of this host", gw)
-		}
-	}
-	if cfg.Gateway6.IsValid() && !cfg.Gateway6.Is6() || cfg.Gateway6.IsValid() && !cfg.hasV6() {
-		return fmt.Errorf("gateway %v: the host has no IPv6 address", cfg.Gateway6)
-	}
-	if cfg.MTU == 0 {
-		cfg.MTU = DefaultMTU
-	}
-	if cfg.hasV6() && cfg.MTU < header.IPv6MinimumMTU {
-		return fmt.Errorf("MTU %d: IPv6 needs %d", cfg.MTU, header.IPv6MinimumMTU)
-	}
-	if cfg.Congestion == "" {
-		cfg.Congestion = defaultCongestion
-	}
-	if cfg.Congestion != "reno" && cfg.Congestion != "cubic" {
-		return fmt.Errorf("congestion control %q is neither reno nor cubic", cfg.Congestion)
-	}
-	if cfg.SendBuffer == 0 {
-		cfg.SendBuffer = defaultTCPBuffer
-	}
-	if cfg.ReceiveBuffer == 0 {
-		cfg.ReceiveBuffer = defaultTCPBuffer
-	}
-	if cfg.SendBuffer < tcp.MinBufferSize || cfg.ReceiveBuffer < tcp.MinBufferSize {
-		return fmt.Errorf("TCP buffers of less than %d bytes", tcp.MinBufferSize)
-	}
-	if cfg.MaxRTO == 0 {
-		cfg.MaxRTO = defaultMaxRTO
-	}
-	if cfg.MaxRTO < tcp.MinRTO || cfg.MaxRTO > tcp.MaxRTO {
-		return fmt.Errorf("MaxRTO %v is not between %v and %v", cfg.MaxRTO, tcp.MinRTO, tcp.MaxRTO)
-	}
-	if cfg.DHCPTimeout <= 0 {
-		cfg.DHCPTimeout = defaultDHCPTimeout
-	}
-	return nil
-}
-
-func (cfg *HostConfig) hasV6() bool {
-	return slices.ContainsFunc(cfg.Addrs, func(p netip.Prefix) bool { return p.Addr().Is6() })
-}
-
-// newStack makes the stack, without interfaces. What it needs of randomness
-// (sequence numbers, ports, identifiers) comes from crypto/rand.
-func newStack(cfg *HostConfig, v6 bool) *stack.Stack {
-	opts := stack.Options{
-		NetworkProtocols:         []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
-		TransportProtocols:       []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4},
-		HandleLocal:              true,
-		AllowPacketEndpointWrite: cfg.DHCP,
-	}
-	if v6 {
-		opts.NetworkProtocols = append(opts.NetworkProtocols, ipv6.NewProtocolWithOptions(ipv6.Options{
-			AutoGenLinkLocal: true,
-			// No duplicate address detection: addresses are the
-			// configuration's business, and usable at once. No router
-			// advertisements: whoever is on the network could send them.
-			DADConfigs: stack.DADConfigurations{DupAddrDetectTransmits: 0},
-			NDPConfigs: ipv6.NDPConfigurations{HandleRAs: ipv6.HandlingRAsDisabled},
-		}))
-		opts.TransportProtocols = append(opts.TransportProtocols, icmp.NewProtocol6)
-	}
-	s := stack.New(opts)
-	sack := tcpip.TCPSACKEnabled(true)
-	moderate := tcpip.TCPModerateReceiveBufferOption(true)
-	cc := tcpip.CongestionControlOption(cfg.Congestion)
-	// RACK stays off. In this release of gVisor it takes what came late for lost
-	// and, after a timeout, enters a recovery that counts everything lost as on
-	// its way: two segments for each further timeout. A burst dropped by a switch
-	// with full queues costs seconds then. docs/netstack.md has the figures.
-	recovery := tcpip.TCPRecovery(0)
-	// A switch that dies takes with it all that is under way. If that was as much
-	// as the window allows, nothing new can tell the receiver that something is
-	// missing, and only the timer helps. This release of gVisor answers what
-	// fills the gap with the timestamp of before it, so the sender takes the whole
-	// standstill for a round trip, and the timer grows by every death: fifty in a
-	// row made it minutes.
-	maxRTO := tcpip.TCPMaxRTOOption(cfg.MaxRTO)
-	retries := tcpip.TCPMaxRetriesOption(max(tcp.MaxRetries, tcpPatience/cfg.MaxRTO))
-	for _, opt := range []tcpip.SettableTransportProtocolOption{
-		&sack,
-		&moderate,
-		&cc,
-		&recovery,
-		&maxRTO,
-		&retries,
-		&tcpip.TCPSendBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: min(cfg.SendBuffer, tcp.DefaultSendBufferSize), Max: cfg.SendBuffer},
-		&tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: min(cfg.ReceiveBuffer, tcp.DefaultReceiveBufferSize), Max: cfg.ReceiveBuffer},
-	} {
-		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, opt); err != nil {
-			panic(fmt.Sprintf("netstack: %T: %v", opt, err)) // check let nothing through that is out of range
-		}
-	}
-	return s
-}
-
-// configure makes the interface and gives it addresses and routes.
-func (h *Host) configure(cfg *HostConfig) error {
-	if err := h.stack.CreateNICWithOptions(nicID, h.ep, stack.NICOptions{Name: nicName}); err != nil {
-		return errors.New(err.String())
-	}
-	h.stack.AddRoute(tcpip.Route{Destination: header.IPv4Broadcast.WithPrefix().Subnet(), NIC: nicID})
-	multicast := []string{"224.0.0.0/4"}
-	if h.hasV6 {
-		multicast = append(multicast, "ff00::/8", "fe80::/64")
-	}
-	for _, m := range multicast {
-		h.stack.AddRoute(tcpip.Route{Destination: subnet(netip.MustParsePrefix(m)), NIC: nicID})
-	}
-	for _, p := range cfg.Addrs {
-		if err := h.addAddr(p); err != nil {
-			return err
-		}
-	}
-	for _, gw := range []netip.Addr{cfg.Gateway, cfg.Gateway6} {
-		if gw.IsValid() {
-			h.stack.AddRoute(defaultRoute(gw))
-		}
-	}
-	return nil
-}
-
-// addAddr adds an address and the route to its network.
-func (h *Host) addAddr(p netip.Prefix) error {
-	err := h.stack.AddProtocolAddress(nicID, tcpip.ProtocolAddress{
-		Protocol:          protocolOf(p.Addr()),
-		AddressWithPrefix: tcpip.AddressWithPrefix{Address: address(p.Addr().WithZone("")), PrefixLen: p.Bits()},
-	}, stack.AddressProperties{})
-	if err != nil {
-		return fmt.Errorf("address %v: %s", p, err)
-	}
-	h.stack.AddRoute(tcpip.Route{Destination: subnet(p), NIC: nicID})
-	return nil
-}
-
-// removeAddr takes back what addAddr did on the VDE port.
-func (h *Host) removeAddr(p netip.Prefix) {
-	h.stack.RemoveAddress(nicID, address(p.Addr())) // fails if the stack was closed meanwhile
-	gone := tcpip.Route{Destination: subnet(p), NIC: nicID}
-	h.stack.RemoveRoutes(func(r tcpip.Route) bool { return r.Equal(gone) })
-}
-
-func subnet(p netip.Prefix) tcpip.Subnet {
-	return tcpip.AddressWithPrefix{Address: address(p.Masked().Addr().WithZone("")), PrefixLen: p.Bits()}.Subnet()
-}
-
-func defaultRoute(gw netip.Addr) tcpip.Route {
-	dst := header.IPv4EmptySubnet
-	if gw.Is6() {
-		dst = header.IPv6EmptySubnet
-	}
-	return tcpip.Route{Destination: dst, Gateway: address(gw.WithZone("")), NIC: nicID}
 }
 
 // end is called when the connection has ended and by Close.
@@ -375,8 +114,8 @@ func (h *Host) end(cause error) {
 	}
 }
 
-// Err returns nil while the host is on the network and then why it is not any
-// more: [vde.ErrHangup], or net.ErrClosed after Close.
+// Err returns nil while the host is on the network, and then the reason for its end:
+// [vde.ErrHangup] if the connection has ended, net.ErrClosed after Close.
 func (h *Host) Err() error {
 	if !isDone(h.done) {
 		return nil
@@ -386,18 +125,18 @@ func (h *Host) Err() error {
 	return h.err
 }
 
-// Stack returns the host's stack, to be configured further. Its NIC 1 is the VDE
+// Stack returns the stack of the host for further configuration. NIC 1 is the VDE
 // port.
 func (h *Host) Stack() *stack.Stack { return h.stack }
 
-// Endpoint returns the host's link endpoint.
+// Endpoint returns the link endpoint of the host.
 func (h *Host) Endpoint() *Endpoint { return h.ep }
 
-// MAC returns the host's Ethernet address.
+// MAC returns the Ethernet address of the host.
 func (h *Host) MAC() frame.MAC { return h.ep.MAC() }
 
-// Addrs returns the addresses that the configuration or DHCP gave the host, and
-// the link-local one of IPv6.
+// Addrs returns the addresses of the host: those of the configuration and of the
+// DHCP lease, and the link-local address of IPv6.
 func (h *Host) Addrs() []netip.Prefix {
 	var addrs []netip.Prefix
 	for _, a := range h.stack.NICInfo()[nicID].ProtocolAddresses {
@@ -406,21 +145,21 @@ func (h *Host) Addrs() []netip.Prefix {
 	return addrs
 }
 
-// DNS returns the name servers known.
+// DNS returns the name servers of the configuration and of the DHCP leases.
 func (h *Host) DNS() []netip.Addr {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.dns)
 }
 
-// HostStats counts since NewHost.
+// HostStats are the counters of a host since NewHost.
 type HostStats struct {
 	Endpoint EndpointStats
 
-	TCPSegmentsSent     uint64 // retransmissions not included
-	TCPSegmentsReceived uint64 // valid ones
-	TCPRetransmits      uint64 // segments sent again
-	TCPTimeouts         uint64 // retransmission timers that fired
+	TCPSegmentsSent     uint64 // without retransmissions
+	TCPSegmentsReceived uint64 // valid segments
+	TCPRetransmits      uint64 // segments retransmitted
+	TCPTimeouts         uint64 // retransmission timeouts
 }
 
 // Stats returns the counters. Reading changes nothing.
@@ -435,10 +174,10 @@ func (h *Host) Stats() HostStats {
 	}
 }
 
-// DialContext connects to address, as [net.Dialer.DialContext] does. The
-// network is "tcp" or "udp", with "4" or "6" appended to choose a family. The
-// result is a [*TCPConn] or a [*UDPConn]. ctx bounds connecting only, and its
-// end is obeyed at once.
+// DialContext connects to address, as [net.Dialer.DialContext] does. The network is
+// "tcp" or "udp", with "4" or "6" appended to choose a family. The result is a
+// [*TCPConn] or a [*UDPConn]. When ctx ends, DialContext returns at once; once
+// connected, ctx has no effect on the connection.
 func (h *Host) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, to, err := h.dial(ctx, network, address)
 	if err != nil {
@@ -447,7 +186,7 @@ func (h *Host) DialContext(ctx context.Context, network, address string) (net.Co
 	return conn, nil
 }
 
-// Dial is DialContext without a bound.
+// Dial is DialContext with [context.Background].
 func (h *Host) Dial(network, address string) (net.Conn, error) {
 	return h.DialContext(context.Background(), network, address)
 }
@@ -488,24 +227,24 @@ func (h *Host) dial(ctx context.Context, network, address string) (net.Conn, net
 	return nil, firstTo, first
 }
 
-// self returns the first address of the host's own that will do.
+// self returns the first address of the host that name allows.
 func (h *Host) self(name networkName) netip.Addr {
 	for _, p := range h.Addrs() {
-		if name.wants(p.Addr()) {
+		if name.allows(p.Addr()) {
 			return p.Addr()
 		}
 	}
 	return netip.Addr{}
 }
 
-// dialOne connects to ap. With left addresses to try, itself included, it takes
-// its share of the time that ctx leaves.
+// dialOne connects to ap. left is how many addresses are left to try, ap included;
+// dialOne takes that share of the time that is left until the deadline of ctx.
 func (h *Host) dialOne(ctx context.Context, network string, name networkName, ap netip.AddrPort, left int) (net.Conn, error) {
 	if ap.Addr().Is6() && !h.hasV6 {
 		return nil, errno("connect", &tcpip.ErrNetworkUnreachable{})
 	}
-	// The functions below return nil pointers of their own types with an
-	// error, which as a net.Conn would not be nil.
+	// dialUDP and dialTCP return nil pointers with an error. Converted to a
+	// net.Conn, these would not be nil.
 	if name.proto == "udp" {
 		conn, err := h.dialUDP(network, ap)
 		if err != nil {
@@ -525,9 +264,9 @@ func (h *Host) dialOne(ctx context.Context, network string, name networkName, ap
 	return conn, nil
 }
 
-// Listen accepts TCP connections on address, as [net.Listen] does; the network
-// is "tcp", "tcp4" or "tcp6". Without a host in address, it listens on all of
-// the host's addresses.
+// Listen listens for TCP connections on address, as [net.Listen] does. The network
+// is "tcp", "tcp4" or "tcp6". Without a host in address, it listens on all addresses
+// of the Host. The result is a [*TCPListener].
 func (h *Host) Listen(network, address string) (net.Listener, error) {
 	name, ap, err := h.listenAddr(network, "tcp", address)
 	if err != nil {
@@ -540,7 +279,7 @@ func (h *Host) Listen(network, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// ListenPacket opens a UDP socket on address, as [net.ListenPacket] does; the
+// ListenPacket opens a UDP socket on address, as [net.ListenPacket] does. The
 // network is "udp", "udp4" or "udp6". The result is a [*UDPConn].
 func (h *Host) ListenPacket(network, address string) (net.PacketConn, error) {
 	name, ap, err := h.listenAddr(network, "udp", address)
@@ -565,8 +304,8 @@ func (h *Host) listenAddr(network, proto, address string) (networkName, netip.Ad
 	return name, netip.AddrPortFrom(addrs[0], port), nil
 }
 
-// bound makes s a socket that open has bound to ap, of the family that ap or
-// the network asks for; without an address and a choice, of both.
+// bound initializes s as a socket that open has bound to ap. Its family is that of
+// ap or of the network, and both if neither has one.
 func (h *Host) bound(s *socket, proto tcpip.TransportProtocolNumber, name networkName, ap netip.AddrPort, open func(tcpip.Endpoint, tcpip.FullAddress) error) error {
 	a := ap.Addr()
 	any := !a.IsValid() || a.IsUnspecified()
@@ -603,7 +342,7 @@ func (h *Host) bound(s *socket, proto tcpip.TransportProtocolNumber, name networ
 	return nil
 }
 
-// newEndpoint makes an endpoint of the stack.
+// newEndpoint returns a new transport endpoint of the stack.
 func (h *Host) newEndpoint(transport tcpip.TransportProtocolNumber, network tcpip.NetworkProtocolNumber) (tcpip.Endpoint, *waiter.Queue, error) {
 	wq := new(waiter.Queue)
 	ep, err := h.stack.NewEndpoint(transport, network, wq)
@@ -613,9 +352,9 @@ func (h *Host) newEndpoint(transport tcpip.TransportProtocolNumber, network tcpi
 	return ep, wq, nil
 }
 
-// Shutdown waits until everything written to TCP connections that have been
-// closed has been acknowledged by the peers, or ctx ends; it changes nothing.
-// Close after it loses no data.
+// Shutdown waits until the peers have acknowledged all data that was written to TCP
+// connections before they were closed, or until ctx ends. A call of Close after it
+// loses no data. Shutdown itself closes nothing.
 func (h *Host) Shutdown(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -631,8 +370,8 @@ func (h *Host) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// unsent reports whether a closed connection still has something to send, its
-// farewell at least. The stack has no event for that.
+// unsent reports whether a closed connection still waits for the acknowledgement of
+// its data or its FIN. The stack has no event for that.
 func (h *Host) unsent() bool {
 	for _, list := range [][]stack.TransportEndpoint{h.stack.RegisteredEndpoints(), h.stack.CleanupEndpoints()} {
 		for _, ep := range list {
@@ -647,23 +386,22 @@ func (h *Host) unsent() bool {
 	return false
 }
 
-// Close takes the host off the network: TCP connections are reset, calls that
-// wait return an error that matches net.ErrClosed, and the connection is
-// closed. It waits until all goroutines have ended. Calls after the first
-// return nil.
+// Close resets all TCP connections, closes the connection to the network, and waits
+// until all goroutines of the host have ended. Calls that wait return an error that
+// matches net.ErrClosed. Calls of Close after the first return nil.
 func (h *Host) Close() error {
 	h.closeOnce.Do(func() {
 		h.opening.Lock()
 		h.end(net.ErrClosed)
 		h.opening.Unlock()
 		h.unwatch()
-		h.repeating.Wait()
+		h.probing.Wait()
 		if h.dhcp != nil {
 			h.dhcp.stop()
 		}
 		h.stack.Close()
-		h.ep.tx.drain() // the resets
-		h.ep.Close()    // before the stack's Wait, which holds a lock that a delivery may need
+		h.ep.tx.drain() // sends the resets
+		h.ep.Close()    // before Wait of the stack, which holds a lock that a delivery may need
 		h.stack.Wait()
 	})
 	return nil

@@ -22,16 +22,17 @@ import (
 	"github.com/go-vde/sdk/vswitch"
 )
 
-// A stranger sends a host what he likes, in frames that are addressed to it.
-type stranger struct {
+// A hostileSender sends arbitrary frames to a host.
+type hostileSender struct {
 	sw   *vswitch.Switch
 	host *netstack.Host
 	c    *vde.Conn
 	buf  []byte
 }
 
-// newStranger has a host at 10.0.0.1/8, with TCP and UDP ports to talk to.
-func newStranger(tb testing.TB) *stranger {
+// newHostileSender returns a sender for a host at 10.0.0.1/8 with an open TCP port and
+// an open UDP port.
+func newHostileSender(tb testing.TB) *hostileSender {
 	sw := vswitch.New(vswitch.Config{})
 	tb.Cleanup(func() { sw.Close() })
 	h := host(tb, attach(tb, sw), netstack.HostConfig{Addrs: []netip.Prefix{
@@ -62,11 +63,12 @@ func newStranger(tb testing.TB) *stranger {
 			}
 		}
 	}()
-	return &stranger{sw: sw, host: h, c: attach(tb, sw), buf: make([]byte, frame.DefaultMaxSize)}
+	return &hostileSender{sw: sw, host: h, c: attach(tb, sw), buf: make([]byte, frame.DefaultMaxSize)}
 }
 
-// send sends a frame with the given end, to the host or to everybody.
-func (s *stranger) send(tb testing.TB, b []byte) {
+// send sends a frame to the host, or to the broadcast address if the first bit of b is
+// set. The rest of b is the frame from its EtherType on.
+func (s *hostileSender) send(tb testing.TB, b []byte) {
 	if len(b) < 1 {
 		return
 	}
@@ -79,27 +81,27 @@ func (s *stranger) send(tb testing.TB, b []byte) {
 		return
 	}
 	if _, err := frame.Parse(f); err != nil {
-		return // the switch drops those
+		return // the switch drops such frames
 	}
 	if _, err := s.c.Write(f); err != nil {
 		tb.Fatal(err)
 	}
 }
 
-// alive checks that the host answers a ping, from an address that nothing that
-// was sent before can have spoilt.
-func (s *stranger) alive(tb testing.TB) {
+// checkAlive checks that the host answers a ping. The ping comes from a random
+// address, so that ARP entries of earlier frames have no effect on it.
+func (s *hostileSender) checkAlive(tb testing.TB) {
 	mac, ip := frame.MAC{2, 0, 0, 0, 1, 2}, netip.AddrFrom4([4]byte{10, 128 | byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32())})
 	host := netip.MustParseAddr("10.0.0.1")
 	question := testframe.Echo{Src: mac, Dst: s.host.MAC(), From: ip, To: host, ID: uint16(rand.Uint32()), Seq: uint16(rand.Uint32()), Data: []byte("still there?")}
 	if _, err := s.c.Write(question.Frame()); err != nil {
 		tb.Fatal(err)
 	}
-	s.c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	s.c.SetReadDeadline(time.Now().Add(watchdog))
 	for {
 		n, err := s.c.Read(s.buf)
 		if err != nil {
-			tb.Fatalf("the host does not answer any more: %v", err)
+			tb.Fatalf("the host does not answer: %v", err)
 		}
 		f := s.buf[:n]
 		if a, err := testframe.ParseARP(f); err == nil && !a.Reply && a.TargetIP == ip {
@@ -112,14 +114,15 @@ func (s *stranger) alive(tb testing.TB) {
 			break
 		}
 	}
-	// Counters of one moment: the last frames may still be on their way.
+	// The counters are not read at one moment: the last frames may still be in
+	// delivery.
 	st := s.host.Stats().Endpoint
 	if st.RxDelivered+st.RxFiltered > st.Conn.RxFrames || st.Conn.RxFrames-st.RxDelivered-st.RxFiltered > 64 {
 		tb.Errorf("%+v", st)
 	}
 }
 
-// seeds are ends of frames, from the type on, that a host has to look at.
+// seeds returns arguments of send with packets that a host has to process.
 func seeds() [][]byte {
 	end := func(f []byte) []byte { return append([]byte{0}, f[12:]...) }
 	me, host := netip.MustParseAddr("10.0.0.9"), netip.MustParseAddr("10.0.0.1")
@@ -142,16 +145,15 @@ func seeds() [][]byte {
 		end(testframe.Echo{From: me, To: host, Data: []byte("x")}.Frame()),
 		append([]byte{0, 8, 0}, tcp...),
 		append([]byte{1, 0x86, 0xdd}, ns...),
-		{0, 8, 0, 0x45, 0, 0, 20, 0, 0, 0x20, 0, 64, 17}, // cut off, a fragment
+		{0, 8, 0, 0x45, 0, 0, 20, 0, 0, 0x20, 0, 64, 17}, // truncated, a fragment
 		{0, 8, 6, 0, 1, 8, 0, 6, 4},
 		{1, 0x81, 0, 0, 1, 8, 0},
 	}
 }
 
-// FuzzHost sends a host three frames of a stranger's, and asks it whether it is
-// still there.
+// FuzzHost sends three arbitrary frames to a host, and checks that it still answers.
 func FuzzHost(f *testing.F) {
-	s := newStranger(f)
+	s := newHostileSender(f)
 	list := seeds()
 	for i := range list {
 		f.Add(list[i], list[(i+1)%len(list)], list[(i+3)%len(list)])
@@ -160,21 +162,22 @@ func FuzzHost(f *testing.F) {
 		for _, end := range [][]byte{a, b, c} {
 			s.send(t, end)
 		}
-		s.alive(t)
+		s.checkAlive(t)
 	})
 }
 
-// TestGarbage sends such frames, and more than the host can take, while a
-// transfer between that host and another goes on.
+// TestGarbage floods a host with invalid frames during a transfer between that host
+// and another.
 func TestGarbage(t *testing.T) {
-	s := newStranger(t)
+	t.Parallel()
+	s := newHostileSender(t)
 	other := host(t, attach(t, s.sw), netstack.HostConfig{Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.2/8")}})
 	transfer := startStream(t, s.host, other)
 	r := rand.New(rand.NewPCG(1, 2))
 	list := seeds()
 	for i := range scaled(20_000, 2_000) {
 		end := append([]byte(nil), list[r.IntN(len(list))]...)
-		if at := r.IntN(len(end)); at > 30 || at < 12 { // who claims to be somebody else may be believed
+		if at := r.IntN(len(end)); at > 30 || at < 12 { // not in addresses, which a host may believe
 			end[at] = byte(r.Uint32())
 		}
 		s.send(t, append(end, make([]byte, r.IntN(100))...))
@@ -183,12 +186,13 @@ func TestGarbage(t *testing.T) {
 		}
 	}
 	transfer.finish()
-	s.alive(t)
+	s.checkAlive(t)
 }
 
-// TestRuntsAndGiants has a switch deliver what is no frame, or longer than a
-// frame may be: the connection counts it, and the host does not see it.
+// TestRuntsAndGiants sends frames that are too short or too long to a host. The
+// connection counts and drops them.
 func TestRuntsAndGiants(t *testing.T) {
+	t.Parallel()
 	sw := testutil.NewFakeSwitch(t)
 	h := host(t, open(t, sw.VNL()), netstack.HostConfig{Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/8")}})
 	client, err := sw.Next(bound(t))

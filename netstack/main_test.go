@@ -7,6 +7,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"runtime"
@@ -22,10 +23,9 @@ import (
 	"github.com/go-vde/sdk/vde"
 )
 
-// TestMain fails if anything is left at the end of the tests: a goroutine, or a
-// packet, route or endpoint of gVisor's that still has a reference. Not
-// with benchmarks: keeping the books costs much, and gVisor's own endpoint does
-// not always end.
+// TestMain fails if a goroutine is left at the end of the tests, or a packet, route
+// or endpoint of gVisor that still has a reference. It does not check benchmarks,
+// because counting references is expensive.
 func TestMain(m *testing.M) {
 	serveIfAsked()
 	flag.Parse()
@@ -39,16 +39,20 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, "goroutines left:", err)
 			code = 1
 		}
-		// Buffers that were dropped without a release are found by their finalizers.
+		// The finalizers find buffers that were not released.
 		runtime.GC()
 		refs.DoLeakCheck()
 	}
 	os.Exit(code)
 }
 
-// bound is a context that ends when the test is taking far too long.
+// watchdog is how long a step of a test may take. A step takes as long only if it
+// hangs, even on a busy machine.
+const watchdog = 5 * time.Minute
+
+// bound returns a context that ends when the test hangs.
 func bound(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), watchdog)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -64,14 +68,15 @@ func open(t testing.TB, network string, opts ...vde.Option) *vde.Conn {
 	return c
 }
 
-// pair returns two connections joined by a cable.
+// pair returns two connections joined point to point.
 func pair(t testing.TB, opts ...vde.Option) (a, b *vde.Conn) {
 	t.Helper()
-	_, a, b = cable(t, opts...)
+	_, a, b = pointToPoint(t, opts...)
 	return a, b
 }
 
-func cable(t testing.TB, opts ...vde.Option) (sw *testutil.FakeSwitch, a, b *vde.Conn) {
+// pointToPoint returns a switch that joins two connections, and the connections.
+func pointToPoint(t testing.TB, opts ...vde.Option) (sw *testutil.FakeSwitch, a, b *vde.Conn) {
 	t.Helper()
 	sw = testutil.FakePointToPoint(t)
 	type result struct {
@@ -92,12 +97,13 @@ func cable(t testing.TB, opts ...vde.Option) (sw *testutil.FakeSwitch, a, b *vde
 	return sw, a, r.c
 }
 
-// The addresses of tests, unlike any that testutil gives its stations, on the
-// same networks.
-var lastStation atomic.Uint32
+// lastHost numbers the hosts of the tests.
+var lastHost atomic.Uint32
 
+// addrs returns new addresses on the networks of testutil, none of which testutil
+// uses itself.
 func addrs() []netip.Prefix {
-	n := lastStation.Add(1)
+	n := lastHost.Add(1)
 	return []netip.Prefix{
 		netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 99, 200 + byte(n>>8), byte(n)}), 16),
 		netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0xfd, 1: 0x99, 13: 1, 14: byte(n >> 8), 15: byte(n)}), 64),
@@ -118,16 +124,17 @@ func host(t testing.TB, c *vde.Conn, cfg netstack.HostConfig) *netstack.Host {
 	return h
 }
 
-// hosts returns two hosts joined by a cable.
+// hosts returns two hosts joined point to point.
 func hosts(t testing.TB, cfg netstack.HostConfig, opts ...vde.Option) (a, b *netstack.Host) {
 	t.Helper()
 	ca, cb := pair(t, opts...)
 	return host(t, ca, cfg), host(t, cb, cfg)
 }
 
+// addr4 returns the first address of h, which is an IPv4 address.
 func addr4(h *netstack.Host) netip.Addr { return h.Addrs()[0].Addr() }
 
-// addr6 is the host's first address of IPv6 that is not for the link only.
+// addr6 returns the first IPv6 address of h that is not link-local.
 func addr6(h *netstack.Host) netip.Addr {
 	for _, p := range h.Addrs() {
 		if a := p.Addr(); a.Is6() && !a.IsLinkLocalUnicast() {
@@ -137,7 +144,63 @@ func addr6(h *netstack.Host) netip.Addr {
 	return netip.Addr{}
 }
 
-// scaled is full, or short where time is short.
+// listen returns a listener of h that is closed when the test ends.
+func listen(t testing.TB, h *netstack.Host, network, addr string) net.Listener {
+	t.Helper()
+	l, err := h.Listen(network, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// dial returns a TCP connection from h to port of addr.
+func dial(t testing.TB, h *netstack.Host, addr netip.Addr, port uint16) net.Conn {
+	t.Helper()
+	c, err := h.DialContext(bound(t), "tcp", netip.AddrPortFrom(addr, port).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// accept returns the next connection of l.
+func accept(t testing.TB, l net.Listener) net.Conn {
+	t.Helper()
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// connected returns both ends of a TCP connection from a host to another, and the
+// listener that accepted it.
+func connected(t testing.TB, from, to *netstack.Host) (l net.Listener, out, in net.Conn) {
+	t.Helper()
+	l = listen(t, to, "tcp", ":80")
+	out = dial(t, from, addr4(to), 80)
+	return l, out, accept(t, l)
+}
+
+// listenPort returns the port of l.
+func listenPort(l net.Listener) uint16 { return uint16(l.Addr().(*net.TCPAddr).Port) }
+
+// unused returns an address on the network of h that no host has.
+func unused(h *netstack.Host) netip.Addr {
+	a := addr4(h).As4()
+	a[2] = 1
+	return netip.AddrFrom4(a)
+}
+
+// dropped returns how many frames an endpoint dropped, without those for a stalled
+// link: on a busy machine, a link can be without progress for a second.
+func dropped(s netstack.EndpointStats) uint64 { return s.TxDropped() - s.TxDroppedStalled }
+
+// scaled returns full, or short with -short or the race detector.
 func scaled(full, short int64) int64 {
 	if testing.Short() || raceEnabled {
 		return short

@@ -13,18 +13,14 @@ import (
 	"github.com/go-vde/sdk/frame"
 )
 
-// maxOffloadMTU is the largest MTU with which an endpoint asks for offload
-// headers. Above it a frame with one does not fit gVisor's largest pooled buffer,
-// and is as long as a segment to be cut can be anyway.
+// maxOffloadMTU is the largest MTU with which an endpoint reads and writes GSO
+// frames. Above it a frame is as long as the longest GSO frame anyway.
 const maxOffloadMTU = frame.MaxGSO - header.EthernetMinimumSize
 
-// nothing is the offload header of a frame about which nothing was left undone.
-var nothing [frame.VNetHeaderLen]byte
-
-// whole appends pkt, a TCP packet without its checksum and perhaps longer than
-// the MTU, as one frame, for the other side to finish. It reports whether it did:
-// what is too long has to be cut here.
-func (t *transmitter) whole(pkt *stack.PacketBuffer) bool {
+// appendGSOFrame appends pkt, a TCP packet with a partial checksum and perhaps
+// longer than the MTU, as one frame, for the other side to complete. It returns
+// false for a packet that is too long for that.
+func (t *transmitter) appendGSOFrame(pkt *stack.PacketBuffer) bool {
 	if pkt.Size() > frame.MaxGSO {
 		return false
 	}
@@ -40,29 +36,28 @@ func (t *transmitter) whole(pkt *stack.PacketBuffer) bool {
 		}
 		o.HdrLen, o.GSOSize = uint16(pkt.HeaderSize()), pkt.GSOOptions.MSS
 	}
-	h := t.header(nil)
-	o.Put(h)
 	from := len(t.pieces)
-	t.pieces = appendPieces(append(t.pieces, h), pkt)
-	t.frame(from)
+	t.pieces = appendPieces(t.pieces, pkt)
+	t.frame(from, o)
 	return true
 }
 
-// vouch returns whether the stack need not verify f, which o says is without its
-// checksum, or verified. If it has to, because it could not be told of this
-// packet alone, the checksum is completed.
-func (d *delivery) vouch(o frame.VNetHeader, f []byte) bool {
+// trustChecksum reports whether the stack can skip verifying f, whose checksum is
+// partial or verified according to o. If the stack has to verify it, because
+// Capabilities cannot answer for this packet alone, trustChecksum completes the
+// checksum.
+func (d *delivery) trustChecksum(o frame.VNetHeader, f []byte) bool {
 	if d.trusts() {
 		return validIP(f)
 	}
 	if o.Flags&frame.VNetNeedsChecksum != 0 {
-		complete(o, f)
+		completeChecksum(o, f)
 	}
 	return false
 }
 
-// validIP reports whether f is an IP packet whose own header is right: a stack
-// that is told not to verify a packet does not look at that either.
+// validIP reports whether f is an IP packet with a valid IP header: a stack that
+// does not verify a packet does not verify its IP header either.
 func validIP(f []byte) bool {
 	ip := f[header.EthernetMinimumSize:]
 	switch header.Ethernet(f).Type() {
@@ -76,9 +71,9 @@ func validIP(f []byte) bool {
 	return false
 }
 
-// complete completes the checksum of f, which is what o says: the connection has
-// looked. The field holds the sum of the pseudo-header.
-func complete(o frame.VNetHeader, f []byte) {
+// completeChecksum completes the partial checksum of f. The connection has checked
+// that o agrees with f. The field holds the sum of the pseudo-header.
+func completeChecksum(o frame.VNetHeader, f []byte) {
 	ip := f[header.EthernetMinimumSize:]
 	var end int
 	switch header.Ethernet(f).Type() {
@@ -87,11 +82,11 @@ func complete(o frame.VNetHeader, f []byte) {
 	case header.IPv6ProtocolNumber:
 		end = header.EthernetMinimumSize + header.IPv6MinimumSize + int(header.IPv6(ip).PayloadLength())
 	default:
-		return // in a VLAN, and so not for us
+		return // tagged, and the stack drops it
 	}
 	sum := ^checksum.Checksum(f[o.CsumStart:end], 0)
 	if sum == 0 && o.CsumOffset == header.UDPMinimumSize-2 {
-		sum = 0xffff // zero says that there is none
+		sum = 0xffff // zero means that there is no checksum
 	}
 	binary.BigEndian.PutUint16(f[o.CsumStart+o.CsumOffset:], sum)
 }

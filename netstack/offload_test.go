@@ -10,7 +10,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -22,33 +21,20 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/link"
 	"github.com/go-vde/sdk/internal/sockio"
 	"github.com/go-vde/sdk/netstack"
-	"github.com/go-vde/sdk/pool"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
 
-// An agreedLink is one end of a datagram pair whose two sides take frames with
-// offload headers as they are.
-type agreedLink struct{ *sockio.Socket }
+// A socketLink is one end of a pair of datagram sockets, each datagram of which
+// begins with a virtio-net header.
+type socketLink struct{ *sockio.Socket }
 
-func (l agreedLink) EnableOffload()      {}
-func (l agreedLink) OffloadAgreed() bool { return true }
-func (l agreedLink) Gone() bool          { return false }
+func (socketLink) Done() <-chan struct{} { return nil }
+func (socketLink) Err() error            { return nil }
 
-func (l agreedLink) Recv(bufs [][]byte, sizes []int) (int, error) {
-	return l.Socket.Recv(bufs, sizes, true)
-}
-
-func (l agreedLink) RecvBuffers(*pool.Pool, []*pool.Buffer, []int) (int, error) {
-	return 0, errors.ErrUnsupported // an endpoint does not use Frames
-}
-
-func (l agreedLink) SyscallConn() (syscall.RawConn, error) { return l.RawConn(), nil }
-
-// agreedPair returns two connections whose other sides agreed.
+// agreedPair returns two connections whose links take GSO frames.
 func agreedPair(t testing.TB, opts ...vde.Option) (a, b *vde.Conn) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
@@ -57,28 +43,27 @@ func agreedPair(t testing.TB, opts ...vde.Option) (a, b *vde.Conn) {
 	}
 	conns := make([]*vde.Conn, 2)
 	for i, fd := range fds {
-		attached, err := link.Attach("cable", opts, func(link.Settings) (link.Link, error) {
-			s, err := sockio.New(fd, "cable")
-			return agreedLink{s}, err
-		})
+		s, err := sockio.New(fd, "pair", true)
 		if err != nil {
 			t.Fatal(err)
 		}
-		conns[i] = attached.Conn.(*vde.Conn)
+		if conns[i], err = vde.NewConn(t.Context(), socketLink{s}, opts...); err != nil {
+			t.Fatal(err)
+		}
 		t.Cleanup(func() { conns[i].Close() })
 	}
 	return conns[0], conns[1]
 }
 
-// cables are the kinds of cable.
-var cables = map[string]func(t testing.TB, opts ...vde.Option) (a, b *vde.Conn){
+// pairs are the kinds of pairs of connections.
+var pairs = map[string]func(t testing.TB, opts ...vde.Option) (a, b *vde.Conn){
 	"plain": pair, "agreed": agreedPair, "switch": switchPair,
 }
 
 // switchPair returns two ports of a switch in this process.
 func switchPair(t testing.TB, opts ...vde.Option) (a, b *vde.Conn) {
 	t.Helper()
-	sw := vswitch.New(vswitch.Config{MaxFrame: netstack.MaxMTU + frame.HeaderLen})
+	sw := vswitch.New(vswitch.Config{MaxFrameSize: netstack.MaxMTU + frame.HeaderLen})
 	t.Cleanup(func() { sw.Close() })
 	conns := make([]*vde.Conn, 2)
 	for i := range conns {
@@ -92,7 +77,7 @@ func switchPair(t testing.TB, opts ...vde.Option) (a, b *vde.Conn) {
 	return conns[0], conns[1]
 }
 
-// transfer sends size bytes over TCP and compares what comes.
+// transfer sends size bytes over TCP and compares what arrives.
 func transfer(t *testing.T, from, to *netstack.Host, addr string, size int64) {
 	t.Helper()
 	l, err := to.Listen("tcp", addr)
@@ -127,50 +112,21 @@ func transfer(t *testing.T, from, to *netstack.Host, addr string, size int64) {
 		t.Fatal(err)
 	}
 	if got, want := <-sum, payloadSum(size); got != want {
-		t.Errorf("what came has the sum %s, want %s", got, want)
+		t.Errorf("the received data has the sum %s, want %s", got, want)
 	}
 }
 
-// TestOffloadHosts lets hosts talk over each kind of cable, with each kind of
-// endpoint, and looks at the length of what goes over it.
+// TestOffloadHosts transfers data between hosts over each kind of pair, with each
+// kind of endpoint, and checks whether GSO frames were used.
 func TestOffloadHosts(t *testing.T) {
-	const size = 16 << 20
-	for cable, pair := range cables {
+	for kind, pair := range pairs {
 		for _, processors := range []int{1, 2} {
 			for _, mtu := range []int{1500, 9000, 65522} {
 				for _, v := range []int{4, 6} {
-					t.Run(fmt.Sprintf("%s/processors=%d/mtu=%d/v%d", cable, processors, mtu, v), func(t *testing.T) {
+					t.Run(fmt.Sprintf("%s/processors=%d/mtu=%d/v%d", kind, processors, mtu, v), func(t *testing.T) {
+						t.Parallel()
 						ca, cb := pair(t, vde.WithMaxFrameSize(mtu+14))
-						cfg := netstack.HostConfig{MTU: mtu, Processors: processors}
-						cfg.Addrs = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24"), netip.MustParsePrefix("fd00::1/64")}
-						a := host(t, ca, cfg)
-						cfg.Addrs = []netip.Prefix{netip.MustParsePrefix("10.0.0.2/24"), netip.MustParsePrefix("fd00::2/64")}
-						b := host(t, cb, cfg)
-						addr := "10.0.0.2:80"
-						if v == 6 {
-							addr = "[fd00::2]:80"
-						}
-						before := a.Stats()
-						transfer(t, a, b, addr, size)
-						sa, sb := a.Stats(), b.Stats()
-						frames := sa.Endpoint.Conn.TxFrames - before.Endpoint.Conn.TxFrames
-						long := size/frames > uint64(mtu)
-						if want := ca.OffloadAgreed() && mtu < 65522; long != want {
-							t.Errorf("%d bytes went in %d frames; long segments: %v, want %v", int64(size), frames, long, want)
-						}
-						if s := sb.Endpoint.Conn; s.RxRunts+s.RxTruncated != 0 {
-							t.Errorf("%+v", s)
-						}
-						if sa.Endpoint.TxDropped()+sb.Endpoint.TxDropped() != 0 {
-							t.Errorf("%+v\n%+v", sa, sb)
-						}
-						for _, h := range []*netstack.Host{a, b} {
-							s := h.Stack().Stats()
-							if n := s.TCP.ChecksumErrors.Value() + s.TCP.InvalidSegmentsReceived.Value() + s.IP.MalformedPacketsReceived.Value(); n != 0 {
-								t.Errorf("%v: %d packets were wrong", h.MAC(), n)
-							}
-						}
-						udp(t, a, b, addr)
+						testOffloadHosts(t, ca, cb, netstack.HostConfig{MTU: mtu, Processors: processors}, v == 6)
 					})
 				}
 			}
@@ -178,8 +134,41 @@ func TestOffloadHosts(t *testing.T) {
 	}
 }
 
-// udp sends a datagram there and back, a fragmented one too.
-func udp(t *testing.T, from, to *netstack.Host, addr string) {
+func testOffloadHosts(t *testing.T, ca, cb *vde.Conn, cfg netstack.HostConfig, v6 bool) {
+	const size = 16 << 20
+	cfg.Addrs = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24"), netip.MustParsePrefix("fd00::1/64")}
+	a := host(t, ca, cfg)
+	cfg.Addrs = []netip.Prefix{netip.MustParsePrefix("10.0.0.2/24"), netip.MustParsePrefix("fd00::2/64")}
+	b := host(t, cb, cfg)
+	addr := "10.0.0.2:80"
+	if v6 {
+		addr = "[fd00::2]:80"
+	}
+	before := a.Stats()
+	transfer(t, a, b, addr, size)
+	sa, sb := a.Stats(), b.Stats()
+	frames := sa.Endpoint.Conn.TxFrames - before.Endpoint.Conn.TxFrames
+	long := size/frames > uint64(cfg.MTU)
+	if want := (ca.Caps().Offload != 0) && cfg.MTU < 65522; long != want {
+		t.Errorf("%d bytes were sent in %d frames; GSO frames: %v, want %v", int64(size), frames, long, want)
+	}
+	if s := sb.Endpoint.Conn; s.RxRunts+s.RxTruncated != 0 {
+		t.Errorf("%+v", s)
+	}
+	if dropped(sa.Endpoint)+dropped(sb.Endpoint) != 0 {
+		t.Errorf("%+v\n%+v", sa, sb)
+	}
+	for _, h := range []*netstack.Host{a, b} {
+		s := h.Stack().Stats()
+		if n := s.TCP.ChecksumErrors.Value() + s.TCP.InvalidSegmentsReceived.Value() + s.IP.MalformedPacketsReceived.Value(); n != 0 {
+			t.Errorf("%v: %d invalid packets", h.MAC(), n)
+		}
+	}
+	exchangeDatagrams(t, a, b, addr)
+}
+
+// exchangeDatagrams sends datagrams there and back, a fragmented one too.
+func exchangeDatagrams(t *testing.T, from, to *netstack.Host, addr string) {
 	t.Helper()
 	s, err := to.ListenPacket("udp", addr)
 	if err != nil {
@@ -213,9 +202,9 @@ func udp(t *testing.T, from, to *netstack.Host, addr string) {
 	}
 }
 
-// TestOffloadVerifies checks that a frame is trusted only if its header says so:
-// of datagrams with and without a right checksum, behind headers that vouch for
-// it and that do not, the right ones arrive.
+// TestOffloadVerifies checks that the stack skips verifying a checksum only if the
+// offload header of the frame allows it: it sends datagrams with a right, a wrong and a
+// partial checksum behind different headers.
 func TestOffloadVerifies(t *testing.T) {
 	for _, processors := range []int{1, 2} {
 		t.Run(fmt.Sprintf("processors=%d", processors), func(t *testing.T) {
@@ -240,10 +229,10 @@ func TestOffloadVerifies(t *testing.T) {
 				arrives bool
 			}{
 				{"right", none, nil, true},
-				{"left out, and said so", needs, partial, true},
+				{"partial, and so declared", needs, partial, true},
 				{"wrong", none, partial, false},
-				{"wrong, after one that was trusted", none, partial, false},
-				{"left out, with a wrong IPv4 header", needs, func(d []byte) []byte { partial(d)[24] ^= 1; return d }, false},
+				{"wrong, after a partial one", none, partial, false},
+				{"partial, with a wrong IPv4 header", needs, func(d []byte) []byte { partial(d)[24] ^= 1; return d }, false},
 				{"right again", none, nil, true},
 			} {
 				d := datagram(h.MAC(), byte(i))
@@ -254,7 +243,7 @@ func TestOffloadVerifies(t *testing.T) {
 				test.o.Put(f)
 				writeRaw(t, raw, append(f, d...))
 				if !test.arrives {
-					continue // what arrives next has another number
+					continue // the datagram that arrives next has another number
 				}
 				buf := make([]byte, 10)
 				deadline, _ := bound(t).Deadline()
@@ -283,12 +272,13 @@ func partialSum(d []byte) uint16 {
 	return header.PseudoHeaderChecksum(header.UDPProtocolNumber, ip.SourceAddress(), ip.DestinationAddress(), uint16(len(d)-34))
 }
 
-// sumTo sets the checksum of d.
+// sumTo sets the checksum of d to sum.
 func sumTo(d []byte, sum uint16) []byte {
 	binary.BigEndian.PutUint16(d[40:], sum)
 	return d
 }
 
+// writeRaw sends d as one datagram.
 func writeRaw(t testing.TB, raw syscall.RawConn, d []byte) {
 	t.Helper()
 	var werr error

@@ -17,17 +17,17 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// pingData is how many bytes Ping sends, as many as ping(8) does.
+// pingData is how many bytes of data Ping sends, as ping(8) does.
 const pingData = 56
 
-// Ping sends an ICMP echo request to addr and waits for the reply, until ctx
-// ends. One request is sent; for another, call again.
+// Ping sends one ICMP echo request to addr and waits for the reply, or until ctx
+// ends.
 func (h *Host) Ping(ctx context.Context, addr netip.Addr) (rtt time.Duration, err error) {
 	return h.PingData(ctx, addr, make([]byte, pingData))
 }
 
-// PingData is Ping with the data given; replies with other data do not count.
-// The request is a packet of len(data) + 28 bytes, or + 48 on IPv6.
+// PingData is Ping with the given data. It ignores replies with other data. The
+// request is a packet of len(data) + 28 bytes, or len(data) + 48 bytes with IPv6.
 func (h *Host) PingData(ctx context.Context, addr netip.Addr, data []byte) (rtt time.Duration, err error) {
 	addr = addr.Unmap()
 	rtt, err = h.ping(ctx, addr, data)
@@ -70,7 +70,7 @@ func (h *Host) ping(ctx context.Context, addr netip.Addr, data []byte) (time.Dur
 	if terr != nil {
 		return 0, errno("connect", terr)
 	}
-	// The socket would not be told that nobody has the address.
+	// The socket reports no error if no host has the address.
 	if err := h.resolveLink(ctx, addr); err != nil {
 		return 0, err
 	}
@@ -78,31 +78,39 @@ func (h *Host) ping(ctx context.Context, addr netip.Addr, data []byte) (time.Dur
 	if _, terr = ep.Write(bytes.NewReader(echoRequest(addr, data)), tcpip.WriteOptions{}); terr != nil {
 		return 0, errno("sendto", terr)
 	}
+	if err := h.awaitEchoReply(ctx, ep, ch, addr, data); err != nil {
+		return 0, err
+	}
+	return time.Since(start), nil
+}
+
+// awaitEchoReply waits for the reply from addr with data. ep notifies ch when there
+// is something to read.
+func (h *Host) awaitEchoReply(ctx context.Context, ep tcpip.Endpoint, ch <-chan struct{}, addr netip.Addr, data []byte) error {
 	for {
 		var reply bytes.Buffer
 		_, terr := ep.Read(&reply, tcpip.ReadOptions{})
 		switch {
 		case terr == nil:
-			rtt := time.Since(start)
 			if isEchoReply(addr, reply.Bytes(), data) {
-				return rtt, nil
+				return nil
 			}
 			continue
 		case !wouldBlock(terr):
-			return 0, errno("recvfrom", terr)
+			return errno("recvfrom", terr)
 		}
 		select {
 		case <-ch:
 		case <-ctx.Done():
-			return 0, contextError(ctx)
+			return contextError(ctx)
 		case <-h.done:
-			return 0, h.Err()
+			return h.Err()
 		}
 	}
 }
 
-// resolveLink waits until the link address of the next hop to addr is known. The
-// error is EHOSTUNREACH if nobody answers for it.
+// resolveLink waits until the link address of the next hop to addr is known. It
+// returns EHOSTUNREACH if no host answers for it.
 func (h *Host) resolveLink(ctx context.Context, addr netip.Addr) error {
 	full := fullAddress(netip.AddrPortFrom(addr, 0))
 	r, terr := h.stack.FindRoute(full.NIC, tcpip.Address{}, full.Addr, protocolOf(addr), false)
@@ -111,7 +119,7 @@ func (h *Host) resolveLink(ctx context.Context, addr netip.Addr) error {
 	}
 	defer r.Release()
 	resolved := make(chan tcpip.Error, 1)
-	// Its error only says that the callback comes later.
+	// Its error means that the callback is called later.
 	_ = r.ResolvedFields(func(res stack.ResolvedFieldsResult) { resolved <- res.Err })
 	select {
 	case terr := <-resolved:
@@ -126,7 +134,7 @@ func (h *Host) resolveLink(ctx context.Context, addr netip.Addr) error {
 	}
 }
 
-// echoRequest returns the message; the stack adds identifier and checksum.
+// echoRequest returns the ICMP message. The stack adds identifier and checksum.
 func echoRequest(addr netip.Addr, data []byte) []byte {
 	if addr.Is4() {
 		b := make([]byte, header.ICMPv4MinimumSize, header.ICMPv4MinimumSize+len(data))

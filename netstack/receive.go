@@ -13,6 +13,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/vde"
 )
 
@@ -21,45 +22,41 @@ const (
 	// ReadBatch returns.
 	rxBatch = 64
 
-	// rxIdleBatch buffers are held while nothing comes.
+	// rxIdleBatch is how many buffers are held while no frames arrive.
 	rxIdleBatch = 2
 
-	// rxIdle is how long nothing must come for the other buffers to go.
+	// rxIdle is how long no frame must arrive until the other buffers are
+	// released.
 	rxIdle = time.Second
 
-	// rxCopy is the size up to which a frame is copied out of its buffer: a
-	// small packet would otherwise pin a buffer of the MTU's size for as long
-	// as it waits for its reader, and getting a new one costs more than this.
-	rxCopy = 256
+	// rxCopyBreak is the size up to which a frame is copied out of its receive
+	// buffer. Otherwise a small packet would hold a buffer of the size of the MTU
+	// until it is read, and a new buffer costs more than the copy.
+	rxCopyBreak = 256
 
-	// rxLong is the size of buffers where packets of 64 KiB may come. For them
-	// rxLongIdle takes the place of rxIdleBatch, and rxLongCopy that of rxCopy: a
-	// receive buffer full of frames of the usual size would otherwise take dozens
-	// of times what it is allowed.
-	rxLong     = frame.VNetHeaderLen + frame.MaxGSO
-	rxLongIdle = 1
-	rxLongCopy = rxLong / 2
-
-	// rxAlign is where in a buffer a frame begins whose offload header is put in
-	// front by the connection: the kernel copies to a cache line's beginning
-	// faster than to anywhere else.
-	rxAlign = 64
+	// rxLong is the size of buffers if packets of 64 KiB may arrive. For them
+	// rxLongIdle replaces rxIdleBatch, and rxLongCopyBreak replaces rxCopyBreak:
+	// otherwise a socket buffer full of frames of the usual size would take dozens
+	// of times the memory that it may.
+	rxLong          = frame.MaxGSO
+	rxLongIdle      = 1
+	rxLongCopyBreak = rxLong / 2
 )
 
-// A receiver is receiveLoop's state: buffers for frames to come.
+// A receiver holds the receive buffers of receiveLoop.
 type receiver struct {
 	e *Endpoint
 	r *run
 
-	size   int // of each buffer
-	at     int // where in it a frame with its header begins
-	copied int // size of the largest frame that does not keep its buffer
-	least  int // buffers held while nothing comes
+	size      int // of each buffer
+	copyBreak int // size of the largest frame that is copied out of its buffer
+	least     int // buffers held while no frames arrive
 
-	want  int                   // frames to receive at once, follows the traffic
+	want  int                   // frames to receive at once, adapted to the traffic
 	views [rxBatch]*buffer.View // the first held are buffers of size bytes, owned
 	held  int
 	bufs  [rxBatch][]byte // the bytes of views
+	metas [rxBatch]frame.VNetHeader
 
 	armed time.Time // the read deadline that is set, or zero
 }
@@ -76,7 +73,7 @@ func (e *Endpoint) receiveLoop(r *run) {
 		if !rx.arm() {
 			return
 		}
-		n, err := e.conn.ReadBatch(rx.bufs[:rx.held])
+		n, err := rx.read()
 		switch {
 		case err == nil:
 			rx.deliver(n, out)
@@ -85,7 +82,7 @@ func (e *Endpoint) receiveLoop(r *run) {
 				return
 			}
 			rx.idle()
-		case r.stopping.Load() || e.over(err):
+		case r.stopping.Load() || e.isEnd(err):
 			return
 		default:
 			e.fail(err)
@@ -94,37 +91,40 @@ func (e *Endpoint) receiveLoop(r *run) {
 	}
 }
 
-// over reports whether err says that the connection has ended or is being
-// detached, rather than that one frame failed.
-func (e *Endpoint) over(err error) bool {
+// isEnd reports whether err means that the connection has ended or that the
+// endpoint is being detached, and not that one frame failed.
+func (e *Endpoint) isEnd(err error) bool {
 	return e.conn.Err() != nil || errors.Is(err, vde.ErrHangup) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// fill sees to it that want buffers are there.
+// read receives frames into the buffers.
+func (rx *receiver) read() (n int, err error) {
+	if rx.e.offload {
+		return rx.e.conn.ReadPackets(rx.bufs[:rx.held], rx.metas[:rx.held])
+	}
+	return rx.e.conn.ReadBatch(rx.bufs[:rx.held])
+}
+
+// fill allocates buffers until want are held.
 func (rx *receiver) fill() {
-	size, at, copied := rx.e.headerLen+header.EthernetMinimumSize+int(rx.e.mtu.Load()), 0, rxCopy
+	size, copyBreak := header.EthernetMinimumSize+int(rx.e.mtu.Load()), rxCopyBreak
 	rx.least = rxIdleBatch
-	switch {
-	case rx.e.headerLen == 0:
-	case rx.e.conn.OffloadAgreed():
-		size, copied = max(size, rxLong), rxLongCopy
+	if rx.e.offload && rx.e.conn.Caps().Offload&link.OffloadTSO != 0 {
+		size, copyBreak = max(size, rxLong), rxLongCopyBreak
 		rx.least = rxLongIdle
-	case size+rxAlign <= rxLong:
-		at = rxAlign - rx.e.headerLen
-		size += at
 	}
 	if size != rx.size {
 		rx.shrink(0)
-		rx.size, rx.at, rx.copied = size, at, copied
+		rx.size, rx.copyBreak = size, copyBreak
 	}
 	rx.want = max(rx.want, rx.least)
 	for rx.held < rx.want {
 		v := buffer.NewView(rx.size)
-		// The whole of what the pool gives: frames longer than the MTU are
-		// welcome as far as they fit.
+		// Use all of the buffer: frames longer than the MTU are received as far
+		// as they fit.
 		v.Grow(v.Capacity())
-		rx.views[rx.held], rx.bufs[rx.held] = v, v.AsSlice()[rx.at:]
+		rx.views[rx.held], rx.bufs[rx.held] = v, v.AsSlice()
 		rx.held++
 	}
 }
@@ -139,8 +139,8 @@ func (rx *receiver) shrink(n int) {
 }
 
 // arm sets a read deadline while more buffers are held than an idle endpoint
-// should keep, and none otherwise. It returns false if the endpoint is being
-// stopped, whose own deadline must stay.
+// keeps, and otherwise removes it. It returns false if the endpoint is being
+// stopped, and then leaves the deadline that stop has set.
 func (rx *receiver) arm() bool {
 	if rx.held <= rx.least && rx.armed.IsZero() {
 		return true
@@ -163,38 +163,36 @@ func (rx *receiver) arm() bool {
 	return true
 }
 
-// idle is called when nothing has come for a while.
+// idle is called when no frame has arrived for rxIdle.
 func (rx *receiver) idle() {
 	rx.want = rx.least
 	rx.shrink(rx.least)
 }
 
-// deliver passes on the n frames at the front of bufs, in order, and adapts the
-// size of the next batch.
+// deliver passes the first n frames of bufs to out, in order, and adapts the size
+// of the next batch.
 func (rx *receiver) deliver(n int, out *delivery) {
-	station, promiscuous := rx.e.addrBits.Load(), rx.e.promiscuous
-	kept := 0 // buffers not given away, moved to the front
+	own, promiscuous := rx.e.addrBits.Load(), rx.e.promiscuous
+	kept := 0 // buffers that were not given away; they move to the front
 	for i := range rx.held {
 		if i < n {
 			v := rx.viewOf(i)
-			b := rx.bufs[i]
-			f := b[rx.e.headerLen:]
+			f := rx.bufs[i]
 			switch {
-			case !promiscuous && f[0]&1 == 0 && bitsOf(f) != station:
+			case !promiscuous && f[0]&1 == 0 && bitsOf(f) != own:
 				rx.e.stats.rxFiltered.Add(1)
-			case len(b) <= rx.copied:
-				out.frame(buffer.NewViewWithData(b))
+			case len(f) <= rx.copyBreak:
+				out.frame(rxFrame{buffer.NewViewWithData(f), rx.metas[i]})
 			default:
-				v.CapLength(rx.at + len(b))
-				v.TrimFront(rx.at)
-				out.frame(v)
+				v.CapLength(len(f))
+				out.frame(rxFrame{v, rx.metas[i]})
 				rx.views[i], rx.bufs[i] = nil, nil
 				continue
 			}
 		}
 		v := rx.views[i]
 		rx.views[i], rx.bufs[i] = nil, nil
-		rx.views[kept], rx.bufs[kept] = v, v.AsSlice()[rx.at:]
+		rx.views[kept], rx.bufs[kept] = v, v.AsSlice()
 		kept++
 	}
 	batch := rx.held
@@ -209,11 +207,11 @@ func (rx *receiver) deliver(n int, out *delivery) {
 	rx.shrink(rx.want)
 }
 
-// viewOf returns the view that frame i lies in. ReadBatch may have exchanged
-// buffers to skip a frame it discarded; the views then follow.
+// viewOf returns the view that holds frame i. ReadBatch exchanges buffers when it
+// discards a frame; viewOf exchanges the views in the same way.
 func (rx *receiver) viewOf(i int) *buffer.View {
 	for j := i; ; j++ {
-		if v := rx.views[j]; &v.AsSlice()[rx.at] == &rx.bufs[i][0] {
+		if v := rx.views[j]; &v.AsSlice()[0] == &rx.bufs[i][0] {
 			rx.views[i], rx.views[j] = v, rx.views[i]
 			return v
 		}

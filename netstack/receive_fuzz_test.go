@@ -6,24 +6,25 @@ package netstack
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"testing"
 
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
-// appendRecord appends a frame in the form that strangersFrames takes apart.
-func appendRecord(b []byte, mend byte, f []byte) []byte {
-	b = append(b, mend)
+// appendRecord appends a frame in the form that framesOf parses.
+func appendRecord(b []byte, fix byte, f []byte) []byte {
+	b = append(b, fix)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(f)))
 	return append(b, f...)
 }
 
-// strangersFrames takes data apart into frames. If a record asks for it, the
-// checksums in its frame are made right, which chance alone would not.
-func strangersFrames(data []byte) (frames [][]byte) {
+// framesOf parses data into frames. It corrects the checksums of a frame if its
+// record says so, because the fuzzer does not find correct ones.
+func framesOf(data []byte) (frames [][]byte) {
 	for len(data) > 3 && len(frames) < rxBatch {
-		mend, n := data[0], int(binary.BigEndian.Uint16(data[1:]))
+		fix, n := data[0], int(binary.BigEndian.Uint16(data[1:]))
 		data = data[3:]
 		n = min(n, len(data))
 		f := bytes.Clone(data[:n])
@@ -31,17 +32,17 @@ func strangersFrames(data []byte) (frames [][]byte) {
 		if len(f) < header.EthernetMinimumSize {
 			continue // a Conn delivers whole headers only
 		}
-		if mend&1 != 0 {
-			mendChecksums(f)
+		if fix&1 != 0 {
+			fixChecksums(f)
 		}
 		frames = append(frames, f)
 	}
 	return frames
 }
 
-// mendChecksums makes the checksums of an IP packet with TCP right, as far as
-// there is one.
-func mendChecksums(f []byte) {
+// fixChecksums corrects the checksums of an IP packet with a TCP segment. It leaves
+// other frames as they are.
+func fixChecksums(f []byte) {
 	ip := f[header.EthernetMinimumSize:]
 	var tcp header.TCP
 	v6 := header.Ethernet(f).Type() == header.IPv6ProtocolNumber
@@ -68,9 +69,9 @@ func mendChecksums(f []byte) {
 	}
 }
 
-// FuzzReceive gives the coalescer whatever a stranger may send in one batch.
-// Each frame comes out once: alone and as it was, or as the part of a valid packet
-// that its payload is, behind that of the frames before it.
+// FuzzReceive gives the coalescer arbitrary frames in one batch. Each frame is
+// delivered once: unchanged, or with its payload in a valid packet, after the payload
+// of the frames before it.
 func FuzzReceive(f *testing.F) {
 	var all []byte
 	for i, s := range []testSegment{
@@ -90,54 +91,62 @@ func FuzzReceive(f *testing.F) {
 	f.Add(all)
 	f.Add(appendRecord(nil, 0, bytes.Repeat([]byte{0xff}, 60)))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		frames := strangersFrames(in)
-		left := frames
-		total := 0
+		frames := framesOf(in)
+		d := &deliveredFrames{left: frames}
 		c := &coalescer{deliver: func(b buffer.Buffer, n int, verified bool) {
 			defer b.Release()
-			total += n
-			got := b.Flatten()
-			if verified && !takeApart(t, got, n).valid {
-				t.Fatalf("what is wrong was said to have been verified:\n%x", got)
-			}
-			if n == 1 {
-				for i, f := range left {
-					if bytes.Equal(f, got) {
-						left = append(left[:i:i], left[i+1:]...)
-						return
-					}
-				}
-				t.Fatalf("no such frame was received:\n%x", got)
-			}
-			p := takeApart(t, got, n)
-			if !p.valid || len(got) > maxMerged+header.EthernetMinimumSize {
-				t.Fatalf("%d frames make a packet of %d bytes that is not valid", n, len(got))
-			}
-			seq, rest := p.tcp.SequenceNumber(), p.payload
-			for range n {
-				part := takePart(t, &left, got, seq)
-				if !bytes.HasPrefix(rest, part) {
-					t.Fatalf("at %d, the packet does not go on with what was received", seq)
-				}
-				rest = rest[len(part):]
-				seq += uint32(len(part))
-			}
-			if len(rest) > 0 {
-				t.Fatalf("%d bytes that nobody sent", len(rest))
-			}
+			d.check(t, b.Flatten(), n, verified)
 		}}
 		for _, f := range frames {
 			c.add(buffer.NewViewWithData(f))
 		}
 		c.flush()
-		if total != len(frames) || len(left) > 0 {
-			t.Fatalf("%d of %d frames were delivered", total, len(frames))
+		if d.total != len(frames) || len(d.left) > 0 {
+			t.Fatalf("%d of %d frames were delivered", d.total, len(frames))
 		}
 	})
 }
 
-// takePart takes, from left, the frame that holds what packet has from seq on,
-// and returns its payload.
+// deliveredFrames compares the packets of a coalescer with the frames it received.
+type deliveredFrames struct {
+	left  [][]byte // frames that have not been delivered
+	total int      // frames delivered
+}
+
+// check checks the packet got, which consists of n frames.
+func (d *deliveredFrames) check(t *testing.T, got []byte, n int, verified bool) {
+	d.total += n
+	if verified && !parsePacket(t, got, n).valid {
+		t.Fatalf("a packet with a wrong checksum was delivered as verified:\n%x", got)
+	}
+	if n == 1 {
+		i := slices.IndexFunc(d.left, func(f []byte) bool { return bytes.Equal(f, got) })
+		if i < 0 {
+			t.Fatalf("no such frame was received:\n%x", got)
+		}
+		d.left = slices.Concat(d.left[:i], d.left[i+1:])
+		return
+	}
+	p := parsePacket(t, got, n)
+	if !p.valid || len(got) > maxMerged+header.EthernetMinimumSize {
+		t.Fatalf("%d frames were merged to an invalid packet of %d bytes", n, len(got))
+	}
+	seq, rest := p.tcp.SequenceNumber(), p.payload
+	for range n {
+		part := takePart(t, &d.left, got, seq)
+		if !bytes.HasPrefix(rest, part) {
+			t.Fatalf("at %d, the packet does not continue with a received segment", seq)
+		}
+		rest = rest[len(part):]
+		seq += uint32(len(part))
+	}
+	if len(rest) > 0 {
+		t.Fatalf("%d bytes that were not received", len(rest))
+	}
+}
+
+// takePart removes from left the frame with the part of packet from seq on, and
+// returns its payload.
 func takePart(t *testing.T, left *[][]byte, packet []byte, seq uint32) []byte {
 	for i, f := range *left {
 		if header.Ethernet(f).Type() != header.Ethernet(packet).Type() {
@@ -158,6 +167,6 @@ func takePart(t *testing.T, left *[][]byte, packet []byte, seq uint32) []byte {
 			return tcp[off:]
 		}
 	}
-	t.Fatalf("nobody sent what is at %d", seq)
+	t.Fatalf("no frame was received with the part from %d on", seq)
 	return nil
 }

@@ -33,25 +33,26 @@ import (
 
 var restarts = flag.Int("restarts", 3, "how often TestTCPSurvivesTheSwitch restarts it")
 
-// A mortal is a switch that can be killed and started again at the same place.
-type mortal interface {
+// A restartable is a switch that can be killed and started again in the same
+// directory.
+type restartable interface {
 	VNL() string
 	Kill()
 	Restart()
 }
 
-// embedded is our switch in this process as a mortal: its death is orderly.
-type embedded struct {
+// inProcessSwitch is a vswitch in this process. Kill closes it.
+type inProcessSwitch struct {
 	t   *testing.T
 	dir string
 	sw  *vswitch.Switch
 }
 
-func (e *embedded) VNL() string { return e.dir }
+func (e *inProcessSwitch) VNL() string { return e.dir }
 
-func (e *embedded) Kill() { e.sw.Close() }
+func (e *inProcessSwitch) Kill() { e.sw.Close() }
 
-func (e *embedded) Restart() {
+func (e *inProcessSwitch) Restart() {
 	e.sw = vswitch.New(vswitch.Config{})
 	e.t.Cleanup(func() { e.sw.Close() })
 	listener, err := e.sw.Listen(e.dir)
@@ -62,40 +63,41 @@ func (e *embedded) Restart() {
 	go listener.Serve(e.t.Context())
 }
 
-// own is our switch as a process of its own.
-type own struct{ *testpeers.Server }
+// vswitchProcess is a vswitch in a process of its own.
+type vswitchProcess struct{ *testpeers.Server }
 
-func (o own) VNL() string { return o.Dir() }
+func (o vswitchProcess) VNL() string { return o.Dir() }
 
 // switchEnv makes this program the switch of the directory that it names.
 const switchEnv = "NETSTACK_TEST_SWITCH"
 
-func startOwn(t *testing.T) own {
-	return own{startOwnAt(t, filepath.Join(testutil.ShortDir(t), "sw"))}
+func startVSwitch(t *testing.T) vswitchProcess {
+	return vswitchProcess{startVSwitchAt(t, filepath.Join(testutil.ShortDir(t), "sw"))}
 }
 
-func startOwnAt(t *testing.T, dir string) *testpeers.Server {
+func startVSwitchAt(t *testing.T, dir string) *testpeers.Server {
 	return testpeers.StartServer(t, dir, testpeers.ProcessConfig{
 		Args: []string{testpeers.TestBinary(t)}, Env: []string{switchEnv + "=" + dir},
 	})
 }
 
-// alternating are two programs that take each other's place in one directory.
-type alternating struct {
-	programs [2]mortal
-	turn     int // of programs
+// alternatingSwitch is two programs of which one serves the directory at a time.
+type alternatingSwitch struct {
+	programs [2]restartable
+	turn     int // index of the one that serves
 }
 
-func (a *alternating) VNL() string { return a.programs[0].VNL() }
+func (a *alternatingSwitch) VNL() string { return a.programs[0].VNL() }
 
-func (a *alternating) Kill() { a.programs[a.turn].Kill() }
+func (a *alternatingSwitch) Kill() { a.programs[a.turn].Kill() }
 
-func (a *alternating) Restart() {
+func (a *alternatingSwitch) Restart() {
 	a.turn = 1 - a.turn
 	a.programs[a.turn].Restart()
 }
 
-// serveIfAsked does not return if this process was started to be a switch.
+// serveIfAsked runs a switch and exits if this process was started by
+// startVSwitchAt.
 func serveIfAsked() {
 	dir, ok := os.LookupEnv(switchEnv)
 	if !ok {
@@ -122,26 +124,27 @@ func serveIfAsked() {
 	os.Exit(0)
 }
 
-// TestTCPSurvivesTheSwitch streams over one TCP connection while the switch is
-// killed and started again, and compares what arrived with what was sent.
+// TestTCPSurvivesTheSwitch streams over one TCP connection while the switch is killed
+// and started again, and compares the bytes that arrived with those that were sent.
 func TestTCPSurvivesTheSwitch(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		start func(t *testing.T) mortal
+		start func(t *testing.T) restartable
 	}{
-		{"vde_switch", func(t *testing.T) mortal { return testpeers.StartSwitch(t, testpeers.SwitchConfig{NoMgmt: true}) }},
-		{"vswitch", func(t *testing.T) mortal { return startOwn(t) }},
-		{"in turns", func(t *testing.T) mortal {
+		{"vde_switch", func(t *testing.T) restartable { return testpeers.StartSwitch(t, testpeers.SwitchConfig{NoMgmt: true}) }},
+		{"vswitch", func(t *testing.T) restartable { return startVSwitch(t) }},
+		{"in turns", func(t *testing.T) restartable {
 			dir := filepath.Join(testutil.ShortDir(t), "sw")
-			if err := os.Mkdir(dir, 0o700); err != nil { // or the first to end would remove it
+			if err := os.Mkdir(dir, 0o700); err != nil { // or the first program that ends removes it
 				t.Fatal(err)
 			}
 			stock := testpeers.StartSwitch(t, testpeers.SwitchConfig{Dir: dir, NoMgmt: true})
 			stock.Kill()
-			return &alternating{[2]mortal{own{startOwnAt(t, dir)}, stock}, 0}
+			return &alternatingSwitch{[2]restartable{vswitchProcess{startVSwitchAt(t, dir)}, stock}, 0}
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			link, tcp := survive(t, tt.start(t), *restarts)
 			t.Logf("%d kills; link outage: %s; TCP outage: %s", *restarts, spread(link), spread(tcp))
 		})
@@ -155,18 +158,17 @@ func spread(d []time.Duration) string {
 	return fmt.Sprintf("median %v, p90 %v, max %v", at(0.5), at(0.9), at(1))
 }
 
-// A stream is a transfer over TCP that does not end before stop, and what has
-// arrived of it.
+// A stream is a transfer over TCP that continues until finish.
 type stream struct {
 	t          *testing.T
 	conn       *netstack.TCPConn
 	received   atomic.Int64
-	arrived    chan struct{} // has a value after received has changed
+	arrived    chan struct{} // capacity 1: received has changed
 	sent, got  chan [sha256.Size]byte
 	stopSender chan struct{}
 }
 
-// startStream lets b send to a.
+// startStream starts a transfer from b to a.
 func startStream(t *testing.T, a, b *netstack.Host) *stream {
 	listener, err := a.Listen("tcp4", ":7")
 	if err != nil {
@@ -238,17 +240,17 @@ func (s *stream) send() {
 func (s *stream) progress(n int64) {
 	s.t.Helper()
 	mark := s.received.Load()
-	patience := time.After(30 * time.Second)
+	hangs := time.After(watchdog)
 	for s.received.Load() < mark+n {
 		select {
 		case <-s.arrived:
-		case <-patience:
-			s.t.Fatal("the transfer does not go on")
+		case <-hangs:
+			s.t.Fatal("the transfer does not continue")
 		}
 	}
 }
 
-// finish ends the transfer and compares.
+// finish ends the transfer and compares what arrived with what was sent.
 func (s *stream) finish() {
 	close(s.stopSender)
 	wrote := <-s.sent
@@ -261,9 +263,10 @@ func (s *stream) finish() {
 	s.conn.Close()
 }
 
-// survive returns how long the link was down each time, for both hosts, and how
-// long it took from the kill to the first byte that came over the new link.
-func survive(t *testing.T, sw mortal, rounds int) (link, tcp []time.Duration) {
+// survive kills and restarts the switch during a transfer. It returns how long the
+// link was down each time, for both hosts, and how long it took from each kill to the
+// first byte that arrived over the new link.
+func survive(t *testing.T, sw restartable, rounds int) (link, tcp []time.Duration) {
 	policy := vde.ReconnectPolicy{MinDelay: 5 * time.Millisecond, MaxDelay: 50 * time.Millisecond}
 	ups := make(chan time.Duration, 2*rounds)
 	var hosts [2]*netstack.Host
@@ -280,7 +283,7 @@ func survive(t *testing.T, sw mortal, rounds int) (link, tcp []time.Duration) {
 		hosts[i] = host(t, c, netstack.HostConfig{})
 	}
 	s := startStream(t, hosts[0], hosts[1])
-	const enough = 1 << 20 // for the windows to grow again
+	const enough = 1 << 20 // until the windows have grown
 	s.progress(enough)
 	for range rounds {
 		killed := time.Now()
@@ -290,7 +293,7 @@ func survive(t *testing.T, sw mortal, rounds int) (link, tcp []time.Duration) {
 			select {
 			case outage := <-ups:
 				link = append(link, outage)
-			case <-time.After(30 * time.Second):
+			case <-time.After(watchdog):
 				t.Fatal("the link does not come up")
 			}
 		}

@@ -9,10 +9,12 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/go-vde/sdk/frame"
 )
 
-// isSegmentable reports whether pkt is one that the stack left to the endpoint
-// to finish: a TCP packet without its checksum, perhaps longer than the MTU.
+// isSegmentable reports whether pkt is a TCP packet that the endpoint has to
+// complete: its checksum is partial, and it may be longer than the MTU.
 func isSegmentable(pkt *stack.PacketBuffer) bool {
 	return pkt.GSOOptions.Type == stack.GSOTCPv4 || pkt.GSOOptions.Type == stack.GSOTCPv6
 }
@@ -26,10 +28,10 @@ func frameCount(pkt *stack.PacketBuffer) int {
 	return max(1, (pkt.Size()-pkt.HeaderSize()+mss-1)/mss)
 }
 
-// segment appends the frames that pkt becomes. Its headers, which the stack may
-// still look at, are copied and adjusted for each; its payload is not copied.
-// The connection could cut it, too, but would have to copy, which takes 5 to 15 %
-// more processor time for a whole transfer.
+// segment appends the frames that pkt becomes. The headers, which the stack may
+// still read, are copied and adjusted for each frame; the payload is not copied.
+// The connection could segment the packet, too, but it has to copy the payload,
+// which takes 5 to 15 % more processor time for a whole transfer.
 func (t *transmitter) segment(pkt *stack.PacketBuffer) {
 	t.data = t.data[:0]
 	t.data = appendPieces(t.data, pkt)
@@ -74,8 +76,8 @@ func (t *transmitter) segment(pkt *stack.PacketBuffer) {
 				payload.Add(p)
 			}
 		}
-		s.patch(h[t.e.headerLen+header.EthernetMinimumSize:], i, n, size, payload.Checksum())
-		t.frame(from)
+		s.patch(h[header.EthernetMinimumSize:], i, n, size, payload.Checksum())
+		t.frame(from, frame.VNetHeader{})
 	}
 	clear(t.data[:cap(t.data)])
 }
@@ -87,13 +89,13 @@ type segmenter struct {
 	offset uint32 // of the next segment's payload
 }
 
-// patch makes ip, the headers of the whole packet, those of segment i of n, with
-// size bytes of payload whose sum is payload.
+// patch turns ip, a copy of the headers of the whole packet, into the headers of
+// segment i of n. The segment has size bytes of payload, whose sum is payload.
 func (s *segmenter) patch(ip []byte, i, n, size int, payload uint16) {
 	var tcp header.TCP
 	if s.v6 {
 		h := header.IPv6(ip)
-		tcp = ip[header.IPv6MinimumSize:] // such packets carry no extension headers
+		tcp = ip[header.IPv6MinimumSize:] // the stack adds no extension headers to such packets
 		h.SetPayloadLength(uint16(len(tcp) + size))
 	} else {
 		h := header.IPv4(ip)
@@ -116,8 +118,9 @@ func (s *segmenter) patch(ip []byte, i, n, size int, payload uint16) {
 	}
 }
 
-// setTCPChecksum completes tcp, a header with its options, before size bytes
-// whose sum is payload; addrs are the two addresses in the IP header.
+// setTCPChecksum sets the checksum of tcp, a header with its options, which is
+// followed by size bytes whose sum is payload. addrs are the two addresses of the IP
+// header.
 func setTCPChecksum(tcp header.TCP, addrs []byte, size int, payload uint16) {
 	tcp.SetChecksum(0)
 	tcp.SetChecksum(^checksum.Checksum(tcp, pseudoSum(addrs, len(tcp)+size, payload)))
@@ -131,17 +134,16 @@ func pseudoSum(addrs []byte, length int, sum uint16) uint16 {
 	return checksum.Checksum(addrs, checksum.Checksum(rest[:], sum))
 }
 
-// headerSpace is how much room for headers is allocated at once.
+// headerSpace is how many bytes for headers are allocated at once.
 const headerSpace = 16 << 10
 
-// header returns a copy of hdr, behind the offload header that says nothing if
-// frames have one, that lives until the batch has been sent.
+// header returns a copy of hdr that is valid until the batch has been sent.
 func (t *transmitter) header(hdr []byte) []byte {
-	if len(t.headers)+t.e.headerLen+len(hdr) > cap(t.headers) {
-		// Frames of this batch keep the old space alive.
+	if len(t.headers)+len(hdr) > cap(t.headers) {
+		// Frames of this batch still refer to the old space.
 		t.headers = make([]byte, 0, headerSpace)
 	}
 	from := len(t.headers)
-	t.headers = append(append(t.headers, nothing[:t.e.headerLen]...), hdr...)
+	t.headers = append(t.headers, hdr...)
 	return t.headers[from:len(t.headers):len(t.headers)]
 }

@@ -13,8 +13,8 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// A socket is a gVisor endpoint that can be waited for: what TCPConn, UDPConn,
-// Listener and the rest have in common.
+// A socket is a transport endpoint of the stack with deadlines and Close. TCPConn,
+// UDPConn and TCPListener embed it.
 type socket struct {
 	h  *Host
 	ep tcpip.Endpoint
@@ -25,13 +25,13 @@ type socket struct {
 	closing chan struct{} // closed by close
 	once    sync.Once
 
-	// Registered with wq for the socket's life, so that waiting allocates
-	// nothing. Each channel has one waiter, who holds the mutex.
+	// Both are registered with wq until close, so that waiting does not allocate.
+	// Only the holder of rmu waits for readable, and only that of wmu for writable.
 	rmu, wmu           sync.Mutex
 	readable, writable notice
 }
 
-// A notice is a channel that gets a token at an event.
+// A notice is a channel of capacity 1 that receives a value at an event.
 type notice struct {
 	entry waiter.Entry
 	ch    chan struct{}
@@ -52,8 +52,8 @@ func (s *socket) init(h *Host, ep tcpip.Endpoint, wq *waiter.Queue, v6 bool) {
 	s.writable.register(wq, waiter.WritableEvents)
 }
 
-// close closes the endpoint and wakes who waits. It returns false if that has
-// been done before.
+// close closes the endpoint and wakes the calls that wait. It returns false if the
+// socket was closed before.
 func (s *socket) close() (first bool) {
 	s.once.Do(func() {
 		first = true
@@ -67,7 +67,8 @@ func (s *socket) close() (first bool) {
 	return first
 }
 
-// ended returns why nothing can be done with the socket any more, or nil.
+// ended returns net.ErrClosed after close, the reason for the end of the host after
+// that, and otherwise nil.
 func (s *socket) ended() error {
 	if isDone(s.closing) {
 		return net.ErrClosed
@@ -75,7 +76,7 @@ func (s *socket) ended() error {
 	return s.h.Err()
 }
 
-// passed reports the end of the socket or of d before an operation starts.
+// passed returns an error if the socket has been closed or d has passed.
 func (s *socket) passed(d *deadline) error {
 	if isDone(s.closing) {
 		return net.ErrClosed
@@ -86,7 +87,8 @@ func (s *socket) passed(d *deadline) error {
 	return nil
 }
 
-// wait returns nil when n has news, or why there is no point in waiting.
+// wait returns nil after an event of n. It returns an error when the socket has been
+// closed, d has passed, or the host has ended.
 func (s *socket) wait(n *notice, d *deadline) error {
 	select {
 	case <-n.ch:
@@ -100,8 +102,8 @@ func (s *socket) wait(n *notice, d *deadline) error {
 	}
 }
 
-// failure dresses what the stack returned. The end of the connection or of the
-// socket explains more than the error that followed from it.
+// failure translates an error of the stack. If the socket or the host has ended, it
+// returns the reason for that, which has caused the error.
 func (s *socket) failure(call string, err tcpip.Error) error {
 	if end := s.ended(); end != nil {
 		return end
@@ -114,7 +116,7 @@ func wouldBlock(err tcpip.Error) bool {
 	return is
 }
 
-// local and remote return the endpoint's addresses at this moment.
+// local and remote return the current addresses of the endpoint.
 func (s *socket) local(proto string) net.Addr {
 	full, err := s.ep.GetLocalAddress()
 	if err != nil {
@@ -131,7 +133,7 @@ func (s *socket) remote(proto string) net.Addr {
 	return netAddr(proto, addrPort(full), s.v6)
 }
 
-// SetDeadline sets both deadlines, for pending calls too.
+// SetDeadline sets both deadlines, also for calls that wait already.
 func (s *socket) SetDeadline(t time.Time) error {
 	if isDone(s.closing) {
 		return s.setError()
@@ -141,7 +143,7 @@ func (s *socket) SetDeadline(t time.Time) error {
 	return nil
 }
 
-// SetReadDeadline sets the deadline of reads, for pending calls too.
+// SetReadDeadline sets the deadline of reads, also for calls that wait already.
 func (s *socket) SetReadDeadline(t time.Time) error {
 	if isDone(s.closing) {
 		return s.setError()
@@ -150,8 +152,9 @@ func (s *socket) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
-// SetWriteDeadline sets the deadline of writes, for pending calls too. While the
-// other side of the network stands still a write can be a second late.
+// SetWriteDeadline sets the deadline of writes, also for calls that wait already.
+// While the peer of the connection to the network is stopped, a write can return up
+// to a second late.
 func (s *socket) SetWriteDeadline(t time.Time) error {
 	if isDone(s.closing) {
 		return s.setError()

@@ -11,34 +11,34 @@ import (
 
 // EndpointStats counts frames since NewEndpoint.
 //
-// Every frame in Conn.RxFrames is in RxDelivered or RxFiltered. Every packet the
-// stack handed down is in Conn.TxFrames, in one of the TxDropped counters, or
-// still in the queue; it counts as the frames of the MTU that it becomes, and in
-// Conn.TxFrames as one where the other side takes it whole.
+// Each frame in Conn.RxFrames is in RxDelivered or RxFiltered. Each packet that the
+// stack sent is in Conn.TxFrames, in one of the TxDropped counters, or still in the
+// queue. It counts as the number of frames of the MTU that it becomes, but in
+// Conn.TxFrames as one frame if the other side takes GSO frames.
 type EndpointStats struct {
 	Conn vde.Stats // the connection's own; TxFrames divided by TxCalls is the mean batch
 
-	RxDelivered uint64 // handed to the stack
-	RxFiltered  uint64 // for other stations, or received while being detached
+	RxDelivered uint64 // delivered to the stack
+	RxFiltered  uint64 // for other addresses, or received while being detached
 
-	TxDroppedFull    uint64 // the queue was full: under DropWhenFull, or a packet that cannot wait
-	TxDroppedStalled uint64 // the queue was full and nothing had moved for a while
-	TxDroppedError   uint64 // refused by the connection, for example longer than its maximum
-	TxDroppedEnd     uint64 // in the queue when the endpoint was detached or the connection ended
+	TxDroppedFull    uint64 // the queue was full: with TailDrop, or for a packet that must not wait
+	TxDroppedStalled uint64 // the queue was full and no frame had been sent for a second
+	TxDroppedError   uint64 // the connection returned an error, for example because of the length
+	TxDroppedClosed  uint64 // in the queue when the endpoint was detached or the connection ended
 
-	TxRepeated uint64 // sent once more when the link was up again; they are in Conn.TxFrames each time
+	TxTailProbes uint64 // sent again when the link was up again; each is in Conn.TxFrames each time
 
 	TxWaits uint64 // times a packet had to wait for room in the queue
 }
 
-// TxDropped returns the sum of the causes.
+// TxDropped returns the sum of the TxDropped counters.
 func (s EndpointStats) TxDropped() uint64 {
-	return s.TxDroppedFull + s.TxDroppedStalled + s.TxDroppedError + s.TxDroppedEnd
+	return s.TxDroppedFull + s.TxDroppedStalled + s.TxDroppedError + s.TxDroppedClosed
 }
 
 type endpointCounters struct {
-	rxDelivered, rxFiltered                                                            atomic.Uint64
-	txDroppedFull, txDroppedStalled, txDroppedError, txDroppedEnd, txWaits, txRepeated atomic.Uint64
+	rxDelivered, rxFiltered                                                                 atomic.Uint64
+	txDroppedFull, txDroppedStalled, txDroppedError, txDroppedClosed, txWaits, txTailProbes atomic.Uint64
 }
 
 // Stats returns the counters. Reading changes nothing.
@@ -50,8 +50,8 @@ func (e *Endpoint) Stats() EndpointStats {
 		TxDroppedFull:    e.stats.txDroppedFull.Load(),
 		TxDroppedStalled: e.stats.txDroppedStalled.Load(),
 		TxDroppedError:   e.stats.txDroppedError.Load(),
-		TxDroppedEnd:     e.stats.txDroppedEnd.Load(),
-		TxRepeated:       e.stats.txRepeated.Load(),
+		TxDroppedClosed:  e.stats.txDroppedClosed.Load(),
+		TxTailProbes:     e.stats.txTailProbes.Load(),
 		TxWaits:          e.stats.txWaits.Load(),
 	}
 }

@@ -16,16 +16,16 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// keepAlive is how package net sets up its TCP connections.
+// These are the keep-alive settings of package net.
 const (
 	keepAliveIdle     = 15 * time.Second
 	keepAliveInterval = 15 * time.Second
 	keepAliveCount    = 9
 )
 
-// A TCPConn is a TCP connection of a [Host]. It is to its host what
-// [net.TCPConn] is to the kernel's: Nagle's algorithm is off and keep-alive on.
-// Any method may be called from any goroutine.
+// A TCPConn is a TCP connection of a [Host]. As with [net.TCPConn], Nagle's
+// algorithm is off and keep-alive is on by default. Its methods may be called from
+// any goroutine.
 type TCPConn struct {
 	socket
 	network string
@@ -46,7 +46,7 @@ func newTCPConn(h *Host, network string, ep tcpip.Endpoint, wq *waiter.Queue, v6
 	ops := ep.SocketOptions()
 	ops.SetDelayOption(false)
 	ops.SetKeepAlive(true)
-	// These fail for values out of range only.
+	// These fail only for values that are out of range.
 	idle, interval := tcpip.KeepaliveIdleOption(keepAliveIdle), tcpip.KeepaliveIntervalOption(keepAliveInterval)
 	_ = ep.SetSockOpt(&idle)
 	_ = ep.SetSockOpt(&interval)
@@ -114,8 +114,8 @@ func (c *TCPConn) Write(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// Close implements net.Conn. What was written is still sent in the background,
-// as long as the Host is open; see [Host.Shutdown].
+// Close implements net.Conn. Data that was written is still sent in the background
+// until the Host is closed; see [Host.Shutdown].
 func (c *TCPConn) Close() error {
 	if !c.close() {
 		return c.opError("close", net.ErrClosed)
@@ -123,10 +123,11 @@ func (c *TCPConn) Close() error {
 	return nil
 }
 
-// CloseRead ends reading.
+// CloseRead shuts down the reading side of the connection.
 func (c *TCPConn) CloseRead() error { return c.shutdown(tcpip.ShutdownRead) }
 
-// CloseWrite tells the peer that nothing more will be written.
+// CloseWrite shuts down the writing side of the connection: the peer reads io.EOF
+// after the data.
 func (c *TCPConn) CloseWrite() error { return c.shutdown(tcpip.ShutdownWrite) }
 
 func (c *TCPConn) shutdown(how tcpip.ShutdownFlags) error {
@@ -163,9 +164,8 @@ func (c *TCPConn) SetKeepAlive(keepalive bool) error {
 	return nil
 }
 
-// SetLinger makes Close discard what has not been sent and reset the connection
-// (sec 0), or return to the default (sec < 0). Close never waits, so other
-// values are the default too.
+// SetLinger with sec 0 makes Close discard data that has not been sent and reset the
+// connection. Other values restore the default: Close never waits.
 func (c *TCPConn) SetLinger(sec int) error {
 	if isDone(c.closing) {
 		return c.opError("set", net.ErrClosed)
@@ -185,7 +185,7 @@ type TCPListener struct {
 	laddr   net.Addr
 }
 
-// backlog is how many connections may wait to be accepted; Linux's default.
+// backlog is how many connections may wait to be accepted, as by default on Linux.
 const backlog = 4096
 
 // Accept implements net.Listener.
@@ -209,7 +209,7 @@ func (l *TCPListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close implements net.Listener. Connections not yet accepted are reset.
+// Close implements net.Listener. Connections that have not been accepted are reset.
 func (l *TCPListener) Close() error {
 	if !l.close() {
 		return l.opError("close", net.ErrClosed)
@@ -224,7 +224,7 @@ func (l *TCPListener) opError(op string, err error) error {
 	return &net.OpError{Op: op, Net: l.network, Addr: l.laddr, Err: err}
 }
 
-// listenTCP listens on a, or everywhere.
+// listenTCP listens on ap, or on all addresses if ap has none.
 func (h *Host) listenTCP(network string, name networkName, ap netip.AddrPort) (*TCPListener, error) {
 	l := &TCPListener{network: network}
 	err := h.bound(&l.socket, tcp.ProtocolNumber, name, ap, func(ep tcpip.Endpoint, full tcpip.FullAddress) error {
@@ -257,9 +257,9 @@ func (h *Host) dialTCP(ctx context.Context, network string, ap netip.AddrPort) (
 	return newTCPConn(h, network, ep, wq, ap.Addr().Is6()), nil
 }
 
-// connect waits until the connection stands, or gives up.
+// connect connects ep and waits for the result, or until ctx or the host ends.
 func (h *Host) connect(ctx context.Context, ep tcpip.Endpoint, ch <-chan struct{}, to tcpip.FullAddress) error {
-	// Close must not overlook a connection that begins: it takes this lock too.
+	// Close takes this lock too, so that it finds the connection.
 	h.opening.RLock()
 	if err := h.Err(); err != nil {
 		h.opening.RUnlock()

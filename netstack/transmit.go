@@ -15,6 +15,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
+	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/vde"
 )
 
@@ -23,53 +25,54 @@ const (
 	// one system call takes; more, if a long packet becomes so many.
 	txBatch = 64
 
-	// defaultQueue frames keep the sender and the transmitting goroutine from
-	// waiting for each other, and are few enough not to be felt as delay.
+	// defaultQueue is enough to keep the sender and the transmitting goroutine
+	// from waiting for each other, and too little to add a noticeable delay.
 	defaultQueue = 256
 
-	// stallAfter is how long a sender waits when nothing at all moves. It bounds
-	// how late a deadline or Close can be while the other side stands still. A
-	// second is also when TCP gives up hope for its first segment; on a busy
-	// machine, shorter times are mistaken for a stall.
+	// stallAfter is how long a sender waits while no frame is sent. It bounds how
+	// late a deadline or Close can be while the peer is stopped. One second is
+	// also TCP's initial retransmission timeout. With shorter times, a busy
+	// machine looks like a stalled link.
 	stallAfter = time.Second
 
-	// maxPieces is the number of pieces of one frame above which it is copied
-	// together; the connection takes 1024.
+	// maxPieces is the largest number of pieces of one frame. A frame of more is
+	// copied into one piece; the connection takes 1024.
 	maxPieces = 512
 )
 
-// A txQueue holds packets between the stack, which puts them in from any
-// goroutine, and the one goroutine that transmits.
+// A txQueue holds packets between the stack, which adds them from any goroutine,
+// and the one goroutine that transmits.
 //
-// It is there, instead of one of gVisor's queueing disciplines, because those
-// drop when they are full and this one waits. Handing over to a goroutine is
-// what makes batches: the stack passes down one packet at a time.
+// The queueing disciplines of gVisor do not serve here, because they drop packets
+// when they are full. The transmitting goroutine collects packets into batches: the
+// stack passes down one packet at a time.
 type txQueue struct {
 	mu     sync.Mutex
 	ring   []*stack.PacketBuffer // guarded by mu; each element owns a reference
 	head   int                   // guarded by mu
 	n      int                   // guarded by mu: packets
-	frames int                   // guarded by mu: what they become
-	limit  int                   // immutable: frames that may wait; as many again, if they cannot wait outside
+	frames int                   // guarded by mu: frames that the packets become
+	limit  int                   // immutable: frames of packets that can wait; the queue holds twice as many
 	closed bool                  // guarded by mu
 
 	parked bool          // guarded by mu: the transmitter waits for wake
 	wake   chan struct{} // capacity 1
 
-	idle    chan struct{} // guarded by mu: closed when the transmitter parks; nil if nobody asks
-	waiting list.List     // guarded by mu: of *txWaiter, the first to get room first
+	idle    chan struct{} // guarded by mu: closed when the transmitter parks; nil if drain does not wait
+	waiting list.List     // guarded by mu: of *txWaiter, in the order in which they get room
 	taken   uint64        // guarded by mu: batches taken
 	stalled bool          // guarded by mu: a waiter gave up and no batch has been taken since
 }
 
-// A txWaiter is a packet that waits for room. Whoever makes room moves it into
-// the queue, so that its sender wakes only once, and packets keep their order.
+// A txWaiter is a packet that waits for room. The goroutine that makes room moves
+// it into the queue, so that its sender wakes only once and packets keep their
+// order.
 type txWaiter struct {
 	pkt  *stack.PacketBuffer // the sender's reference holds it
 	done chan putResult      // capacity 1
 }
 
-// A putResult says what became of a packet.
+// A putResult is the result of adding a packet.
 type putResult int
 
 const (
@@ -92,7 +95,7 @@ func (q *txQueue) open() {
 	q.mu.Unlock()
 }
 
-// close releases what is in the queue and returns how many frames that were.
+// close releases the packets in the queue and returns how many frames they were.
 // Waiters and the transmitter return.
 func (q *txQueue) close() (dropped uint64) {
 	q.mu.Lock()
@@ -110,8 +113,8 @@ func (q *txQueue) close() (dropped uint64) {
 	return dropped
 }
 
-// drain waits until everything has been sent, but not longer than a stalled
-// link deserves.
+// drain waits until the queue is empty and the transmitter has sent its batch, or
+// until stallAfter has passed.
 func (q *txQueue) drain() {
 	q.mu.Lock()
 	if q.closed || q.n == 0 && q.parked {
@@ -131,9 +134,10 @@ func (q *txQueue) drain() {
 	}
 }
 
-// put queues pkt, which becomes so many frames, taking a reference of its own if
-// it does. wait says whether it may wait for room, reserve whether it may use
-// what is kept for those that do not; waited tells whether it did wait.
+// put adds pkt, which becomes the given number of frames. If it succeeds, the queue
+// takes a reference of its own. wait says whether pkt may wait for room, reserve
+// whether it may use the part of the queue for packets that must not wait. waited
+// reports whether it had to wait.
 func (q *txQueue) put(pkt *stack.PacketBuffer, frames int, wait, reserve bool) (res putResult, waited bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -185,7 +189,7 @@ func (q *txQueue) wait(pkt *stack.PacketBuffer) putResult {
 	}
 }
 
-// push adds a packet; q.mu is held and there is room.
+// push adds a packet. q.mu is held, and there is room.
 func (q *txQueue) push(pkt *stack.PacketBuffer, frames int) {
 	q.ring[(q.head+q.n)%len(q.ring)] = pkt.IncRef()
 	q.n++
@@ -193,8 +197,9 @@ func (q *txQueue) push(pkt *stack.PacketBuffer, frames int) {
 	q.wakeTransmitter()
 }
 
-// take moves packets that become txBatch frames to dst, or fewer if there are no
-// more, references included, and waits if there are none. It returns 0 when the queue has been closed.
+// take moves packets that become at least txBatch frames, or all if there are
+// fewer, to dst. The references move too. It waits while the queue is empty, and
+// returns 0 when the queue has been closed.
 func (q *txQueue) take(dst *[txBatch]*stack.PacketBuffer) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -222,7 +227,7 @@ func (q *txQueue) take(dst *[txBatch]*stack.PacketBuffer) int {
 	return k
 }
 
-// pop takes the first packet; q.mu is held.
+// pop removes the first packet; q.mu is held.
 func (q *txQueue) pop() *stack.PacketBuffer {
 	pkt := q.ring[q.head]
 	q.ring[q.head] = nil
@@ -248,12 +253,12 @@ func (q *txQueue) wakeIdle() {
 	}
 }
 
-// WritePackets implements stack.LinkWriter. Packets are sent in the order of the
-// calls, by a goroutine of the endpoint, in batches that may span calls.
+// WritePackets implements stack.LinkWriter. A goroutine of the endpoint sends the
+// packets in the order of the calls, in batches that may span calls.
 func (e *Endpoint) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 	for i, pkt := range pkts.AsSlice() {
 		wait, reserve := false, false
-		if e.full == WaitWhenFull {
+		if e.policy == Backpressure {
 			wait = mayWait(pkt)
 			reserve = !wait
 		}
@@ -274,7 +279,7 @@ func (e *Endpoint) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) 
 		case putStalled:
 			e.stats.txDroppedStalled.Add(left)
 		default:
-			e.stats.txDroppedEnd.Add(left)
+			e.stats.txDroppedClosed.Add(left)
 			return i, &tcpip.ErrClosedForSend{}
 		}
 		return i, &tcpip.ErrNoBufferSpace{}
@@ -282,10 +287,10 @@ func (e *Endpoint) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) 
 	return pkts.Len(), nil
 }
 
-// mayWait reports whether the goroutine that sends pkt may be made to wait. It
-// may not if it could be the one that receives, because then two hosts that
-// send to each other could wait for each other: what is sent from there are
-// answers of the stack's own, and packets it forwards.
+// mayWait reports whether the goroutine that sends pkt may wait. A goroutine that
+// receives must not wait, because two hosts that send to each other could wait for
+// each other. Such a goroutine sends answers of the stack to received packets, and
+// forwarded packets.
 func mayWait(pkt *stack.PacketBuffer) bool {
 	if pkt.NetworkPacketInfo.IsForwardedPacket {
 		return false
@@ -294,15 +299,15 @@ func mayWait(pkt *stack.PacketBuffer) bool {
 	case header.UDPProtocolNumber:
 		return true
 	case header.TCPProtocolNumber:
-		// Resets answer segments for nobody. The header is missing in the
-		// fragments of a packet, which TCP does not make.
+		// Resets answer segments without a connection. The header is missing in
+		// fragments, which TCP does not produce.
 		h := header.TCP(pkt.TransportHeader().Slice())
 		return len(h) < header.TCPMinimumSize || h.Flags()&header.TCPFlagRst == 0
 	}
 	return false
 }
 
-// ipPayload returns the protocol that an IP packet carries, a fragment too, or 0.
+// ipPayload returns the protocol that an IP packet or fragment carries, or 0.
 func ipPayload(pkt *stack.PacketBuffer) tcpip.TransportProtocolNumber {
 	if pkt.TransportProtocolNumber != 0 {
 		return pkt.TransportProtocolNumber
@@ -321,18 +326,18 @@ func ipPayload(pkt *stack.PacketBuffer) tcpip.TransportProtocolNumber {
 	return 0
 }
 
-// transmitLoop sends what is queued until the queue is closed.
+// transmitLoop sends the packets of the queue until it is closed.
 func (e *Endpoint) transmitLoop() {
 	t := transmitter{e: e}
 	for {
 		n := e.tx.take(&t.pkts)
 		if n == 0 {
-			e.sent.release()
+			e.tail.release()
 			return
 		}
 		t.send(t.pkts[:n])
-		if e.repeats {
-			e.sent.keep(t.pkts[:n])
+		if e.probes {
+			e.tail.keep(t.pkts[:n])
 		}
 		for i, pkt := range t.pkts[:n] {
 			pkt.DecRef()
@@ -341,32 +346,31 @@ func (e *Endpoint) transmitLoop() {
 	}
 }
 
-// A transmitter is transmitLoop's scratch space.
+// A transmitter holds the scratch space of transmitLoop.
 type transmitter struct {
 	e       *Endpoint
 	pkts    [txBatch]*stack.PacketBuffer
-	gather  []net.Buffers // one for each frame, of pieces
+	gather  []net.Buffers      // one for each frame, of pieces
+	metas   []frame.VNetHeader // one for each frame
 	pieces  [][]byte
 	data    [][]byte       // pieces of one packet
-	headers []byte         // of segments, and those of offload
+	headers []byte         // of segments
 	copies  []*buffer.View // of packets in too many pieces
-	flat    []byte         // copies of frames, for try
-	frames  [][]byte       // of flat
 }
 
 // send gives pkts to the connection.
 func (t *transmitter) send(pkts []*stack.PacketBuffer) {
-	agreed := t.e.headerLen > 0 && t.e.conn.OffloadAgreed()
+	agreed := t.e.offload && t.e.conn.Caps().Offload&link.OffloadTSO != 0
 	for _, pkt := range pkts {
 		t.build(pkt, agreed)
 	}
-	if t.e.full == DropWhenFull {
-		t.try()
+	if t.e.policy == TailDrop {
+		t.writeTailDrop()
 	} else {
-		t.wait()
+		t.writeBackpressure()
 	}
 	clear(t.gather)
-	t.gather = t.gather[:0]
+	t.gather, t.metas = t.gather[:0], t.metas[:0]
 	clear(t.pieces[:cap(t.pieces)])
 	t.pieces = t.pieces[:0]
 	t.headers = t.headers[:0]
@@ -377,37 +381,35 @@ func (t *transmitter) send(pkts []*stack.PacketBuffer) {
 	t.copies = t.copies[:0]
 }
 
-// build appends the frames that pkt becomes: one, even of a long segment, if the
-// other side agreed to take it whole.
+// build appends the frames that pkt becomes. A GSO packet becomes one frame if the
+// other side takes GSO frames.
 func (t *transmitter) build(pkt *stack.PacketBuffer, agreed bool) {
 	if isSegmentable(pkt) {
-		// The connection would also cut it, but has to copy for that.
-		if !agreed || !t.whole(pkt) {
+		// The connection would segment it too, but with a copy.
+		if !agreed || !t.appendGSOFrame(pkt) {
 			t.segment(pkt)
 		}
 		return
 	}
 	from := len(t.pieces)
-	if t.e.headerLen > 0 {
-		t.pieces = append(t.pieces, nothing[:])
-	}
 	t.pieces = appendPieces(t.pieces, pkt)
-	t.frame(from)
+	t.frame(from, frame.VNetHeader{})
 }
 
-// frame makes a frame of the pieces appended since there were from.
-func (t *transmitter) frame(from int) {
+// frame makes a frame with metadata h of the pieces from index from on.
+func (t *transmitter) frame(from int, h frame.VNetHeader) {
 	if len(t.pieces)-from > maxPieces {
 		v := buffer.NewView(txBatch * maxPieces)
 		for _, p := range t.pieces[from:] {
-			v.Write(p) // grows, does not fail
+			v.Write(p) // grows as needed and does not fail
 		}
 		t.copies = append(t.copies, v)
 		t.pieces = append(t.pieces[:from], v.AsSlice())
 	}
-	// Should a later append move the pieces, this slice keeps the old place
-	// alive, and that has the same content.
+	// If a later append moves the pieces, this slice refers to the old array,
+	// which has the same content.
 	t.gather = append(t.gather, t.pieces[from:len(t.pieces):len(t.pieces)])
+	t.metas = append(t.metas, h)
 }
 
 // appendPieces appends the slices that make up pkt.
@@ -424,54 +426,34 @@ func appendPieces(pieces [][]byte, pkt *stack.PacketBuffer) [][]byte {
 	return pieces
 }
 
-// wait gives the frames to the connection as they are, in pieces, and waits
-// until it has taken them.
-func (t *transmitter) wait() {
-	for left := t.gather; len(left) > 0; {
-		n, err := t.e.conn.WriteBuffers(left)
-		left = left[n:]
-		switch {
-		case len(left) == 0:
-			return
-		case t.e.over(err):
-			t.e.stats.txDroppedEnd.Add(uint64(len(left)))
-			return
-		}
-		t.e.stats.txDroppedError.Add(1)
-		left = left[1:]
-	}
+// writeBackpressure gives the frames to the connection in pieces, without a copy,
+// and waits until the connection has taken them.
+func (t *transmitter) writeBackpressure() {
+	t.write(t.e.conn.WritePackets)
 }
 
-// flatten copies the frames to frames.
-func (t *transmitter) flatten() {
-	t.flat, t.frames = t.flat[:0], t.frames[:0]
-	for _, pieces := range t.gather {
-		from := len(t.flat)
-		for _, p := range pieces {
-			t.flat = append(t.flat, p...) // should it move, earlier frames keep the old place
-		}
-		t.frames = append(t.frames, t.flat[from:])
-	}
-}
-
-// try offers copies of the frames to the connection and drops what its queue
+// writeTailDrop gives the frames to the connection and drops those that its queue
 // does not take.
-func (t *transmitter) try() {
-	t.flatten()
-	for left := t.frames; len(left) > 0; {
-		n, err := t.e.conn.TryWriteBatch(left)
-		left = left[n:]
+func (t *transmitter) writeTailDrop() {
+	t.write(t.e.conn.TryWritePackets)
+}
+
+// write gives the frames to the connection by one of its methods.
+func (t *transmitter) write(write func([]net.Buffers, []frame.VNetHeader) (int, error)) {
+	for left, metas := t.gather, t.metas; len(left) > 0; {
+		n, err := write(left, metas)
+		left, metas = left[n:], metas[n:]
 		switch {
 		case len(left) == 0:
 			return
 		case errors.Is(err, vde.ErrFull):
 			t.e.stats.txDroppedFull.Add(uint64(len(left)))
 			return
-		case t.e.over(err):
-			t.e.stats.txDroppedEnd.Add(uint64(len(left)))
+		case t.e.isEnd(err):
+			t.e.stats.txDroppedClosed.Add(uint64(len(left)))
 			return
 		}
 		t.e.stats.txDroppedError.Add(1)
-		left = left[1:]
+		left, metas = left[1:], metas[1:]
 	}
 }

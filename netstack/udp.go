@@ -12,8 +12,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 )
 
-// A UDPConn is a UDP socket of a [Host], connected (from DialContext) or not
-// (from ListenPacket). Broadcast is allowed. Any method may be called from any
+// A UDPConn is a UDP socket of a [Host]. Those of DialContext are connected, those
+// of ListenPacket are not. Broadcast is allowed. Its methods may be called from any
 // goroutine.
 type UDPConn struct {
 	socket
@@ -28,7 +28,7 @@ var (
 	_ net.PacketConn = (*UDPConn)(nil)
 )
 
-// ReadFromAddrPort receives one datagram into b; what does not fit is lost.
+// ReadFromAddrPort receives one datagram into b. Bytes that do not fit are discarded.
 func (c *UDPConn) ReadFromAddrPort(b []byte) (n int, from netip.AddrPort, err error) {
 	c.rmu.Lock()
 	defer c.rmu.Unlock()
@@ -39,7 +39,7 @@ func (c *UDPConn) ReadFromAddrPort(b []byte) (n int, from netip.AddrPort, err er
 		w := tcpip.SliceWriter(b)
 		res, err := c.ep.Read(&w, tcpip.ReadOptions{NeedRemoteAddr: true})
 		switch err.(type) {
-		case nil, *tcpip.ErrBadBuffer: // the latter: nothing of the datagram fits
+		case nil, *tcpip.ErrBadBuffer: // the latter if b is empty
 			return len(b) - len(w), addrPort(res.RemoteAddr), nil
 		case *tcpip.ErrWouldBlock:
 			if err := c.wait(&c.readable, &c.rd); err != nil {
@@ -66,7 +66,7 @@ func (c *UDPConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write implements net.Conn: it sends one datagram to the address dialled.
+// Write implements net.Conn. It sends one datagram to the dialled address.
 func (c *UDPConn) Write(b []byte) (int, error) {
 	if c.raddr == nil {
 		return 0, c.opError("write", nil, errno("sendto", &tcpip.ErrDestinationRequired{}))
@@ -94,7 +94,7 @@ func (c *UDPConn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	a := to.Addr().Unmap()
 	full := fullAddress(netip.AddrPortFrom(a, to.Port()))
 	if a.Is4() && c.v6 {
-		// A socket of both families takes the mapped form.
+		// A socket of both families takes the IPv4-mapped form.
 		full.Addr = tcpip.AddrFrom16(a.As16())
 	}
 	return c.send(b, &full)
@@ -164,7 +164,7 @@ func (h *Host) listenUDP(network string, name networkName, ap netip.AddrPort) (*
 	return c, nil
 }
 
-// dialUDP connects a socket to ap, which sends nothing.
+// dialUDP connects a socket to ap, which sends no packet.
 func (h *Host) dialUDP(network string, ap netip.AddrPort) (*UDPConn, error) {
 	ep, wq, err := h.newEndpoint(udp.ProtocolNumber, protocolOf(ap.Addr()))
 	if err != nil {

@@ -19,8 +19,6 @@ func TestHammer(t *testing.T) {
 	const (
 		producers = 3
 		consumers = 3
-		batches   = 300
-		most      = 40
 	)
 	// 64 buffers are kept, so the overflow takes part.
 	p := pool.New(80<<10, 16)
@@ -30,50 +28,10 @@ func TestHammer(t *testing.T) {
 
 	var producing, consuming sync.WaitGroup
 	for id := range producers {
-		producing.Go(func() {
-			rng := rand.New(rand.NewPCG(seed, uint64(id)))
-			bs := make([]*pool.Buffer, most)
-			for i := range batches {
-				batch := bs[:1+rng.IntN(most)]
-				if i%4 == 0 {
-					batch = bs[:1]
-					if batch[0] == nil {
-						batch[0] = p.Get()
-					}
-				}
-				p.GetBatch(batch)
-				for j, w := range pool.Windows(make([][]byte, most), batch) {
-					if rng.IntN(4) == 0 {
-						continue // stays for the next GetBatch
-					}
-					mark(w, rng.Uint64())
-					b := batch[j]
-					batch[j] = nil
-					for range rng.IntN(3) {
-						work <- b.Retain()
-					}
-					work <- b
-				}
-			}
-			pool.ReleaseBatch(bs)
-		})
+		producing.Go(func() { produce(p, rand.New(rand.NewPCG(seed, uint64(id))), work) })
 	}
 	for range consumers {
-		consuming.Go(func() {
-			var held []*pool.Buffer
-			for b := range work {
-				if !marked(b.Bytes()) {
-					t.Error("a held buffer was written to")
-				}
-				if held = append(held, b); len(held) < 8 {
-					continue
-				}
-				held[0].Release()
-				pool.ReleaseBatch(held[1:])
-				held = held[:0]
-			}
-			pool.ReleaseBatch(held)
-		})
+		consuming.Go(func() { consume(t, work) })
 	}
 	stop := make(chan struct{})
 	var watching sync.WaitGroup
@@ -96,6 +54,57 @@ func TestHammer(t *testing.T) {
 	close(stop)
 	watching.Wait()
 	checkLive(t, p, 0)
+}
+
+// produce sends marked buffers of p to work, each up to three times, and keeps
+// some of each batch for the next call of GetBatch.
+func produce(p *pool.Pool, rng *rand.Rand, work chan<- *pool.Buffer) {
+	const (
+		batches = 300
+		most    = 40
+	)
+	bs := make([]*pool.Buffer, most)
+	for i := range batches {
+		batch := bs[:1+rng.IntN(most)]
+		if i%4 == 0 {
+			batch = bs[:1]
+			if batch[0] == nil {
+				batch[0] = p.Get()
+			}
+		}
+		p.GetBatch(batch)
+		for j, w := range pool.Windows(make([][]byte, most), batch) {
+			if rng.IntN(4) == 0 {
+				continue // stays for the next GetBatch
+			}
+			mark(w, rng.Uint64())
+			b := batch[j]
+			batch[j] = nil
+			for range rng.IntN(3) {
+				work <- b.Retain()
+			}
+			work <- b
+		}
+	}
+	pool.ReleaseBatch(bs)
+}
+
+// consume checks the marks of the buffers from work, and releases them some
+// time later, one by one and in batches.
+func consume(t *testing.T, work <-chan *pool.Buffer) {
+	var held []*pool.Buffer
+	for b := range work {
+		if !marked(b.Bytes()) {
+			t.Error("a held buffer was written to")
+		}
+		if held = append(held, b); len(held) < 8 {
+			continue
+		}
+		held[0].Release()
+		pool.ReleaseBatch(held[1:])
+		held = held[:0]
+	}
+	pool.ReleaseBatch(held)
 }
 
 // mark writes v to both ends of w.

@@ -205,6 +205,20 @@ func released(p *pool.Pool) *pool.Buffer {
 	return b
 }
 
+// checkWindow checks the length of the window of b, a buffer of 130 bytes, its
+// headroom, and its first byte unless it is empty.
+func checkWindow(t *testing.T, b *pool.Buffer, n, headroom int, first byte) {
+	t.Helper()
+	w := b.Bytes()
+	if len(w) != n || b.Headroom() != headroom || cap(w) != 130-headroom {
+		t.Errorf("window of %d, capacity %d, headroom %d; want %d, %d, %d",
+			len(w), cap(w), b.Headroom(), n, 130-headroom, headroom)
+	}
+	if len(w) > 0 && w[0] != first {
+		t.Errorf("window begins with %d, want %d", w[0], first)
+	}
+}
+
 func TestWindow(t *testing.T) {
 	p := pool.New(100, 30)
 	b := p.Get()
@@ -213,14 +227,7 @@ func TestWindow(t *testing.T) {
 	}
 	check := func(n, headroom int, first byte) {
 		t.Helper()
-		w := b.Bytes()
-		if len(w) != n || b.Headroom() != headroom || cap(w) != 130-headroom {
-			t.Errorf("window of %d, capacity %d, headroom %d; want %d, %d, %d",
-				len(w), cap(w), b.Headroom(), n, 130-headroom, headroom)
-		}
-		if len(w) > 0 && w[0] != first {
-			t.Errorf("window begins with %d, want %d", w[0], first)
-		}
+		checkWindow(t, b, n, headroom, first)
 	}
 	check(100, 30, 0)
 	b.SetLen(40)

@@ -12,19 +12,11 @@ import (
 // line, with room for processors that fetch lines in pairs.
 const cacheLine = 128
 
-// noCopy makes go vet report copies of the struct that it is a field of.
-type noCopy struct{}
-
-func (*noCopy) Lock()   {}
-func (*noCopy) Unlock() {}
-
 // An SPSC is a queue for one producer goroutine and one consumer goroutine;
 // both sides are wait-free. Several goroutines may take turns at a side if
 // they synchronize, for instance with a mutex; see the package documentation.
 // An SPSC must not be copied. Use [NewSPSC]: the zero SPSC has no capacity.
 type SPSC[T any] struct {
-	_ noCopy
-
 	slots []T // never reassigned; the length is a power of two
 
 	_ [cacheLine]byte
@@ -57,7 +49,7 @@ func NewSPSC[T any](n int) *SPSC[T] {
 }
 
 // Push adds as many of vs as fit, in order, publishing them together, and
-// returns how many. Those are vs[:n]; vs[n:] remain the caller's business.
+// returns how many. Those are vs[:n]; vs[n:] were not pushed.
 // Push copies the elements and keeps no reference to vs. Only the producer may
 // call it.
 func (q *SPSC[T]) Push(vs ...T) int {

@@ -34,3 +34,39 @@ tool() {
 say() {
 	printf '== %s\n' "$*"
 }
+
+# ours prints the modules of this repository that the go.mod here requires.
+ours() {
+	sed -nE 's#^(require)?[[:space:]]*(github\.com/go-vde/sdk[^[:space:]]*) v.*#\2#p' go.mod
+}
+
+# release prints the version that the modules require of each other.
+release() {
+	sed -nE 's#^[[:space:]]*github\.com/go-vde/sdk (v[^[:space:]]*) => .*#\1#p' "$root/go.work"
+}
+
+# published prints the directories, as seen from the root, of the modules that
+# are published, each after those that it requires: those outside internal.
+published() {
+	local dir path required ready done=' ' left=("${modules[@]}") next
+	while [ ${#left[@]} != 0 ]; do
+		next=()
+		for dir in "${left[@]}"; do
+			path=$(sed -n 's/^module //p' "$dir/go.mod") ready=true
+			for required in $(cd "$dir" && ours); do
+				[[ $done == *" $required "* ]] || ready=false
+			done
+			if [ "$ready" = false ]; then
+				next+=("$dir")
+				continue
+			fi
+			done+="$path "
+			[[ $(name "$dir") == internal/* ]] || name "$dir"
+		done
+		if [ ${#next[@]} = ${#left[@]} ]; then
+			echo "the modules require each other in a circle, or one that is not in go.work" >&2
+			return 1
+		fi
+		left=(${next[@]+"${next[@]}"})
+	done
+}

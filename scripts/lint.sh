@@ -45,10 +45,11 @@ static() {
 	END
 }
 
+check scripts/tidy.sh -diff
+
 for dir in "${modules[@]}"; do
 	cd "$dir"
 	say "module $(name "$dir")"
-	check go mod tidy -diff
 	check go vet ./...
 	check go vet -tags=poolleak ./...
 	static

@@ -25,11 +25,10 @@ import (
 	"github.com/go-vde/sdk/vde"
 )
 
-// A Pair is two ports on one network that nobody else uses.
+// A Pair is two connections on one network that has no others.
 type Pair struct {
-	// What A sends reaches B, and the other way round. Methods beyond
-	// net.PacketConn are found by type assertion and then held to what
-	// [vde.Conn] promises of them.
+	// A and B receive each other's frames. Methods beyond net.PacketConn are
+	// found by type assertion and tested for what [vde.Conn] promises of them.
 	A, B net.PacketConn
 
 	// Stop releases what joins A and B; both are closed before it is called.
@@ -37,28 +36,28 @@ type Pair struct {
 	Stop func()
 
 	// Hangup makes the network hang up on A and B. Frames that A has written
-	// by then must be in B's queue already, or must still be delivered to it.
-	// If Hangup is nil, what follows a hangup is not tested.
+	// before must still be delivered to B. If Hangup is nil, the promises about
+	// hangups are not tested.
 	Hangup func()
 }
 
 // A MakePair returns a new pair. Each promise gets at least one of its own.
 type MakePair func(tb testing.TB) (*Pair, error)
 
-// ConnOptions describes what a pair can be asked to do. The zero value is the
-// strictest.
+// ConnOptions describes how a pair differs from the strictest one, which is the
+// zero value.
 type ConnOptions struct {
 	// MaxFrame is the longest frame that both ends exchange, header included;
 	// longer ones must be refused (default [frame.DefaultMaxSize]).
 	MaxFrame int
 
 	// MinFrame is the shortest frame that arrives as it was sent, for networks
-	// that pad (default [frame.HeaderLen]). Shorter ones than a header must
-	// always be refused.
+	// that pad (default [frame.HeaderLen]). A frame shorter than a
+	// header must always be refused.
 	MinFrame int
 
-	// Lossy says that what is between A and B drops frames when a queue is
-	// full, as vde_switch does. Few frames are then sent at a time, and
+	// Lossy says that the network drops frames when a queue is full, as
+	// vde_switch does. Few frames are then sent at a time, and
 	// promises about full queues are not tested.
 	Lossy bool
 
@@ -73,9 +72,8 @@ type ConnOptions struct {
 }
 
 // TestPacketConn tests that the connections made by mp keep every promise of
-// [vde.Conn] that they are able to make, each in a subtest. In the manner of
-// golang.org/x/net/nettest.TestConn, it is meant to be called from a test of
-// whatever makes such connections.
+// [vde.Conn] that they are able to make, each in a subtest. Call it from a test
+// of the code that makes such connections, as golang.org/x/net/nettest.TestConn.
 func TestPacketConn(t *testing.T, mp MakePair, opts ConnOptions) {
 	checks, missing := conformanceChecks(t, mp, opts)
 	if len(missing) > 0 {
@@ -93,7 +91,7 @@ func TestPacketConn(t *testing.T, mp MakePair, opts ConnOptions) {
 	}
 }
 
-// A promise is one sentence of the contract and the code that tries it.
+// A promise is one statement of package vde's documentation and its test.
 type promise struct {
 	name string
 
@@ -110,7 +108,7 @@ type promise struct {
 
 var promises = slices.Concat(framePromises, deadlinePromises, closePromises, batchPromises, streamPromises, hangupPromises)
 
-// A suiteCheck is a promise made ready for one kind of pair.
+// A suiteCheck is the test of a promise for one kind of pair.
 type suiteCheck struct {
 	name     string
 	variants []string // methods to try it with
@@ -131,7 +129,7 @@ func conformanceChecks(tb testing.TB, mp MakePair, opts ConnOptions) (checks []s
 		opts.Timeout = 30 * time.Second
 	}
 
-	// One pair only to see what it can do.
+	// One pair shows which methods there are.
 	probe := startSuite(tb, mp, opts)
 	offered := probe.capabilities()
 	var reads, writes []string
@@ -316,7 +314,7 @@ func (s *suite) writer(c net.PacketConn, name string) writeOp {
 	panic("unreachable")
 }
 
-// A suite is one promise being tried on one pair.
+// A suite is the test of one promise on one pair.
 type suite struct {
 	testing.TB
 	ConnOptions
@@ -343,8 +341,8 @@ func startSuite(tb testing.TB, mp MakePair, opts ConnOptions) *suite {
 	return s
 }
 
-// bark is called when the promise has taken too long. Closing the connections
-// ends it, if they can be closed; if not, nothing but a panic will.
+// bark is called when the test of a promise takes too long. It closes the
+// connections, which ends the test. If the test hangs even so, it panics.
 func (s *suite) bark() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -355,8 +353,9 @@ func (s *suite) bark() {
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	s.Errorf("hung: not done after %v; all goroutines:\n%s", s.Timeout, stacks)
 	close(s.hung)
-	s.watchdog = time.AfterFunc(s.Timeout, func() {
-		panic(fmt.Sprintf("%s: still hung %v after its connections were closed", s.Name(), s.Timeout))
+	more := max(s.Timeout, time.Minute)
+	s.watchdog = time.AfterFunc(more, func() {
+		panic(fmt.Sprintf("%s: still hung %v after its connections were closed", s.Name(), more))
 	})
 	go s.a.Close()
 	go s.b.Close()
@@ -374,7 +373,7 @@ func (s *suite) stop() {
 	s.mu.Unlock()
 }
 
-// await waits for what another goroutine will send.
+// await receives from ch, unless the watchdog ends the test.
 func await[T any](s *suite, what string, ch <-chan T) T {
 	s.Helper()
 	select {
@@ -406,10 +405,9 @@ func (s *suite) start(f func() error) *suiteTask {
 	return t
 }
 
-// parked waits until the task's goroutine is blocked, as far as that can be
-// seen. It gives up after a second, because a call may also wait by trying
-// again and again; whatever is done to the call then happens in full flight,
-// which it must stand just as well.
+// parked waits until the stack of the task's goroutine shows that it is blocked.
+// It returns after a second at the latest, because a call may also wait by
+// polling. The promise must hold in that state, too.
 func (t *suiteTask) parked() {
 	buf := make([]byte, 1<<18)
 	tick := time.NewTicker(time.Millisecond)
@@ -466,7 +464,7 @@ func (s *suite) small() int { return max(s.MinFrame, 60) }
 // big is the length of frames meant to fill queues.
 func (s *suite) big() int { return min(s.MaxFrame, 1514) }
 
-// burst returns how many frames may be on their way at once, if n are wanted.
+// burst returns how many frames may be under way at once, at most n.
 func (s *suite) burst(n int) int {
 	if s.Lossy {
 		return min(n, 8)
@@ -541,7 +539,7 @@ func (s *suite) nothingSent(why string) {
 	}
 }
 
-// failed checks that err matches want and is dressed as documented.
+// failed checks that err matches want and has the documented form.
 func (s *suite) failed(what string, err, want error) {
 	s.Helper()
 	if err == nil {

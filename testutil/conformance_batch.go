@@ -21,7 +21,7 @@ type batchOp struct {
 	do   func(frames [][]byte) (n int, err error)
 }
 
-// batchOps returns the waiting ones.
+// batchOps returns those that wait while a queue is full.
 func (s *suite) batchOps(c net.PacketConn) []batchOp {
 	var ops []batchOp
 	if w, ok := c.(batchWriter); ok {
@@ -35,7 +35,7 @@ func (s *suite) batchOps(c net.PacketConn) []batchOp {
 	return ops
 }
 
-// inPieces cuts each frame in another way, empty pieces included.
+// inPieces cuts each frame into different pieces, some of them empty.
 func inPieces(frames [][]byte) []net.Buffers {
 	bufs := make([]net.Buffers, len(frames))
 	for i, f := range frames {
@@ -247,7 +247,7 @@ var batchPromises = []promise{
 				if errors.Is(err, vde.ErrFull) {
 					s.Errorf("%s with a wrong size: %v", op.name, err)
 				}
-				// The caller may go on behind it.
+				// The caller may continue with the frame after it.
 				if n, err := op.do(frames[4:]); n != 1 || err != nil {
 					s.Fatalf("%s of the rest returned %d, %v", op.name, n, err)
 				}
@@ -303,7 +303,7 @@ var batchPromises = []promise{
 		if got, err := s.a.(buffersWriter).WriteBuffers(bufs); got != n || err != nil {
 			s.Fatalf("WriteBuffers of %d frames returned %d, %v", n, got, err)
 		}
-		// net.Buffers.WriteTo eats its slices; this must not.
+		// net.Buffers.WriteTo consumes its slices; WriteBuffers must not.
 		for i := range bufs {
 			if len(bufs[i]) != len(again[i]) {
 				s.Fatalf("WriteBuffers left %d of %d pieces of frame %d", len(bufs[i]), len(again[i]), i)

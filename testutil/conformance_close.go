@@ -140,7 +140,7 @@ var closePromises = []promise{
 					for {
 						_, err := op.do(buf)
 						if errors.Is(err, os.ErrDeadlineExceeded) {
-							// Somebody has to go on reading, or nobody can write.
+							// Without a reader, writers would wait for ever.
 							err = c.SetReadDeadline(noDeadline)
 						}
 						if err != nil {

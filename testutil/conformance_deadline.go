@@ -10,8 +10,15 @@ import (
 	"time"
 )
 
-// soon is long enough to be measured and short enough to be waited for.
-const soon = 50 * time.Millisecond
+// Times from now to a deadline.
+const (
+	// soon is for deadlines that a call waits for. A slow machine may be late.
+	soon = 20 * time.Millisecond
+
+	// later is for deadlines before which something has to happen: a queue to become full, the deadline to be
+	// lifted. A machine too slow for that makes a test less strict.
+	later = 50 * time.Millisecond
+)
 
 // A deadlineSetter is SetDeadline, or the half of it under test.
 type deadlineSetter struct {
@@ -118,7 +125,7 @@ var deadlinePromises = []promise{
 	}},
 	{name: "ReadDeadlineCanBeLifted", tryRead: func(s *suite, op readOp) {
 		for _, d := range s.readDeadlines() {
-			deadline := time.Now().Add(soon)
+			deadline := time.Now().Add(later)
 			s.set(d, deadline)
 			buf, n := s.buffer(), 0
 			t := s.start(func() (err error) { n, err = op.do(buf); return err })
@@ -135,7 +142,7 @@ var deadlinePromises = []promise{
 			select {
 			case err := <-t.done:
 				s.Fatalf("%s after its deadline was lifted with %s: %v", op.name, d.name, err)
-			case <-time.After(time.Until(deadline) + soon/2):
+			case <-time.After(time.Until(deadline) + later/2):
 			}
 			s.send(s.a, s.frameAB(s.small(), 1))
 			if err := await(s, op.name, t.done); err != nil {
@@ -145,7 +152,7 @@ var deadlinePromises = []promise{
 		}
 	}},
 	{name: "WriteDeadlineCanBeLifted", waits: true, tryWrite: func(s *suite, op writeOp) {
-		s.set(s.writeDeadlines()[0], time.Now().Add(soon))
+		s.set(s.writeDeadlines()[0], time.Now().Add(later))
 		s.failed(op.name, s.keepWriting(op), os.ErrDeadlineExceeded)
 		s.set(s.writeDeadlines()[0], noDeadline)
 		// The queue is full: a write now waits until B reads.

@@ -177,7 +177,7 @@ var framePromises = []promise{
 				s.Errorf("%s into a short buffer returned %d, bytes %x; want the frame's beginning", op.name, n, p)
 			}
 		}
-		// The rest is gone, and the next call gets the next frame.
+		// The rest of the frame is lost, and the next call returns the next frame.
 		n, err := op.do(p)
 		if err != nil {
 			s.Fatal(err)

@@ -13,7 +13,7 @@ import (
 
 var needsHangup = []string{"Hangup", "Context and Err"}
 
-// Promises about the network going away.
+// Promises about hangups.
 var hangupPromises = []promise{
 	{name: "HangupLetsReadersDrain", needs: needsHangup, tryRead: func(s *suite, op readOp) {
 		n := s.burst(20)

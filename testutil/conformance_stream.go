@@ -112,7 +112,7 @@ var streamPromises = []promise{
 		for i := range n {
 			s.send(s.a, s.frameAB(s.small(), i))
 		}
-		// One frame received says that delivery is going on.
+		// Once a frame has been received, frames are being delivered.
 		s.expectOn(ch, s.frameAB(s.small(), 0))
 		s.b.Close()
 		got := 1
@@ -180,7 +180,7 @@ var streamPromises = []promise{
 		if a.RxFrames != 0 || b.TxFrames != 0 || b.RxRunts != 0 || b.RxTruncated != 0 || a.TxFull != 0 {
 			s.Errorf("counted what did not happen: %+v, %+v", a, b)
 		}
-		// They are totals, and stay after Close.
+		// The counters stay after Close.
 		s.a.Close()
 		if again := s.a.(statser).Stats(); again.TxFrames != a.TxFrames || again.TxBytes != a.TxBytes {
 			s.Errorf("after Close: %+v, before: %+v", again, a)
@@ -220,7 +220,7 @@ type maybe[T any] struct {
 
 func (m maybe[T]) get() (T, bool) { return m.v, m.ok }
 
-// optional receives once from ch, the end included, in a form fit for await.
+// optional receives once from ch, or its end, in a form for await.
 func optional[T any](ch <-chan T) <-chan maybe[T] {
 	out := make(chan maybe[T], 1)
 	go func() {

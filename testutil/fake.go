@@ -17,12 +17,12 @@ import (
 )
 
 // A FakeSwitch is a scripted VDE switch in a short temporary directory. It
-// speaks the plug protocol with byte code of its own, written from the
-// protocol description alone, so that it can judge the product's.
+// has its own encoder and decoder of the VDE handshake, written from the protocol
+// description, so that it shares no mistake with package vde.
 //
 // What happens to a client is decided by a [FakeScript], an ordinary function;
-// without one each client is served by [FakeServe] and the test plays the
-// switch with [FakeClient.Send] and [FakeClient.Recv]. [FakeHub] returns a
+// without one, [FakeServe] serves each client and the test sends and receives with
+// [FakeClient.Send] and [FakeClient.Recv]. [FakeHub] returns a
 // FakeSwitch that joins its clients, for tests that need a network and no
 // installed VDE.
 //
@@ -54,7 +54,7 @@ type FakeSwitch struct {
 // any point: both sockets then stay as they are until the client leaves, the
 // test calls a method of c, or the test ends. A script that does nothing is
 // therefore a switch that accepts and hangs, and one that only calls
-// [FakeClient.Close] is a switch that slams the door.
+// [FakeClient.Close] is a switch that closes every connection at once.
 //
 // The methods of c that take part in the handshake keep the first error: once
 // one has failed the others do nothing and return it again, so that a script
@@ -231,7 +231,7 @@ func (s *FakeSwitch) WaitRequests(ctx context.Context, n int) ([]*FakeRequest, e
 	}
 }
 
-// Strays returns the sorted names in Dir that the switch did not make: what
+// Strays returns the sorted names in Dir that the switch did not make, which
 // clients have left there.
 func (s *FakeSwitch) Strays() ([]string, error) {
 	names, err := fakeEntries(s.dir)
@@ -256,7 +256,7 @@ func fakeEntries(dir string) ([]string, error) {
 }
 
 // ForeignSocket binds a datagram socket called name in Dir that belongs to no
-// client, for replies that lead a client astray. It returns the socket, closed
+// client, for replies with a wrong address. It returns the socket, which is closed
 // with the switch, and its path.
 func (s *FakeSwitch) ForeignSocket(name string) (*net.UnixConn, string, error) {
 	path := filepath.Join(s.dir, name)
@@ -319,8 +319,7 @@ type fakeBlock struct {
 }
 
 // Block makes the switch stop accepting and fills the backlog of its control
-// socket: a client's connect finds a live socket and gets no further until
-// Unblock.
+// socket, so that a client's connect waits until Unblock.
 func (s *FakeSwitch) Block() error {
 	b := &fakeBlock{resume: make(chan struct{}), acked: make(chan struct{}), release: func() {}}
 	s.mu.Lock()
@@ -352,7 +351,7 @@ func (s *FakeSwitch) Block() error {
 	return nil
 }
 
-// Unblock ends what Block began; clients that were waiting are accepted.
+// Unblock makes the switch accept again, beginning with the clients that wait.
 func (s *FakeSwitch) Unblock() error {
 	s.mu.Lock()
 	b := s.blocked

@@ -45,7 +45,7 @@ type FakeClient struct {
 	data     *net.UnixConn // nil until ConnectBack or Bind; guarded by mu
 	dataPath string        // guarded by mu
 	port     int           // guarded by mu
-	late     []byte        // bytes on ctl after the script; guarded by mu
+	trailing []byte        // bytes on ctl after the script; guarded by mu
 
 	recvMu  sync.Mutex
 	recvBuf []byte // guarded by recvMu
@@ -110,7 +110,7 @@ func (c *FakeClient) ReadRequest() (*FakeRequest, error) {
 }
 
 // ReadCtl reads exactly n bytes from the control connection and records
-// nothing, for a switch that loses interest half way.
+// nothing, for a switch that stops in the middle of a request.
 func (c *FakeClient) ReadCtl(n int) ([]byte, error) {
 	buf := make([]byte, n)
 	err := c.step(func() error {
@@ -127,8 +127,9 @@ func (c *FakeClient) Request() *FakeRequest {
 	return c.req
 }
 
-// ConnectBack connects the switch's data socket to the client's, without which
-// the switch cannot send, and the client's queue takes but a handful of frames.
+// ConnectBack connects the switch's data socket to the client's. Before that, the
+// switch cannot send, and the queue for what the client sends holds only a few
+// frames.
 func (c *FakeClient) ConnectBack() error {
 	return c.step(func() error {
 		r := c.Request()
@@ -144,7 +145,7 @@ func (c *FakeClient) ConnectBack() error {
 }
 
 // Bind gives the switch's data socket its name, Dir/NNN.F as vde_switch has it.
-// [FakeClient.ReplyBytes] does so if it has not been done.
+// [FakeClient.ReplyBytes] calls Bind if necessary.
 func (c *FakeClient) Bind() error {
 	return c.step(c.bind)
 }
@@ -189,7 +190,7 @@ func (c *FakeClient) bind() error {
 	return nil
 }
 
-// socket returns the switch's data socket, making it first if need be.
+// socket returns the switch's data socket. It makes the socket if there is none.
 func (c *FakeClient) socket() (*net.UnixConn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -223,8 +224,8 @@ func (c *FakeClient) DataPath() string {
 	return c.dataPath
 }
 
-// PeerPath returns the name of the client's data socket, as it requested;
-// a well-behaved client has removed it once joined.
+// PeerPath returns the name of the client's data socket, as in the request. A
+// client removes the name when it has joined.
 func (c *FakeClient) PeerPath() string {
 	if r := c.Request(); r != nil {
 		return r.Path
@@ -239,14 +240,14 @@ func (c *FakeClient) Port() int {
 	return c.port
 }
 
-// ReplyBytes returns the 110 bytes of the right reply, binding the data socket
-// if need be. After an error their path is empty.
+// ReplyBytes returns the 110 bytes of the correct reply. It binds the data socket
+// if that has no name yet. After an error the path in the reply is empty.
 func (c *FakeClient) ReplyBytes() []byte {
 	c.Bind()
 	return FakeSockaddr(fakeFamily, c.DataPath())
 }
 
-// Reply sends the right reply in one piece.
+// Reply sends the correct reply in one piece.
 func (c *FakeClient) Reply() error {
 	return c.WriteCtl(c.ReplyBytes())
 }
@@ -259,8 +260,8 @@ func (c *FakeClient) WriteCtl(b []byte) error {
 	})
 }
 
-// WritePieces writes to the control connection piece by piece, each only after
-// the client has taken the one before, so that no read gets two of them.
+// WritePieces writes to the control connection piece by piece. It writes each one
+// after the client has read the one before, so that no read returns two of them.
 func (c *FakeClient) WritePieces(pieces ...[]byte) error {
 	return c.step(func() error {
 		for _, p := range pieces {
@@ -276,7 +277,7 @@ func (c *FakeClient) WritePieces(pieces ...[]byte) error {
 }
 
 // drained waits until the client has read everything written to ctl. The
-// kernel offers no event for this, so it looks from time to time.
+// kernel has no event for this, so drained polls.
 func (c *FakeClient) drained() error {
 	tick := time.NewTicker(100 * time.Microsecond)
 	defer tick.Stop()
@@ -293,8 +294,7 @@ func (c *FakeClient) drained() error {
 	}
 }
 
-// Wait holds the script until ch is closed or gets a value, or the switch
-// closes.
+// Wait stops the script until ch is closed or gets a value, or the switch closes.
 func (c *FakeClient) Wait(ch <-chan struct{}) error {
 	return c.step(func() error {
 		select {
@@ -306,9 +306,9 @@ func (c *FakeClient) Wait(ch <-chan struct{}) error {
 	})
 }
 
-// Inject sends one datagram to the client's data socket from a stranger's
-// socket: one without a name, connected to nobody. It does not wait; a full
-// queue is EAGAIN, and a client already connected to its switch EPERM.
+// Inject sends one datagram to the client's data socket from a foreign socket:
+// one without a name and without a peer. It does not wait: the error is EAGAIN if
+// the queue is full, and EPERM if the client is connected to its switch already.
 func (c *FakeClient) Inject(frame []byte) error {
 	path := c.PeerPath()
 	if path == "" {
@@ -322,10 +322,10 @@ func (c *FakeClient) Inject(frame []byte) error {
 	return fakeSendTo(sock, frame, path)
 }
 
-// InjectUntilConnected injects frame again and again until the client accepts
-// no more from strangers because it is connected to its switch, and returns how
-// often it went in. Begun before the reply, it fills every gap there is between
-// reply and connect.
+// InjectUntilConnected injects frame repeatedly until the client is connected to
+// its switch and so accepts no foreign datagrams. It returns how often the client
+// took the frame. Called before the reply, it covers the whole time between reply
+// and connect.
 func (c *FakeClient) InjectUntilConnected(frame []byte) (n int, err error) {
 	for {
 		switch err := c.Inject(frame); {
@@ -343,8 +343,8 @@ func (c *FakeClient) InjectUntilConnected(frame []byte) (n int, err error) {
 	}
 }
 
-// Send sends one datagram to the client, waiting while its queue is full. Any
-// length will do, so a test can send what is not a frame.
+// Send sends one datagram to the client, waiting while its queue is full. The
+// datagram may have any length, so a test can send what is not a frame.
 func (c *FakeClient) Send(frame []byte) error {
 	data, err := c.link()
 	if err != nil {
@@ -354,7 +354,7 @@ func (c *FakeClient) Send(frame []byte) error {
 	return err
 }
 
-// TrySend is Send that does not wait; a full queue is EAGAIN.
+// TrySend is like Send but does not wait: the error is EAGAIN if the queue is full.
 func (c *FakeClient) TrySend(frame []byte) error {
 	data, err := c.link()
 	if err != nil {
@@ -364,7 +364,7 @@ func (c *FakeClient) TrySend(frame []byte) error {
 }
 
 // Flood sends frame until the client's queue is full and returns how many
-// times it went in.
+// times that was.
 func (c *FakeClient) Flood(frame []byte) (n int, err error) {
 	for {
 		err := c.TrySend(frame)
@@ -396,8 +396,8 @@ func (c *FakeClient) Recv(ctx context.Context) ([]byte, error) {
 	return append([]byte(nil), c.recvBuf[:n]...), nil
 }
 
-// recv reads one datagram into buf. When ctx ends it still takes what is
-// queued; then it returns ctx's cause.
+// recv reads one datagram into buf. After the end of ctx it still returns what is
+// queued, then the cause of ctx.
 func (c *FakeClient) recv(ctx context.Context, buf []byte) (int, error) {
 	data, err := c.link()
 	if err != nil {
@@ -421,7 +421,7 @@ func (c *FakeClient) recv(ctx context.Context, buf []byte) (int, error) {
 	return n, err
 }
 
-// SetWriteBuffer sets the send buffer of the switch's data socket: it decides
+// SetWriteBuffer sets the send buffer of the switch's data socket, which limits
 // how many frames may wait for the client.
 func (c *FakeClient) SetWriteBuffer(bytes int) error {
 	data, err := c.link()
@@ -441,8 +441,8 @@ func (c *FakeClient) SetReadBuffer(bytes int) error {
 	return data.SetReadBuffer(bytes)
 }
 
-// Hangup closes the control connection, the sign that the cable is gone, and
-// leaves the data socket open.
+// Hangup closes the control connection, which tells the client that its endpoint
+// has been removed, and leaves the data socket open.
 func (c *FakeClient) Hangup() {
 	c.ctl.Close()
 }
@@ -466,7 +466,7 @@ func (c *FakeClient) CloseData() {
 	}
 }
 
-// Close closes both sockets, as a switch does that dies.
+// Close closes both sockets, as the death of a switch does.
 func (c *FakeClient) Close() {
 	c.mu.Lock()
 	c.closed = true
@@ -485,23 +485,23 @@ func (c *FakeClient) Context() context.Context {
 	return c.ctx
 }
 
-// Late returns what the client sent on the control connection after its
-// request: nothing, if it is well-behaved.
-func (c *FakeClient) Late() []byte {
+// TrailingBytes returns what the client sent on the control connection after its
+// request. A correct client sends nothing there.
+func (c *FakeClient) TrailingBytes() []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return append([]byte(nil), c.late...)
+	return append([]byte(nil), c.trailing...)
 }
 
-// watch reads the control connection to its end. At most 64 KiB of what a
-// client says there is kept.
+// watch reads the control connection to its end. It keeps about 64 KiB of what the
+// client sends there.
 func (c *FakeClient) watch() {
 	buf := make([]byte, 4096)
 	for {
 		n, err := c.ctl.Read(buf)
 		c.mu.Lock()
-		if len(c.late) < 64<<10 {
-			c.late = append(c.late, buf[:n]...)
+		if len(c.trailing) < 64<<10 {
+			c.trailing = append(c.trailing, buf[:n]...)
 		}
 		c.mu.Unlock()
 		if err != nil {

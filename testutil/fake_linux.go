@@ -92,14 +92,14 @@ func fakeTryRecv(sock *net.UnixConn, buf []byte) (n int, err error) {
 	return max(n, 0), err
 }
 
-// fakeIsFull reports whether a call that would not wait would have had to.
+// fakeIsFull reports whether err says that a call would have had to wait.
 func fakeIsFull(err error) bool {
 	return errors.Is(err, unix.EAGAIN)
 }
 
-// fakeIsConnected reports whether err is what a stranger gets who sends to a
-// socket that is connected to another: not permitted, or no longer found,
-// because a client removes its name once it has joined.
+// fakeIsConnected reports whether err is that of sending from a foreign socket to
+// a client that is connected to its switch: the operation is not permitted, or the
+// name is not found, because a client removes its name once it has joined.
 func fakeIsConnected(err error) bool {
 	return errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOENT)
 }

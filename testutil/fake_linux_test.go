@@ -6,9 +6,7 @@ package testutil_test
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -24,153 +22,6 @@ import (
 	"github.com/go-vde/sdk/testutil"
 	"golang.org/x/sys/unix"
 )
-
-// A rawPlug is a client made of bare system calls, each blocking with a time
-// limit: the opposite of the fake in every way that could hide a mistake.
-type rawPlug struct {
-	t         *testing.T
-	ctl, data int
-	path      string // its data socket's name; removed by connect
-}
-
-var rawPlugs atomic.Int64
-
-// uninterrupted repeats a call that the Go runtime's signals interrupted: a socket with
-// a time limit is not restarted.
-func uninterrupted(f func() error) error {
-	for {
-		if err := f(); err != unix.EINTR {
-			return err
-		}
-	}
-}
-
-func dialRaw(t *testing.T, ctlPath string) *rawPlug {
-	t.Helper()
-	ctl, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &rawPlug{t: t, ctl: ctl, data: data}
-	t.Cleanup(p.close)
-	for _, fd := range []int{ctl, data} {
-		limit := unix.Timeval{Sec: 10}
-		if err := errors.Join(unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit),
-			unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := uninterrupted(func() error { return unix.Connect(ctl, &unix.SockaddrUnix{Name: ctlPath}) }); err != nil {
-		t.Fatal(err)
-	}
-	p.path = filepath.Join(filepath.Dir(ctlPath), fmt.Sprintf(".%05d-%05d", os.Getpid(), rawPlugs.Add(1)))
-	if err := errors.Join(unix.Fchmod(data, 0o640), unix.Bind(data, &unix.SockaddrUnix{Name: p.path})); err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-func (p *rawPlug) close() {
-	if p.ctl >= 0 {
-		unix.Close(p.ctl)
-		unix.Close(p.data)
-	}
-	p.ctl, p.data = -1, -1
-}
-
-func nativeWords(words ...uint32) (b []byte) {
-	for _, w := range words {
-		b = binary.NativeEndian.AppendUint32(b, w)
-	}
-	return b
-}
-
-func rawSockaddr(family uint16, path string) []byte {
-	b := binary.NativeEndian.AppendUint16(nil, family)
-	b = append(b, path...)
-	return append(b, make([]byte, 110-len(b))...)
-}
-
-func (p *rawPlug) request(port int, description string) {
-	p.t.Helper()
-	b := slices.Concat(nativeWords(0xfeedface, 3, uint32(port)<<8), rawSockaddr(1, p.path), []byte(description))
-	if _, err := unix.Write(p.ctl, b); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// reply reads the control socket once; io.EOF is end of file.
-func (p *rawPlug) reply() ([]byte, error) {
-	b, n := make([]byte, 256), 0
-	err := uninterrupted(func() (err error) { n, err = unix.Read(p.ctl, b); return err })
-	if err == nil && n == 0 {
-		err = io.EOF
-	}
-	return b[:max(n, 0)], err
-}
-
-func (p *rawPlug) connect(reply []byte) {
-	p.t.Helper()
-	if len(reply) != 110 || !bytes.Equal(reply[:2], rawSockaddr(1, "")[:2]) {
-		p.t.Fatalf("reply %q", reply)
-	}
-	path, _, _ := strings.Cut(string(reply[2:]), "\x00")
-	if err := unix.Connect(p.data, &unix.SockaddrUnix{Name: path}); err != nil {
-		p.t.Fatal(err)
-	}
-	if err := os.Remove(p.path); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-func joinRaw(t *testing.T, s *testutil.FakeSwitch) *rawPlug {
-	t.Helper()
-	p := dialRaw(t, filepath.Join(s.Dir(), "ctl"))
-	p.request(0, "plug")
-	r, err := p.reply()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.connect(r)
-	return p
-}
-
-func (p *rawPlug) send(b string) {
-	p.t.Helper()
-	if err := p.trySend(b, 0); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-func (p *rawPlug) trySend(b string, flags int) error {
-	return uninterrupted(func() error { return unix.Sendto(p.data, []byte(b), flags, nil) })
-}
-
-func (p *rawPlug) recv() string {
-	p.t.Helper()
-	b, n := make([]byte, 1<<16), 0
-	err := uninterrupted(func() (err error) { n, _, err = unix.Recvfrom(p.data, b, 0); return err })
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return string(b[:n])
-}
-
-// queued receives without waiting until nothing is left.
-func (p *rawPlug) queued() (frames []string) {
-	b := make([]byte, 1<<16)
-	for {
-		n, _, err := unix.Recvfrom(p.data, b, unix.MSG_DONTWAIT)
-		if err != nil {
-			return frames
-		}
-		frames = append(frames, string(b[:n]))
-	}
-}
 
 func fakeContext(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -207,30 +58,7 @@ func TestFakeServe(t *testing.T) {
 	if err := c.Err(); err != nil {
 		t.Fatal(err)
 	}
-
-	rs := s.Requests()
-	if len(rs) != 1 {
-		t.Fatalf("%d requests", len(rs))
-	}
-	r := rs[0]
-	if r != c.Request() || r.Err != nil || r.Version != 3 || r.Kind != 0 || r.Port != 0 || r.Path != p.path || r.Description != "plug" || len(r.Raw) != 126 {
-		t.Errorf("request %+v", r)
-	}
-	if r.PID != os.Getpid() || r.UID != os.Getuid() || r.GID != os.Getgid() {
-		t.Errorf("credentials %d %d %d", r.PID, r.UID, r.GID)
-	}
-	if r.PathErr != nil || r.PathMode != fs.ModeSocket|0o640 || r.PathUID != os.Geteuid() {
-		t.Errorf("data socket %v, owner %d: %v", r.PathMode, r.PathUID, r.PathErr)
-	}
-	if want := []string{filepath.Base(p.path), "ctl"}; !slices.Equal(r.Entries, want) {
-		t.Errorf("directory held %q, want %q", r.Entries, want)
-	}
-	if strays, err := s.Strays(); err != nil || len(strays) != 0 {
-		t.Errorf("strays %q, %v", strays, err)
-	}
-	if c.PeerPath() != p.path || filepath.Dir(c.DataPath()) != s.Dir() || c.Port() != 1 {
-		t.Errorf("paths %q %q, port %d", c.PeerPath(), c.DataPath(), c.Port())
-	}
+	checkRequest(t, s, c, p)
 
 	p.send(fakeFrame1)
 	p.send("")
@@ -261,8 +89,36 @@ func TestFakeServe(t *testing.T) {
 	if _, err := c.Recv(fakeContext(t)); err != io.EOF {
 		t.Errorf("after that: %v", err)
 	}
-	if late := c.Late(); len(late) != 0 {
-		t.Errorf("late bytes %q", late)
+	if late := c.TrailingBytes(); len(late) != 0 {
+		t.Errorf("trailing bytes %q", late)
+	}
+}
+
+// checkRequest checks what the switch has recorded about p, its first client.
+func checkRequest(t *testing.T, s *testutil.FakeSwitch, c *testutil.FakeClient, p *rawClient) {
+	t.Helper()
+	rs := s.Requests()
+	if len(rs) != 1 {
+		t.Fatalf("%d requests", len(rs))
+	}
+	r := rs[0]
+	if r != c.Request() || r.Err != nil || r.Version != 3 || r.Kind != 0 || r.Port != 0 || r.Path != p.path || r.Description != "plug" || len(r.Raw) != 126 {
+		t.Errorf("request %+v", r)
+	}
+	if r.PID != os.Getpid() || r.UID != os.Getuid() || r.GID != os.Getgid() {
+		t.Errorf("credentials %d %d %d", r.PID, r.UID, r.GID)
+	}
+	if r.PathErr != nil || r.PathMode != fs.ModeSocket|0o640 || r.PathUID != os.Geteuid() {
+		t.Errorf("data socket %v, owner %d: %v", r.PathMode, r.PathUID, r.PathErr)
+	}
+	if want := []string{filepath.Base(p.path), "ctl"}; !slices.Equal(r.Entries, want) {
+		t.Errorf("directory held %q, want %q", r.Entries, want)
+	}
+	if strays, err := s.Strays(); err != nil || len(strays) != 0 {
+		t.Errorf("strays %q, %v", strays, err)
+	}
+	if c.PeerPath() != p.path || filepath.Dir(c.DataPath()) != s.Dir() || c.Port() != 1 {
+		t.Errorf("paths %q %q, port %d", c.PeerPath(), c.DataPath(), c.Port())
 	}
 }
 
@@ -306,145 +162,6 @@ func TestFakeClosesAtEachByte(t *testing.T) {
 			t.Errorf("reading %d bytes and closing: %q, %v", k, b, err)
 		}
 		p.close()
-	}
-}
-
-func TestFakeReplies(t *testing.T) {
-	extra := make(chan struct{})
-	for _, tt := range []struct {
-		name   string
-		script testutil.FakeScript
-		port   int
-		check  func(*rawPlug)
-	}{
-		{"pieces", func(c *testutil.FakeClient) {
-			c.ReadRequest()
-			c.ConnectBack()
-			r := c.ReplyBytes()
-			c.WritePieces(r[:1], r[1:60], r[60:])
-		}, 0, func(p *rawPlug) {
-			var all []byte
-			for _, want := range []int{1, 59, 50} {
-				b, err := p.reply()
-				if err != nil || len(b) != want {
-					p.t.Fatalf("piece of %d bytes, %v; want %d", len(b), err, want)
-				}
-				all = append(all, b...)
-			}
-			p.connect(all)
-		}},
-		{"extra bytes", func(c *testutil.FakeClient) {
-			c.ReadRequest()
-			c.ConnectBack()
-			c.Reply()
-			c.Wait(extra)
-			c.WriteCtl([]byte("extra"))
-		}, 0, func(p *rawPlug) {
-			b, _ := p.reply()
-			p.connect(b)
-			close(extra)
-			if b, err := p.reply(); err != nil || string(b) != "extra" {
-				p.t.Errorf("%q, %v", b, err)
-			}
-		}},
-		{"wrong family", func(c *testutil.FakeClient) {
-			c.ReadRequest()
-			c.WriteCtl(testutil.FakeSockaddr(2, "/x"))
-		}, 0, func(p *rawPlug) {
-			if b, err := p.reply(); err != nil || !bytes.Equal(b, rawSockaddr(2, "/x")) {
-				p.t.Errorf("%q, %v", b, err)
-			}
-		}},
-		{"no NUL", func(c *testutil.FakeClient) {
-			c.ReadRequest()
-			c.WriteCtl(testutil.FakeSockaddr(1, strings.Repeat("p", 200)))
-		}, 0, func(p *rawPlug) {
-			if b, err := p.reply(); err != nil || !bytes.Equal(b, rawSockaddr(1, strings.Repeat("p", 108))) {
-				p.t.Errorf("%q, %v", b, err)
-			}
-		}},
-		{"refuse", testutil.FakeRefuse, 0, func(p *rawPlug) {
-			if b, err := p.reply(); err != io.EOF {
-				p.t.Errorf("%q, %v", b, err)
-			}
-		}},
-		{"refuse port", testutil.FakeRefusePort(7, false), 7, func(p *rawPlug) {
-			if b, err := p.reply(); err != io.EOF {
-				p.t.Errorf("%q, %v", b, err)
-			}
-		}},
-		{"other port", testutil.FakeRefusePort(7, false), 8, func(p *rawPlug) {
-			b, err := p.reply()
-			if err != nil {
-				p.t.Fatal(err)
-			}
-			p.connect(b)
-		}},
-		{"silence", testutil.FakeSilence, 0, nil},
-		{"silent port", testutil.FakeRefusePort(7, true), 7, nil},
-		{"does nothing", func(*testutil.FakeClient) {}, 0, nil},
-		{"half close", func(c *testutil.FakeClient) {
-			testutil.FakeServe(c)
-			c.HalfClose()
-		}, 0, func(p *rawPlug) {
-			b, _ := p.reply()
-			p.connect(b)
-			if _, err := p.reply(); err != io.EOF {
-				p.t.Error(err)
-			}
-			if _, err := unix.Write(p.ctl, []byte("still heard")); err != nil {
-				p.t.Error(err)
-			}
-		}},
-		{"no connection back", func(c *testutil.FakeClient) {
-			c.ReadRequest()
-			c.Reply()
-			if c.Send([]byte(fakeFrame1)) == nil {
-				c.CloseData()
-			}
-		}, 0, func(p *rawPlug) {
-			b, _ := p.reply()
-			p.connect(b)
-			p.send(fakeFrame1)
-			if n := 1 + p.fill(); n > 64 {
-				p.t.Errorf("%d frames went into the queue of a peer that is not connected", n)
-			}
-		}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s := newFake(t, tt.script)
-			p := dialRaw(t, filepath.Join(s.Dir(), "ctl"))
-			p.request(tt.port, "")
-			if tt.check != nil {
-				tt.check(p)
-				return
-			}
-			// Silence: the script is over, and there is nothing to read.
-			nextClient(t, s)
-			if b, err := p.replyNow(); err != unix.EAGAIN {
-				t.Errorf("%q, %v", b, err)
-			}
-		})
-	}
-}
-
-func (p *rawPlug) replyNow() ([]byte, error) {
-	b := make([]byte, 256)
-	n, _, err := unix.Recvfrom(p.ctl, b, unix.MSG_DONTWAIT)
-	return b[:max(n, 0)], err
-}
-
-// fill sends without waiting until the kernel refuses.
-func (p *rawPlug) fill() (n int) {
-	p.t.Helper()
-	for ; ; n++ {
-		err := p.trySend(fakeFrame1, unix.MSG_DONTWAIT)
-		if err == unix.EAGAIN {
-			return n
-		}
-		if err != nil {
-			p.t.Fatal(err)
-		}
 	}
 }
 
@@ -607,7 +324,7 @@ func TestFakeInjectUntilConnected(t *testing.T) {
 
 func TestFakeEndings(t *testing.T) {
 	s := newFake(t)
-	join := func() (*rawPlug, *testutil.FakeClient) { p := joinRaw(t, s); return p, nextClient(t, s) }
+	join := func() (*rawClient, *testutil.FakeClient) { p := joinRaw(t, s); return p, nextClient(t, s) }
 
 	p, c := join()
 	c.Hangup()
@@ -641,8 +358,8 @@ func TestFakeEndings(t *testing.T) {
 	}
 	p.close()
 	<-c.Context().Done()
-	if got := c.Late(); string(got) != "late" {
-		t.Errorf("late bytes %q", got)
+	if got := c.TrailingBytes(); string(got) != "late" {
+		t.Errorf("trailing bytes %q", got)
 	}
 	if cause := context.Cause(c.Context()); cause != io.EOF {
 		t.Errorf("cause %v", cause)
@@ -711,80 +428,6 @@ func TestFakeForeignSocketAndStrays(t *testing.T) {
 	}
 	if strays, err := s.Strays(); err != nil || !slices.Equal(strays, []string{filepath.Base(p.path)}) {
 		t.Errorf("strays %q, %v", strays, err)
-	}
-}
-
-func TestFakeNet(t *testing.T) {
-	testutil.NoLeaks(t)
-	s := testutil.FakeHub(t)
-	a, b, c := joinRaw(t, s), joinRaw(t, s), joinRaw(t, s)
-	a.send("short")
-	a.send(fakeFrame1)
-	b.send(fakeFrame2)
-	if got := b.recv(); got != fakeFrame1 {
-		t.Errorf("b received %q", got)
-	}
-	if got := a.recv(); got != fakeFrame2 {
-		t.Errorf("a received %q", got)
-	}
-	if got := []string{c.recv(), c.recv()}; !slices.Contains(got, fakeFrame1) || !slices.Contains(got, fakeFrame2) {
-		t.Errorf("c received %q", got)
-	}
-
-	// A client that does not read holds up the sender; leaving frees it.
-	for a.fill() > 0 {
-	}
-	c.close()
-	const n = 1000
-	sent := make(chan struct{})
-	go func() {
-		defer close(sent)
-		for range n {
-			b.trySend(fakeFrame2, 0)
-		}
-	}()
-	for range n {
-		for a.recv() != fakeFrame2 {
-		}
-	}
-	<-sent
-}
-
-func TestFakeCable(t *testing.T) {
-	testutil.NoLeaks(t)
-	s := testutil.FakePointToPoint(t)
-	a, b := dialRaw(t, filepath.Join(s.Dir(), "ctl")), dialRaw(t, filepath.Join(s.Dir(), "ctl"))
-	a.request(0, "")
-	b.request(0, "")
-	for _, p := range []*rawPlug{a, b} { // the second after the first has removed its name
-		r, err := p.reply()
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.connect(r)
-	}
-	a.send(fakeFrame1)
-	if got := b.queued(); !slices.Equal(got, []string{fakeFrame1}) {
-		t.Errorf("b has %q", got)
-	}
-	b.send(fakeFrame2)
-	if got := a.queued(); !slices.Equal(got, []string{fakeFrame2}) {
-		t.Errorf("a has %q", got)
-	}
-	c := dialRaw(t, filepath.Join(s.Dir(), "ctl"))
-	c.request(0, "")
-	if r, err := c.reply(); err != io.EOF {
-		t.Errorf("third client: %q, %v", r, err)
-	}
-	a.send(fakeFrame1)
-	s.HangupAll()
-	for _, p := range []*rawPlug{a, b} {
-		if _, err := p.reply(); err != io.EOF {
-			t.Errorf("after HangupAll: %v", err)
-		}
-	}
-	if got := b.queued(); !slices.Equal(got, []string{fakeFrame1}) {
-		t.Errorf("b still has %q", got)
 	}
 }
 

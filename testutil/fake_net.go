@@ -16,9 +16,9 @@ import (
 	"testing"
 )
 
-// FakeServe is the script of a switch that behaves: it reads the request,
-// connects back, replies, and leaves the link to the test. It refuses a
-// malformed request, and a client it cannot reach, by end of file.
+// FakeServe is the script of a correct switch: it reads the request, connects
+// back, replies, and leaves the data socket to the test. It refuses a malformed
+// request, and a client it cannot reach, by end of file.
 func FakeServe(c *FakeClient) {
 	r, err := c.ReadRequest()
 	if err != nil || r.Err != nil || c.ConnectBack() != nil {
@@ -28,7 +28,7 @@ func FakeServe(c *FakeClient) {
 	c.Reply()
 }
 
-// FakeRefuse is the script of a switch that reads the request and says no by
+// FakeRefuse is the script of a switch that reads the request and refuses it by
 // end of file.
 func FakeRefuse(c *FakeClient) {
 	c.ReadRequest()
@@ -41,16 +41,24 @@ func FakeSilence(c *FakeClient) {
 	c.ReadRequest()
 }
 
-// FakeRefusePort returns the script of a switch that serves every port but
-// one: who asks for that port is refused by end of file, or by silence.
-func FakeRefusePort(port int, silent bool) FakeScript {
+// FakeRefusePort returns the script of a switch that serves every port but one:
+// it refuses a client that asks for that port, by end of file.
+func FakeRefusePort(port int) FakeScript {
+	return fakeServeExcept(port, (*FakeClient).Close)
+}
+
+// FakeIgnorePort returns the script of a switch that serves every port but one:
+// it never answers a client that asks for that port.
+func FakeIgnorePort(port int) FakeScript {
+	return fakeServeExcept(port, func(*FakeClient) {})
+}
+
+func fakeServeExcept(port int, refuse func(*FakeClient)) FakeScript {
 	return func(c *FakeClient) {
 		r, err := c.ReadRequest()
 		switch {
 		case err == nil && r.Err == nil && r.Port == port:
-			if !silent {
-				c.Close()
-			}
+			refuse(c)
 		case err != nil || r.Err != nil || c.ConnectBack() != nil:
 			c.Close()
 		default:
@@ -61,9 +69,9 @@ func FakeRefusePort(port int, silent bool) FakeScript {
 
 // FakeHub returns a switch that is a hub: what one client sends reaches all
 // others, unchanged and in order. Frames shorter than an Ethernet header are
-// dropped. Unlike a real switch it never drops at a full queue but waits, so
-// that tests need no retries; a client that stops reading thus holds up those
-// who send to it.
+// dropped. Unlike a real switch, the hub never drops a frame when a queue is full
+// but waits, so that tests need no retries. So a client that stops reading stops
+// those that send to it.
 func FakeHub(tb testing.TB) *FakeSwitch {
 	tb.Helper()
 	h := new(fakeHub)
@@ -91,8 +99,8 @@ func (h *fakeHub) serve(c *FakeClient) {
 	if err != nil {
 		return
 	}
-	// On the hub before the reply: once the client has it, it may rely on
-	// receiving what others send.
+	// Added before the reply: a client that has its reply may rely on receiving
+	// what others send.
 	p := &fakeHubPort{c, data}
 	h.change(func(ports []*fakeHubPort) []*fakeHubPort { return append(ports, p) })
 	c.sw.wg.Go(func() { h.forward(p) })
@@ -111,8 +119,8 @@ func (h *fakeHub) change(f func([]*fakeHubPort) []*fakeHubPort) {
 }
 
 // forward moves what p's client sends until the client has left and its queue
-// is empty. It allocates nothing per frame: tests that count allocations count
-// everybody's.
+// is empty. It allocates nothing per frame, since tests count the allocations of
+// the whole process.
 func (h *fakeHub) forward(p *fakeHubPort) {
 	defer p.c.Close()
 	defer h.change(func(ports []*fakeHubPort) []*fakeHubPort {
@@ -142,10 +150,10 @@ func (h *fakeHub) forward(p *fakeHubPort) {
 // FakePointToPoint returns a switch that joins its first two clients directly: each
 // is given the address of the other's data socket, so that a frame is in the
 // receiver's queue when the sender's call returns, and a full queue stops the
-// sender at once. The reply comes when both have asked: open the two ends at
+// sender at once. The switch replies when both have asked, so open the two ends at
 // the same time. Further clients are refused.
 //
-// [FakeSwitch.HangupAll] then hangs up on both without touching the data.
+// [FakeSwitch.HangupAll] hangs up on both and leaves their data sockets connected.
 func FakePointToPoint(tb testing.TB) *FakeSwitch {
 	tb.Helper()
 	k := &fakePointToPoint{}
@@ -174,9 +182,9 @@ func (k *fakePointToPoint) serve(c *FakeClient) {
 		i, ok = k.join(c, r.Path)
 	}
 	if !ok {
-		// A client that has waited long for its reply asks once more, from
-		// nowhere, and takes an answer to that for a refusal of the first. So
-		// the ends come first, as they would in a switch that takes requests in
+		// A client that has waited long for its reply asks once more, without an
+		// address, and takes an answer to that for a refusal of its first request.
+		// So answer the two ends first, as a switch does that handles requests in
 		// turn.
 		for _, end := range &k.ends {
 			c.Wait(end.replied)
@@ -191,7 +199,7 @@ func (k *fakePointToPoint) serve(c *FakeClient) {
 	}
 }
 
-// join makes the data socket at path one end, if both are not taken.
+// join makes the data socket at path one end, unless both are taken.
 func (k *fakePointToPoint) join(c *FakeClient, path string) (i int, ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -24,7 +24,7 @@ const (
 )
 
 // A FakeRequest is a request as a [FakeSwitch] read it, with what the switch
-// could see of the client at that moment.
+// knew of the client at that moment.
 type FakeRequest struct {
 	Raw []byte // what one read of at most 256 bytes returned
 	Err error  // why Raw is not a well-formed request, or nil
@@ -42,8 +42,7 @@ type FakeRequest struct {
 	// The other end of the control socket, from SO_PEERCRED.
 	PID, UID, GID int
 
-	// The client's data socket in the file system; PathErr says why there is
-	// none to look at.
+	// The client's data socket in the file system. PathErr is why there is none.
 	PathMode         fs.FileMode
 	PathUID, PathGID int
 	PathErr          error
@@ -98,7 +97,7 @@ func (r *FakeRequest) parse() error {
 	return nil
 }
 
-// look fills in what the file system tells.
+// look fills in what is found in the file system.
 func (r *FakeRequest) look(dir string) {
 	r.Entries, _ = fakeEntries(dir)
 	if r.Path == "" || r.Path[0] == '@' {
@@ -127,8 +126,8 @@ func fakePath(raw []byte) string {
 }
 
 // FakeSockaddr returns the 110 bytes of a sockaddr_un: family, then the path,
-// cut or padded with NULs to 108 bytes. Replies are such addresses, good and
-// bad ones. The family of a good one is 1.
+// cut or padded with NULs to 108 bytes. A correct reply is such an
+// address of family 1.
 func FakeSockaddr(family uint16, path string) []byte {
 	b := make([]byte, FakeSockaddrLen)
 	binary.NativeEndian.PutUint16(b, family)

@@ -18,11 +18,11 @@ import (
 // Main runs a package's tests and fails if goroutines are left at their end. Call it from TestMain.
 func Main(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// leakPatience is how long the checks wait for things to go away that a test gives back without waiting: a
-// descriptor whose last user is still inside a system call, a name that another process removes, a
-// goroutine on its way out. Those have no event to wait for, so the checks look again, at intervals that
-// grow from 1 to 50 ms; a real leak costs a test this long.
-const leakPatience = 2 * time.Second
+// leakPatience is how long the checks wait for things that a test releases without waiting: a descriptor whose
+// last user is still inside a system call, a name that another process removes, a goroutine that is about to
+// end. There is no event to wait for, so the checks look again, at intervals that grow from 1 to 50 ms. A real
+// leak costs a test this long.
+var leakPatience = 10 * time.Second
 
 // patiently calls check until it returns an empty string or patience is over, and returns its last result.
 func patiently(check func() string) string {
@@ -37,10 +37,10 @@ func patiently(check func() string) string {
 }
 
 // NoLeaks fails the test if, at its end, this process has descriptors or goroutines that it did not have when
-// NoLeaks was called. Call it first: cleanups registered later run before the check. It sees the whole
-// process, so it is not for tests that run in parallel with others. Descriptors are checked on Linux only. A
-// test that lets io.Copy join two stream sockets must wrap one of them: the Go runtime keeps the pipe it splices
-// them with.
+// NoLeaks was called. Call it first: cleanups registered later run before the check. NoLeaks checks the
+// whole process, so do not call it in a test that runs in parallel with others. Descriptors are checked on Linux
+// only. If the test calls io.Copy between two stream sockets, wrap one of them, since the Go runtime keeps the
+// pipe that it uses for the copy.
 func NoLeaks(t testing.TB) {
 	t.Helper()
 	goroutines := goleak.IgnoreCurrent()
@@ -49,8 +49,13 @@ func NoLeaks(t testing.TB) {
 		if t.Failed() {
 			return // a test that stopped half-way leaves things behind
 		}
-		if err := goleak.Find(goroutines); err != nil {
-			t.Errorf("goroutines left: %v", err)
+		if problem := patiently(func() string {
+			if err := goleak.Find(goroutines); err != nil {
+				return err.Error()
+			}
+			return ""
+		}); problem != "" {
+			t.Errorf("goroutines left: %s", problem)
 		}
 		if problem := patiently(func() string {
 			var left []string

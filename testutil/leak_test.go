@@ -19,6 +19,9 @@ import (
 // leak runs f as a test of its own and wants one error that contains want, or none if want is empty.
 func leak(t *testing.T, want string, f func(testing.TB)) {
 	t.Helper()
+	if want != "" {
+		defer testutil.SetLeakPatience(testutil.SetLeakPatience(time.Millisecond))
+	}
 	r := recordtb.Run(t, f)
 	switch {
 	case want == "" && len(r.Errors) != 0:

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// ShortDir returns a new directory that the test's end removes. Its path is short, unlike that of t.TempDir:
-// the name of a unix socket holds 107 bytes. Others may enter it (mode 0755), so that peers running as another
+// ShortDir returns a new directory that the test's end removes. Its path is shorter than that of t.TempDir, since
+// the name of a unix socket may have at most 107 bytes. Others may enter it (mode 0755), so that peers running as another
 // user reach the sockets inside, each of which has a mode of its own.
 func ShortDir(t testing.TB) string {
 	t.Helper()

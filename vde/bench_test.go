@@ -220,11 +220,11 @@ func connRounds(b *testing.B, op operation, size int) (round func() figure) {
 // benchPair returns two Conns whose data sockets are connected to each other.
 func benchPair(b *testing.B) (src, dst *vde.Conn) {
 	b.Helper()
-	cable := testutil.FakePointToPoint(b)
+	network := testutil.FakePointToPoint(b)
 	opened := make(chan *vde.Conn, 2)
 	for range 2 {
 		go func() {
-			c, err := vde.Open(b.Context(), cable.VNL())
+			c, err := vde.Open(b.Context(), network.VNL())
 			if err != nil {
 				b.Error(err)
 			}

@@ -8,13 +8,14 @@ package vde_test
 import (
 	"testing"
 
+	"github.com/go-vde/sdk/internal/conntest"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 )
 
-// TestConformance puts pairs of connections through the suite that says, promise
-// by promise, what a Conn does. On a cable the two are each other's peers, and
-// the network can hang up; on a net something that forwards is between them.
+// TestConformance runs the suite that checks what a Conn promises on pairs of
+// connections: on a point-to-point network the two are each other's peers, and the
+// network can hang up; otherwise a hub forwards between them.
 func TestConformance(t *testing.T) {
 	testutil.NoLeaks(t)
 	opts := testutil.ConnOptions{Allocs: true}
@@ -23,10 +24,10 @@ func TestConformance(t *testing.T) {
 			t.Parallel()
 		}
 	}
-	t.Run("Cable", func(t *testing.T) {
+	t.Run("PointToPoint", func(t *testing.T) {
 		parallel(t)
 		testutil.TestPacketConn(t, func(tb testing.TB) (*testutil.Pair, error) {
-			a, b, hangup := cable(tb)
+			a, b, hangup := connPair(tb)
 			return &testutil.Pair{A: a, B: b, Hangup: hangup}, nil
 		}, opts)
 	})
@@ -34,14 +35,14 @@ func TestConformance(t *testing.T) {
 		parallel(t)
 		testutil.TestPacketConn(t, func(tb testing.TB) (*testutil.Pair, error) {
 			sw := testutil.FakeHub(tb)
-			return &testutil.Pair{A: open(tb, sw.VNL(), vde.WithReconnect(quick)), B: open(tb, sw.VNL(), vde.WithReconnect(quick))}, nil
+			return &testutil.Pair{A: conntest.Open(tb, sw.VNL(), vde.WithReconnect(conntest.Quick)), B: conntest.Open(tb, sw.VNL(), vde.WithReconnect(conntest.Quick))}, nil
 		}, opts)
 	})
-	t.Run("Net", func(t *testing.T) {
+	t.Run("Hub", func(t *testing.T) {
 		parallel(t)
 		testutil.TestPacketConn(t, func(tb testing.TB) (*testutil.Pair, error) {
 			sw := testutil.FakeHub(tb)
-			return &testutil.Pair{A: open(tb, sw.VNL()), B: open(tb, sw.VNL())}, nil
+			return &testutil.Pair{A: conntest.Open(tb, sw.VNL()), B: conntest.Open(tb, sw.VNL())}, nil
 		}, opts)
 	})
 }

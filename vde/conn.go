@@ -5,6 +5,8 @@ package vde
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -12,8 +14,7 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/link"
-	"github.com/go-vde/sdk/pool"
+	"github.com/go-vde/sdk/link"
 )
 
 // A Conn is one port on a VDE network.
@@ -22,44 +23,46 @@ import (
 // and writes with writes; everything else may overlap. Every error is a
 // [*net.OpError] whose Net is "vde".
 type Conn struct {
-	_ noCopy
-
 	link     link.Link
+	caps     link.Caps // what does not change of its capabilities
 	addr     portAddr
 	maxFrame int
+	hook     func(Direction, frame.Frame) // may be nil
+	stats    counters
+	life     life
+	rx       reading
+	tx       writing
+	frames   delivery
+}
 
+// A life is the state of a connection from its beginning to its end. Close sets
+// closed and closes closing. When the link ends, finish cancels ctx: at once or,
+// if a read is under way, when that read has delivered what it got.
+type life struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
-	// Closing: Close sets closed and closes closing. Hanging up: end stores the
-	// cause and closes ended; finish then cancels ctx, at once or, if a read is
-	// under way, when that read has delivered what it got.
 	mu      sync.Mutex
 	closed  bool          // guarded by mu
-	endOnce sync.Once     //
-	cause   error         // why the other side ended; written once before ended is closed
 	closing chan struct{} // closed by Close
-	ended   chan struct{} // closed by end
+	watch   sync.Once     // starts the goroutine that ends ctx
 	running sync.WaitGroup
+}
 
-	rmu   sync.Mutex     // held by a read, also while it waits
-	sizes [readBatch]int // guarded by rmu; belongs to Frames' goroutine once it has held rmu
-	one   [1][]byte      // guarded by rmu; Read's batch of one
+// A reading is the state of the read methods.
+type reading struct {
+	mu    sync.Mutex     // held by a read, also while it waits; guards what follows
+	sizes [readBatch]int // belongs to Frames' goroutine once it has held mu
+	one   [1][]byte      // Read's batch of one
+}
 
-	wmu  sync.Mutex // held by Write, also while it waits
-	wone [1][]byte  // guarded by wmu; Write's batch of one
+// A writing is the state of the write methods.
+type writing struct {
+	mu  sync.Mutex // held by Write, also while it waits
+	one [1][]byte  // guarded by mu; Write's batch of one
 
-	refusedAt atomic.Pointer[time.Time] // when a write first found the peer's data socket gone
-
-	delivering atomic.Bool // written with mu held; true once Frames owns reading
-	frames     chan Frame  // guarded by mu; nil until Frames is called
-	pool       *pool.Pool
-	depth      int
-
-	offload atomic.Bool // frames have offload headers in front
-
-	tap   func(Direction, frame.Frame) // may be nil
-	stats counters
+	finishers atomic.Pointer[finishers] // nil until a packet was written that the link does not take
+	ordinary  ordinarySender
 }
 
 // readBatch is the largest number of frames one read takes from the link.
@@ -70,26 +73,36 @@ var (
 	_ syscall.Conn   = (*Conn)(nil)
 )
 
-// noCopy makes vet report copies of a struct that holds it.
-type noCopy struct{}
+// NewConn returns a connection on l, which it owns from then on, also if it
+// fails. [Conn.Context] carries the values of ctx and does not end with it. The
+// options that have an effect are [WithName], [WithMaxFrameSize], [WithFrames]
+// and [WithFrameHook]. The others are for the program that opens l, which gets
+// them from [Settings].
+func NewConn(ctx context.Context, l link.Link, opts ...Option) (*Conn, error) {
+	cfg, err := newConfig(opts)
+	if err == nil && cfg.reconnect != nil {
+		err = fmt.Errorf("WithReconnect for a link that is there already: %w: give NewConn a link of link.Redial", errors.ErrUnsupported)
+	}
+	if err != nil {
+		_, _ = l.Close()
+		return nil, &net.OpError{Op: "open", Net: network, Err: err}
+	}
+	return newConn(ctx, l, &cfg), nil
+}
 
-func (*noCopy) Lock()   {}
-func (*noCopy) Unlock() {}
-
-// newConn returns a Conn on l, which it owns from here on. parent lends its
-// values, not its end.
-func newConn(parent context.Context, l link.Link, addr string, cfg *config) *Conn {
+// newConn is NewConn with the options applied.
+func newConn(ctx context.Context, l link.Link, cfg *config) *Conn {
 	c := &Conn{
 		link:     l,
-		addr:     portAddr(addr),
-		maxFrame: cfg.maxFrame,
-		closing:  make(chan struct{}),
-		ended:    make(chan struct{}),
-		pool:     cfg.pool,
-		depth:    cfg.depth,
-		tap:      cfg.tap,
+		caps:     l.Caps(),
+		addr:     portAddr(cfg.name),
+		maxFrame: cfg.MaxFrameSize,
+		hook:     cfg.hook,
+		frames:   delivery{pool: cfg.pool, depth: cfg.depth},
 	}
-	c.ctx, c.cancel = context.WithCancelCause(context.WithoutCancel(parent))
+	c.life.closing = make(chan struct{})
+	c.life.ctx, c.life.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	c.tx.ordinary.link = l
 	return c
 }
 
@@ -99,13 +112,35 @@ func newConn(parent context.Context, l link.Link, addr string, cfg *config) *Con
 //
 // When the switch ends the connection while a read is waiting or Frames is
 // delivering, the context ends after these have passed on the frames that were
-// already queued, or as soon as nobody takes them; otherwise at once. Queued
+// already queued, or as soon as the Frames channel is full; otherwise at once. Queued
 // frames can still be read after that.
-func (c *Conn) Context() context.Context { return c.ctx }
+func (c *Conn) Context() context.Context {
+	c.life.watch.Do(func() {
+		c.life.mu.Lock()
+		defer c.life.mu.Unlock()
+		if !c.life.closed {
+			c.life.running.Go(c.awaitEnd)
+		}
+	})
+	return c.life.ctx
+}
+
+// awaitEnd ends the context when the link has ended, unless a read is under way,
+// which then does it.
+func (c *Conn) awaitEnd() {
+	select {
+	case <-c.link.Done():
+		c.noteEnd()
+	case <-c.life.closing:
+	}
+}
 
 // Err returns nil while the connection is open and then the reason it ended,
 // as [context.Cause] of Context does.
-func (c *Conn) Err() error { return context.Cause(c.ctx) }
+func (c *Conn) Err() error {
+	c.noteEnd()
+	return context.Cause(c.life.ctx)
+}
 
 // LocalAddr names the port: its String is the VNL given to Open, or the one
 // that was found if that was empty. A port has no MAC; its frames do.
@@ -120,19 +155,20 @@ func (c *Conn) MaxFrameSize() int { return c.maxFrame }
 // Frames already on the Frames channel stay receivable; what the kernel still
 // held is counted in Stats.RxDiscarded. Calls after the first return nil.
 func (c *Conn) Close() error {
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
+	c.noteEnd() // a link that has ended keeps its reason
+	c.life.mu.Lock()
+	if c.life.closed {
+		c.life.mu.Unlock()
 		return nil
 	}
-	c.closed = true
-	close(c.closing)
-	c.mu.Unlock()
+	c.life.closed = true
+	close(c.life.closing)
+	c.life.mu.Unlock()
 
-	c.cancel(net.ErrClosed) // no effect if the switch hung up before
+	c.life.cancel(net.ErrClosed) // no effect if the link ended before
 	unread, err := c.link.Close()
 	c.stats.rxDiscarded.Add(uint64(unread))
-	c.running.Wait()
+	c.life.running.Wait()
 	return c.opError("close", err)
 }
 
@@ -158,66 +194,72 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 }
 
 func (c *Conn) setReadDeadline(t time.Time) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.delivering.Load() && !c.closed {
+	c.life.mu.Lock()
+	defer c.life.mu.Unlock()
+	if c.frames.active.Load() && !c.life.closed {
 		return nil
 	}
 	return c.link.SetReadDeadline(t)
 }
 
-// SyscallConn gives access to the data socket, on which one datagram is one
-// frame; the control socket stays private. Frames moved through it are in no
-// counter. For an in-process port it returns an error that matches
-// [errors.ErrUnsupported].
+// SyscallConn gives access to the descriptor on which one message is one frame:
+// for a port of a switch the data socket, while the control socket stays private.
+// Frames moved through it are in no counter. Where there is no such descriptor,
+// because frames go through memory, the error matches [errors.ErrUnsupported].
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
-	raw, err := c.link.SyscallConn()
-	return raw, c.opError("syscall", err)
+	raw := c.link.Caps().Raw
+	switch {
+	case raw != nil:
+		return raw, nil
+	case c.caps.State != nil && !c.LinkState().Up:
+		return nil, c.opError("syscall", ErrLinkDown)
+	}
+	return nil, c.opError("syscall", fmt.Errorf("frames of this connection do not go through a descriptor: %w", errors.ErrUnsupported))
 }
 
-// end records that the other side ended the connection. It does not block.
-func (c *Conn) end(cause error) {
-	c.endOnce.Do(func() {
-		c.cause = cause
-		close(c.ended)
-		c.link.Hangup()
-		// Whoever holds rmu notices, because ended was closed before: see
-		// readDone. If Frames owns reading, deliver finishes.
-		if c.rmu.TryLock() {
-			c.rmu.Unlock()
-			if !c.delivering.Load() {
-				c.finish()
-			}
-		}
-	})
+// Caps returns what the connection can do at this moment: with [WithReconnect]
+// they can change with the switch. They affect speed only.
+func (c *Conn) Caps() link.Caps { return c.link.Caps() }
+
+// noteEnd ends the context if the link has ended and no read is under way. A read
+// does that itself when it returns, and Frames when it has passed on what was
+// left.
+func (c *Conn) noteEnd() {
+	if !c.hungUp() || !c.rx.mu.TryLock() {
+		return
+	}
+	c.rx.mu.Unlock()
+	if !c.frames.active.Load() {
+		c.finish()
+	}
 }
 
-// hungUp reports whether end was called.
+// hungUp reports whether the link has ended.
 func (c *Conn) hungUp() bool {
 	select {
-	case <-c.ended:
+	case <-c.link.Done():
 		return true
 	default:
 		return false
 	}
 }
 
-// endReason is what a call returns that found the connection hung up. Closing
-// looks like a hangup to whoever watches the other side, so Close wins.
+// endReason returns the error of a call that found the link ended. Close also ends
+// the link, so after Close the error is net.ErrClosed.
 func (c *Conn) endReason() error {
 	if c.isClosed() {
 		return net.ErrClosed
 	}
-	return c.cause
+	return c.link.Err()
 }
 
-// finish cancels the context with the cause given to end.
-func (c *Conn) finish() { c.cancel(c.cause) }
+// finish cancels the context with the reason of the link's end.
+func (c *Conn) finish() { c.life.cancel(c.link.Err()) }
 
 // isClosed reports whether Close was called.
 func (c *Conn) isClosed() bool {
 	select {
-	case <-c.closing:
+	case <-c.life.closing:
 		return true
 	default:
 		return false

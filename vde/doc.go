@@ -3,70 +3,43 @@
 
 // Package vde connects Go programs to Virtual Distributed Ethernet networks.
 //
-// A VDE network is a switch, known by the path of its control directory, and
-// the programs plugged into it. [Open] takes a port of the switch; the [Conn]
-// it returns sends and receives whole Ethernet frames, header included and
-// without frame check sequence:
+// Use it to send and receive Ethernet frames on a port of a VDE switch:
+// vde_switch, a node of vdeplug4 or package vswitch. It needs no C library.
 //
-//	c, err := vde.Open(ctx, "/run/vde.ctl")
+//	c, err := vde.Open(ctx, "/run/vde.ctl") // the switch's control directory
 //	if err != nil {
 //		return err
 //	}
 //	defer c.Close()
-//	for f := range c.Frames() {
-//		fmt.Println(f.View().Src(), "to", f.View().Dst())
-//		f.Release()
-//	}
-//	return c.Err()
+//	_, err = c.Write(frame) // a whole frame, without frame check sequence
 //
-// The package needs no C library and speaks the protocol of libvdeplug byte for
-// byte: stock vde_switch, the nodes of vdeplug4 and package vswitch accept it.
-// [Open] works on Linux; elsewhere it returns an error that matches
-// [errors.ErrUnsupported].
+// [Open] works on Linux; elsewhere its error matches [errors.ErrUnsupported].
 //
-// # Ways to receive and to send
+// # Receiving and sending
 //
-// [Conn.Read] and [Conn.Write] move one frame. [Conn.ReadBatch] and
-// [Conn.WriteBatch] move many with one system call and are the fast form.
-// [Conn.Frames] delivers received frames on a channel, each in a pooled buffer
-// that the receiver must release; from its first call on, reading belongs to
-// it. [Conn.WriteBuffers] gathers frames from pieces. None of them allocates
-// per frame.
+// [Conn.Read] and [Conn.Write] move one frame, [Conn.ReadBatch] and
+// [Conn.WriteBatch] many with one system call. [Conn.WriteBuffers] gathers frames
+// from pieces. [Conn.Frames] delivers received frames on a channel, in pooled
+// buffers that the receiver must release. None of them allocates per frame.
 //
-// # Shared memory
+// A write waits while the peer's queue is full, until the write deadline or Close;
+// [Conn.TryWriteBatch] returns [ErrFull] instead. [Stats] counts by cause the
+// frames that were received and not delivered, and those that were refused.
 //
-// Open offers the switch shared memory, and a switch of this SDK that runs as the
-// same user takes it: frames then move through two rings instead of sockets, many
-// times faster, and nothing else about the connection changes. Every other switch
-// ignores the offer. [WithSharedMemory] turns it off, or extends it to other
-// users' switches; [Conn.SharedMemory] tells what came of it.
+// To move TCP segments of up to 64 KB, or to leave checksums to the other side,
+// call [Conn.ReadPackets] and [Conn.WritePackets]. [Conn.Caps] returns what the
+// other side takes; WritePackets does the rest in software. [WithOffload] offers
+// it on sockets too.
 //
-// # Segmentation and checksum offload
+// Open also offers shared memory, which only package vswitch accepts; see
+// [WithSharedMemory].
 //
-// Who has TCP segments of 64 KB to send, or no wish to compute checksums, calls
-// [Conn.EnableOffload]. Frames then have a header that says what was left
-// undone, the one that tap devices and virtual machines use, and the connection
-// does it where the switch has not agreed to take them so.
+// # End of a connection
 //
-// # Full queues and accounting
+// When the switch closes the control socket, reads return the frames already
+// queued, then calls fail with an error that matches [ErrHangup], the cause of
+// [Conn.Context]. After Close, calls fail with [net.ErrClosed].
 //
-// A full queue at the peer makes the writer wait, bounded by the write deadline
-// or Close; nothing is dropped in silence. Who prefers dropping uses
-// [Conn.TryWriteBatch]. Every frame that is received and not delivered, and
-// every frame that is refused, has a counter by cause in [Stats].
-//
-// # The end of a connection
-//
-// The switch says goodbye by closing the control socket. The Conn then delivers
-// what had already been queued for it, calls fail with an error that matches
-// [ErrHangup], and [Conn.Context] is cancelled with that cause. Close ends the
-// connection from this side: calls then fail with [net.ErrClosed].
-//
-// # Sharp edges
-//
-// A VDE switch may drop frames for a port that does not read: stock switches
-// drop without a count as soon as the kernel's queue is full (278 frames of 60
-// bytes or 93 of 1514 with Linux's default send buffer at the switch).
-// Stock vde_switch cuts frames longer than 1518 bytes. A switch ignores frames
-// shorter than a header (14 bytes), so writing one is an error here.
+// Switches may drop frames for a port that does not read. Stock vde_switch also
+// cuts frames longer than 1518 bytes.
 package vde

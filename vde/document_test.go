@@ -34,7 +34,7 @@ func TestDocumentNamesTests(t *testing.T) {
 		return all.String()
 	}
 	packages := map[string]string{
-		"":        sources("*_test.go"),
+		"":        sources("*_test.go") + sources("../links/vdeplug/*_test.go") + sources("../vnl/*_test.go"),
 		"wire.":   sources("../internal/wire/*_test.go"),
 		"sockio.": sources("../internal/sockio/*_test.go"),
 	}

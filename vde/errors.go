@@ -5,29 +5,39 @@ package vde
 
 import (
 	"errors"
-	"io/fs"
 	"net"
-	"syscall"
+
+	"github.com/go-vde/sdk/link"
+	"github.com/go-vde/sdk/links/vdeplug"
 )
 
 // Errors of a connection.
 var (
 	// ErrHangup is the cause when the switch or peer closed the connection.
-	ErrHangup = errors.New("vde: connection closed by peer")
+	ErrHangup = link.ErrHangup
+
+	// ErrSharedMemory is the cause when the other side broke the protocol of
+	// the shared memory. The connection has then ended.
+	ErrSharedMemory = link.ErrViolation
+
+	// ErrLinkDown is returned by writes that may not wait while a connection
+	// opened with [WithReconnect] has no link.
+	ErrLinkDown = link.ErrDown
 
 	// ErrBusy is returned by read methods while Frames owns reading.
-	ErrBusy = errors.New("vde: reads are being delivered by Frames")
+	ErrBusy = errors.New("reads are being delivered by Frames")
 
-	// ErrFull is returned by TryWriteBatch when the peer's queue is full.
-	ErrFull = errors.New("vde: send queue is full")
+	// ErrFull is returned by TryWriteBatch and TryWritePackets when the peer's
+	// queue is full.
+	ErrFull = link.ErrFull
 
 	// ErrFrameSize is returned for a frame shorter than an Ethernet header or
 	// longer than the connection's maximum.
-	ErrFrameSize = errors.New("vde: frame size out of range")
+	ErrFrameSize = errors.New("frame size out of range")
 
-	// ErrOffload is returned for a frame that is not what its offload header
-	// says, or has none. See [Conn.EnableOffload].
-	ErrOffload = errors.New("vde: frame and offload header do not agree")
+	// ErrOffload is returned for a frame that is not what its virtio-net header
+	// says. See [Conn.WritePackets].
+	ErrOffload = errors.New("frame and virtio-net header do not agree")
 )
 
 // Errors of Open. Each is found with [errors.Is]; those about permissions also
@@ -36,99 +46,40 @@ var (
 // [errors.ErrUnsupported]. When ctx or the default bound ends the attempt, the
 // error matches [context.Canceled] or [context.DeadlineExceeded].
 var (
-	// ErrNoSwitch: there is no control socket, or nobody listens on it.
-	ErrNoSwitch = errors.New("no switch there")
+	// ErrNoSwitch: there is no control socket, or no process listens on it.
+	ErrNoSwitch = vdeplug.ErrNoSwitch
 
-	// ErrNotSwitch: something answers that does not speak the VDE protocol.
-	ErrNotSwitch = errors.New("not a VDE switch")
+	// ErrNotSwitch: the answer is not of the VDE protocol.
+	ErrNotSwitch = vdeplug.ErrNotSwitch
 
 	// ErrControlDenied: the control socket or its directory may not be used.
-	ErrControlDenied = permissionError("permission denied on the control socket")
+	ErrControlDenied = vdeplug.ErrControlDenied
 
 	// ErrDataDenied: no data socket may be made where the switch could reach
 	// it, or the switch's own may not be used.
-	ErrDataDenied = permissionError("permission denied on the data socket")
+	ErrDataDenied = vdeplug.ErrDataDenied
 
-	// ErrConnectBackDenied: the switch is not allowed to write to our data
-	// socket.
-	ErrConnectBackDenied = permissionError("the switch may not connect back to the data socket")
+	// ErrConnectBackDenied: the switch is not allowed to write to the data
+	// socket of this process.
+	ErrConnectBackDenied = vdeplug.ErrConnectBackDenied
 
 	// ErrPortRefused: the switch does not give the port asked for.
-	ErrPortRefused = errors.New("port refused by the switch")
+	ErrPortRefused = vdeplug.ErrPortRefused
 
 	// ErrSwitchFull: the switch has no free port.
-	ErrSwitchFull = errors.New("no free port on the switch")
+	ErrSwitchFull = vdeplug.ErrSwitchFull
 
 	// ErrNoPortGroup: the switch has no port group of that name.
-	ErrNoPortGroup = errors.New("no such port group")
+	ErrNoPortGroup = vdeplug.ErrNoPortGroup
 
 	// ErrPathTooLong: the path does not fit a socket address (107 bytes).
-	ErrPathTooLong = errors.New("path too long for a socket address")
+	ErrPathTooLong = vdeplug.ErrPathTooLong
 )
 
 // errDestination is in the error of WriteTo for a dst that is not the frame's.
-var errDestination = errors.New("vde: destination differs; give nil or the frame's own as an Addr")
+var errDestination = errors.New("destination differs; give nil or the frame's own as an Addr")
 
-// A permissionError also matches fs.ErrPermission.
-type permissionError string
-
-func (e permissionError) Error() string { return string(e) }
-
-func (e permissionError) Is(target error) bool { return target == fs.ErrPermission }
-
-// A joinError says at which step Open failed, on what, why, and what would help.
-type joinError struct {
-	step   string // "connect to the control socket"
-	path   string // what the step was about; may be empty
-	kind   error  // one of the sentinels above, or nil
-	err    error  // what the system said, or nil
-	remedy string // may be empty
-}
-
-func (e *joinError) Error() string {
-	s := e.step
-	if e.path != "" {
-		s += " " + e.path
-	}
-	if e.kind != nil {
-		s += ": " + e.kind.Error()
-	}
-	if e.err != nil {
-		s += ": " + e.err.Error()
-	}
-	if e.remedy != "" {
-		s += " (" + e.remedy + ")"
-	}
-	return s
-}
-
-func (e *joinError) Unwrap() []error {
-	var errs []error
-	for _, err := range []error{e.kind, e.err} {
-		if err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return errs
-}
-
-// Timeout makes net.OpError's Timeout tell about a deadline.
-func (e *joinError) Timeout() bool {
-	var t interface{ Timeout() bool }
-	return errors.As(e.err, &t) && t.Timeout()
-}
-
-// is reports whether err holds one of errnos.
-func is(err error, errnos ...syscall.Errno) bool {
-	for _, n := range errnos {
-		if errors.Is(err, n) {
-			return true
-		}
-	}
-	return false
-}
-
-// opError dresses err for the caller; nil stays nil.
+// opError returns err as a *net.OpError, or nil if err is nil.
 func (c *Conn) opError(op string, err error) error { return c.opErrorTo(op, nil, err) }
 
 func (c *Conn) opErrorTo(op string, to net.Addr, err error) error {

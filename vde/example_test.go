@@ -117,7 +117,7 @@ func ExampleConn_Frames() {
 	// one
 	// two
 	// three
-	// vde: connection closed by peer
+	// connection closed by peer
 }
 
 // The context given to Open is not the connection's. To bind the lifetimes, close
@@ -269,5 +269,5 @@ func ExampleConn_WriteTo() {
 	fmt.Println(errors.Unwrap(err))
 	// Output:
 	// 02:00:00:00:00:0a true
-	// frame is for 02:00:00:00:00:0b: vde: destination differs; give nil or the frame's own as an Addr
+	// frame is for 02:00:00:00:00:0b: destination differs; give nil or the frame's own as an Addr
 }

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-vde/sdk/internal/conntest"
 	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
@@ -31,7 +32,7 @@ func TestUpgrade(t *testing.T) {
 				t.Fatal(err)
 			}
 			stock := testpeers.StartSwitch(t, testpeers.SwitchConfig{Dir: dir, NoMgmt: true})
-			a, b := open(t, dir, vde.WithReconnect(quick)), open(t, dir, vde.WithReconnect(quick))
+			a, b := conntest.Open(t, dir, vde.WithReconnect(conntest.Quick)), conntest.Open(t, dir, vde.WithReconnect(conntest.Quick))
 			ofA, ofB := states(t, a), states(t, b)
 			pass(t, a, b, 1)
 			for round := byte(10); round < 30; round += 10 {
@@ -62,7 +63,7 @@ func TestUpgrade(t *testing.T) {
 func TestDirectoryRemoved(t *testing.T) {
 	testutil.NoLeaks(t)
 	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{NoMgmt: true})
-	a, b := open(t, sw.VNL(), vde.WithReconnect(quick)), open(t, sw.VNL(), vde.WithReconnect(quick))
+	a, b := conntest.Open(t, sw.VNL(), vde.WithReconnect(conntest.Quick)), conntest.Open(t, sw.VNL(), vde.WithReconnect(conntest.Quick))
 	ofA, ofB := states(t, a), states(t, b)
 	pass(t, a, b, 1)
 	if err := os.RemoveAll(sw.Dir()); err != nil {
@@ -70,12 +71,12 @@ func TestDirectoryRemoved(t *testing.T) {
 	}
 	pass(t, a, b, 2)
 	pass(t, b, a, 3)
-	if err := failsToOpen(t, watchdog(t), sw.VNL()); !errors.Is(err, vde.ErrNoSwitch) {
+	if err := conntest.FailsToOpen(t, conntest.Watchdog(t), sw.VNL()); !errors.Is(err, vde.ErrNoSwitch) {
 		t.Errorf("%v, want ErrNoSwitch", err)
 	}
 	sw.Kill()
 	for failed := 0; failed < 3; failed++ {
-		if s := awaitDone(t, "attempt", ofA); s.Up || s.Attempt > 0 && !errors.Is(s.Err, vde.ErrNoSwitch) {
+		if s := conntest.Await(t, "attempt", ofA); s.Up || s.Attempt > 0 && !errors.Is(s.Err, vde.ErrNoSwitch) {
 			t.Errorf("%+v, want ErrNoSwitch", s)
 		}
 	}
@@ -103,21 +104,21 @@ func TestOpenAtTheDescriptorLimit(t *testing.T) {
 		return list
 	}
 	// The first makes what the runtime keeps.
-	open(t, sw.VNL()).Close()
-	if err := sw.WaitActive(watchdog(t), 0); err != nil {
+	conntest.Open(t, sw.VNL()).Close()
+	if err := sw.WaitActive(conntest.Watchdog(t), 0); err != nil {
 		t.Fatal(err)
 	}
 	before := names()
 	const most = 32
 	for spare := range most {
 		restore := limitDescriptors(t, spare)
-		c, err := vde.Open(watchdog(t), sw.VNL())
+		c, err := vde.Open(conntest.Watchdog(t), sw.VNL())
 		restore()
 		if err == nil {
 			if spare < 4 {
 				t.Errorf("a connection with %d descriptors: it holds four", spare)
 			}
-			if _, err := c.Write(testFrame(60, 1)); err != nil {
+			if _, err := c.Write(conntest.Frame(60, 1)); err != nil {
 				t.Error(err)
 			}
 			c.Close()
@@ -126,7 +127,7 @@ func TestOpenAtTheDescriptorLimit(t *testing.T) {
 		if !errors.Is(err, syscall.EMFILE) {
 			t.Errorf("%d to spare: %v, want EMFILE", spare, err)
 		}
-		if err := sw.WaitActive(watchdog(t), 0); err != nil {
+		if err := sw.WaitActive(conntest.Watchdog(t), 0); err != nil {
 			t.Fatal(err)
 		}
 		if after := names(); strings.Join(after, " ") != strings.Join(before, " ") {
@@ -172,8 +173,8 @@ func TestClockOffset(t *testing.T) {
 	if _, err := os.Stat("/proc/self/ns/time"); err != nil {
 		testpeers.Skip(t, "time namespaces", "use Linux 5.6 or later")
 	}
-	tests := []string{"TestReconnect", "TestOutage", "TestGivingUp", "TestOpenContext", "TestFramesAndDeadlines", "TestWaitingWriter", "TestWallClockDeadline"}
-	cmd := exec.CommandContext(watchdog(t), "unshare", "--time", "--monotonic", "315360000", "--boottime", "315360000", "--fork", "--kill-child",
+	tests := []string{"TestReconnect", "TestOutage", "TestGivingUp", "TestFramesAndDeadlines", "TestWaitingWriter", "TestWallClockDeadline"}
+	cmd := exec.CommandContext(conntest.Watchdog(t), "unshare", "--time", "--monotonic", "315360000", "--boottime", "315360000", "--fork", "--kill-child",
 		testpeers.TestBinary(t), "-test.run", "^("+strings.Join(tests, "|")+")$", "-test.v")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -190,7 +191,7 @@ func TestClockOffset(t *testing.T) {
 // is turned into a span when it is set; a deadline that passed by the wall clock
 // alone has passed.
 func TestWallClockDeadline(t *testing.T) {
-	c, _ := join(t)
+	c, _ := conntest.Join(t)
 	buf := make([]byte, 100)
 	for _, d := range []time.Duration{-time.Hour, 10 * time.Millisecond} {
 		if err := c.SetReadDeadline(time.Now().Add(d).Round(0)); err != nil {

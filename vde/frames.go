@@ -6,10 +6,12 @@ package vde
 import (
 	"errors"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/link"
+	"github.com/go-vde/sdk/internal/deadline"
+	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/pool"
 )
 
@@ -18,8 +20,7 @@ import (
 type Frame struct{ *pool.Buffer }
 
 // View returns the frame's bytes for parsing, valid until Release; its header
-// is always whole. After [Conn.EnableOffload] it is not the frame, which then
-// begins behind a header.
+// is always whole.
 func (f Frame) View() frame.Frame { return frame.Frame(f.Bytes()) }
 
 // Frames starts delivery on first call and always returns the same channel,
@@ -32,52 +33,52 @@ func (f Frame) View() frame.Frame { return frame.Frame(f.Bytes()) }
 // a consumer that leaves early must drain the channel and Release, or the
 // pool's count of live buffers shows them.
 func (c *Conn) Frames() <-chan Frame {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.frames != nil {
-		return c.frames
+	c.life.mu.Lock()
+	defer c.life.mu.Unlock()
+	d := &c.frames
+	if d.ch != nil {
+		return d.ch
 	}
-	c.frames = make(chan Frame, c.depth)
-	if c.closed {
-		close(c.frames)
-		return c.frames
+	d.ch = make(chan Frame, d.depth)
+	if c.life.closed {
+		close(d.ch)
+		return d.ch
 	}
-	if c.pool == nil {
-		size := c.maxFrame
-		if c.offload.Load() {
-			size = frame.VNetHeaderLen + max(size, frame.MaxGSO)
-		}
-		c.pool = pool.New(size, 0)
+	if d.pool == nil {
+		d.pool = pool.New(c.maxFrame, 0)
 	}
-	// A read that waits now is woken and finds that it has no business here.
-	c.delivering.Store(true)
-	_ = c.link.SetReadDeadline(aLongTimeAgo) // fails only if closed, which wakes it too
-	c.running.Go(func() { c.deliver(c.frames) })
-	return c.frames
+	// Wake a read that waits now; it returns ErrBusy.
+	d.active.Store(true)
+	_ = c.link.SetReadDeadline(deadline.Past()) // fails only if closed, which wakes it too
+	c.life.running.Go(func() { c.deliver(d.ch) })
+	return d.ch
 }
 
-// aLongTimeAgo is a deadline that has passed.
-var aLongTimeAgo = time.Unix(1, 0)
+// A delivery is the state of Frames.
+type delivery struct {
+	active atomic.Bool // written with life.mu held; true once Frames owns reading
+	ch     chan Frame  // guarded by life.mu; nil until Frames is called
+	pool   *pool.Pool
+	depth  int
+
+	// Of the goroutine that delivers:
+	windows [][]byte // the buffers' bytes; nil if the link gives buffers
+	busy    bool     // the last receive brought something
+}
 
 // deliver moves frames from the link to ch until the connection ends.
 func (c *Conn) deliver(ch chan<- Frame) {
 	defer close(ch)
-	// Holding rmu once says that the last read has left; those that come later
-	// see delivering before they touch anything, and must not be kept waiting.
-	c.rmu.Lock()
+	// Once the lock is held, the last read has returned. Later reads see active
+	// before they lock, so the lock is not kept: they fail without waiting.
+	c.rx.mu.Lock()
 	_ = c.link.SetReadDeadline(time.Time{}) // fails only if closed, which the first receive reports
-	c.rmu.Unlock()
+	c.rx.mu.Unlock()
 
 	bs := make([]*pool.Buffer, readBatch)
-	defer func() {
-		for _, b := range bs {
-			if b != nil {
-				b.Release()
-			}
-		}
-	}()
+	defer pool.ReleaseBatch(bs)
 	for {
-		n, err := c.link.RecvBuffers(c.pool, bs, c.sizes[:])
+		n, err := c.receiveBuffers(bs)
 		if err != nil {
 			c.deliveryEnded(err)
 			return
@@ -85,22 +86,57 @@ func (c *Conn) deliver(ch chan<- Frame) {
 		var t tally
 		var good [readBatch]bool
 		for i, b := range bs[:n] {
-			good[i] = c.take(&t, b.Bytes(), c.sizes[i])
+			good[i] = t.take(b.Bytes(), c.rx.sizes[i], c.maxFrame)
 		}
-		// Counted before they are handed over, so that whoever has received a
-		// frame finds it in Stats.
+		// Count before delivery: the receiver of a frame finds it in Stats.
 		c.stats.received(&t)
 		for i, b := range bs[:n] {
 			if !good[i] {
 				continue // stays in bs for the next batch
 			}
-			c.tapReceived(b.Bytes())
+			c.hookReceived(b.Bytes())
 			if !c.hand(ch, Frame{b}) {
 				c.undelivered(bs[i:n], good[i:n])
 				return
 			}
 			bs[i] = nil
 		}
+	}
+}
+
+// receiveBuffers receives frames into bs, whose windows they become. Elements that
+// are nil are taken from the pool; those beyond the first n stay where they are.
+func (c *Conn) receiveBuffers(bs []*pool.Buffer) (n int, err error) {
+	if r := c.caps.Buffers; r != nil {
+		n, err = r.RecvBuffers(bs, nil)
+		for i, b := range bs[:n] {
+			c.rx.sizes[i] = len(b.Bytes())
+		}
+		return n, err
+	}
+	// Wait with one buffer and ask for a full batch only while frames keep
+	// coming, so that an idle connection holds one buffer.
+	d := &c.frames
+	if d.windows == nil {
+		d.windows = make([][]byte, readBatch)
+	}
+	for {
+		use := bs
+		if !d.busy {
+			use = bs[:1]
+		}
+		d.pool.GetBatch(use)
+		windows := pool.Windows(d.windows, use)
+		n, err = c.link.Recv(link.Rx{Bufs: windows, Sizes: c.rx.sizes[:], NoWait: d.busy})
+		for i, b := range use[:n] {
+			b.SetLen(min(c.rx.sizes[i], len(windows[i])))
+		}
+		clear(windows)
+		d.busy = n > 0
+		if err != link.ErrEmpty {
+			return n, err
+		}
+		pool.ReleaseBatch(bs[1:])
 	}
 }
 
@@ -111,16 +147,15 @@ func (c *Conn) hand(ch chan<- Frame, f Frame) bool {
 		return true
 	default:
 	}
-	ended := c.ended
+	ended := c.link.Done()
 	for {
 		select {
 		case ch <- f:
 			return true
-		case <-c.closing:
+		case <-c.life.closing:
 			return false
 		case <-ended:
-			// Nobody takes the frames that are left: that must not keep the
-			// news from the context.
+			// The channel is full. End the context without waiting for room.
 			c.finish()
 			ended = nil
 		}
@@ -132,19 +167,19 @@ func (c *Conn) undelivered(bs []*pool.Buffer, good []bool) {
 	for i, b := range bs {
 		if good[i] {
 			c.stats.rxFrames.Add(^uint64(0))
-			c.stats.rxBytes.Add(-uint64(len(b.Bytes()) - c.headerLen()))
+			c.stats.rxBytes.Add(-uint64(len(b.Bytes())))
 			c.stats.rxDiscarded.Add(1)
 		}
 	}
 }
 
-// deliveryEnded ends the connection for the reason why nothing more comes.
+// deliveryEnded ends the context for the reason why nothing more comes.
 func (c *Conn) deliveryEnded(err error) {
 	switch {
 	case errors.Is(err, net.ErrClosed):
-	case errors.Is(err, link.ErrDrained):
+	case c.hungUp():
 		c.finish()
 	default:
-		c.cancel(err)
+		c.life.cancel(err)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"reflect"
 	"syscall"
 	"testing"
 )
@@ -22,9 +21,9 @@ func TestLocatorFIFO(t *testing.T) {
 	written := make(chan error, 1)
 	go func() { written <- os.WriteFile(fifo, []byte("/tmp/sw\n"), 0) }()
 
-	got, err := testPlaces().parse(fifo)
-	if want := (locator{dirs: dirs(fifo)}); err != nil || !reflect.DeepEqual(got, want) {
-		t.Fatalf("got %+v, %v; want %+v", got, err, want)
+	got, _, err := places{}.find(fifo)
+	if want := "vde://" + fifo; err != nil || got.String() != want {
+		t.Fatalf("got %v, %v; want %s", got, err, want)
 	}
 	f, err := os.Open(fifo)
 	if err != nil {
@@ -41,7 +40,7 @@ func TestLocatorFIFO(t *testing.T) {
 
 func TestLocatorFileReadError(t *testing.T) {
 	// A regular file that opens and whose first page is never mapped.
-	if _, err := testPlaces().parse("/proc/self/mem"); !errors.Is(err, syscall.EIO) {
+	if _, err := Locate("/proc/self/mem"); !errors.Is(err, syscall.EIO) {
 		t.Errorf("got %v, want %v", err, syscall.EIO)
 	}
 }

@@ -4,18 +4,16 @@
 package vde
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"net"
-	"os"
-	"os/user"
-	"strconv"
-	"time"
+	"syscall"
 
-	"github.com/go-vde/sdk/internal/wire"
+	"github.com/go-vde/sdk/link"
+	"github.com/go-vde/sdk/links/vdeplug"
 )
-
-// joinTimeout bounds joining when ctx has no deadline. Only tests change it.
-var joinTimeout = 5 * time.Second
 
 // Open joins the network named by vnl, a Virtual Network Locator:
 //
@@ -56,56 +54,51 @@ func open(ctx context.Context, vnl string, opts []Option) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	loc, err := parseLocator(vnl)
+	loc, from, err := systemPlaces().find(vnl)
 	if err != nil {
 		return nil, err
 	}
-	if loc.mode != 0 {
-		cfg.mode = loc.mode
+	mux := drivers.With(cfg.drivers)
+	dial := func(ctx context.Context) (link.Link, error) {
+		l, err := mux.Open(ctx, loc, cfg.Settings)
+		if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+			err = fmt.Errorf("locator %q: %s%w", vnl, from, err)
+		}
+		return l, err
 	}
-	if loc.group != "" {
-		cfg.group = loc.group
-	}
-	if loc.portGroup == "" && cfg.port != 0 {
-		// As in libvdeplug a number given here means what it means in the VNL.
-		loc.port = wire.Port(cfg.port)
-		loc.portGroup = strconv.Itoa(max(cfg.port, 0))
-	}
-	joining := ctx
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		joining, cancel = context.WithTimeout(ctx, joinTimeout)
-		defer cancel()
-	}
-	j, err := join(joining, loc, &cfg)
-	if err != nil {
-		return nil, err
-	}
-	if vnl == "" {
-		vnl = "vde://" + j.dir
-	}
+	var l link.Link
 	if cfg.reconnect != nil {
-		return j.reconnecting(ctx, vnl, &cfg, func(ctx context.Context) (*joined, error) { return join(ctx, loc, &cfg) }), nil
+		l, err = link.Redial(ctx, dial, *cfg.reconnect)
+	} else {
+		l, err = dial(ctx)
 	}
-	return j.conn(ctx, vnl, &cfg), nil
+	if err != nil {
+		return nil, err
+	}
+	if cfg.name = vnl; vnl == "" {
+		cfg.name = cmp.Or(l.Caps().Address, loc.String())
+	}
+	return newConn(ctx, l, &cfg), nil
 }
+
+// drivers are those that Open knows by itself.
+var drivers = link.Mux{"vde": vdeplug.Driver{}}
 
 // Locate returns the control directories that [Open] would try for vnl, in this
 // order, at least one. It looks up default networks and locator files, but not
 // whether there is a switch. The error is that of Open.
 func Locate(vnl string) (dirs []string, err error) {
-	loc, err := parseLocator(vnl)
+	loc, from, err := systemPlaces().find(vnl)
+	if err == nil && loc.Scheme != "vde" {
+		err = fmt.Errorf("locator %q: scheme %q has no control directory: %w", vnl, loc.Scheme, errors.ErrUnsupported)
+	}
+	if err == nil {
+		if dirs, err = vdeplug.Dirs(loc); err != nil {
+			err = fmt.Errorf("locator %q: %s%w", vnl, from, err)
+		}
+	}
 	if err != nil {
 		return nil, &net.OpError{Op: "locate", Net: network, Addr: portAddr(vnl), Err: err}
 	}
-	return loc.dirs, nil
-}
-
-// fullDescription is the description as it is sent.
-func (c *config) fullDescription() string {
-	name := strconv.Itoa(os.Geteuid())
-	if u, err := user.Current(); err == nil && u.Username != "" {
-		name = u.Username
-	}
-	return wire.Description(c.description, name, os.Getpid(), os.Getenv("SSH_CLIENT"))
+	return dirs, nil
 }

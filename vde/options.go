@@ -4,6 +4,7 @@
 package vde
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/internal/wire"
+	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/pool"
 )
 
@@ -21,23 +23,34 @@ type option func(*config)
 
 func (o option) apply(c *config) { o(c) }
 
-// A config is what the options add up to. Zero values mean the defaults given
+// A config holds the values that options set. Zero values mean the defaults given
 // in the options' documentation.
 type config struct {
-	description       string
-	mode              fs.FileMode
-	modeSet           bool
-	group             string
-	port              int
-	portGroupFallback bool
-	writeBuffer       int
-	maxFrame          int
-	pool              *pool.Pool
-	depth             int
-	tap               func(Direction, frame.Frame)
-	sharedMemory      SharedMemory
-	offload           bool             // offered for sockets too
-	reconnect         *ReconnectPolicy // nil: the connection ends with the switch
+	link.Settings
+	name      string // of the connection itself, for LocalAddr
+	pool      *pool.Pool
+	depth     int
+	hook      func(Direction, frame.Frame)
+	drivers   link.Mux
+	reconnect *ReconnectPolicy // nil: the connection ends with its link
+}
+
+// Settings returns the settings that opts ask of a link. Programs that open a
+// link for [NewConn] give them to its driver. The error is that of Open.
+func Settings(opts ...Option) (link.Settings, error) {
+	cfg, err := newConfig(opts)
+	return cfg.Settings, err
+}
+
+// WithName sets what LocalAddr shows of a connection made by [NewConn].
+func WithName(name string) Option {
+	return option(func(c *config) { c.name = name })
+}
+
+// WithDrivers adds drivers for schemes of locators to those of Open. A driver in m
+// replaces the driver that Open has for the scheme.
+func WithDrivers(m link.Mux) Option {
+	return option(func(c *config) { c.drivers = c.drivers.With(m) })
 }
 
 // WithDescription sets the label shown in the switch's port list (default: the
@@ -45,52 +58,52 @@ type config struct {
 // " SSH=ADDRESS" in an SSH session; control characters become '?', and the text
 // is shortened so that the whole is at most 127 bytes.
 func WithDescription(s string) Option {
-	return option(func(c *config) { c.description = s })
+	return option(func(c *config) { c.Description = s })
 }
 
 // WithSocketMode sets the permission bits of the data socket while it has a
 // name, that is during Open (default 0700; 0 means the default). If the switch
 // belongs to another user than root or this process, and neither the bits nor
-// [WithSocketGroup] let others in, the switch's group, or failing that everybody,
-// is let in too: the switch has to write to this socket. A mode in the VNL wins.
+// [WithSocketGroup] give others access, the switch's group, or else every user,
+// gets access too: the switch has to write to this socket. A mode in the VNL wins.
 func WithSocketMode(mode fs.FileMode) Option {
-	return option(func(c *config) { c.mode, c.modeSet = mode, mode != 0 })
+	return option(func(c *config) { c.SocketMode = mode })
 }
 
 // WithSocketGroup sets the group of the data socket while it has a name: a
 // group's name or its decimal number. An unknown group is an error of Open. A
 // group in the VNL wins.
 func WithSocketGroup(name string) Option {
-	return option(func(c *config) { c.group = name })
+	return option(func(c *config) { c.SocketGroup = name })
 }
 
 // WithPort asks for port n of the switch: 0, the default, is any free port, and
 // a negative n is port 0, the management port. The VNL's own [n] wins over it.
 func WithPort(n int) Option {
-	return option(func(c *config) { c.port = max(n, int(wire.ManagementPort)) })
+	return option(func(c *config) { c.Port = max(n, int(wire.ManagementPort)) })
 }
 
 // WithPortGroupFallback makes a port group that the switch does not have join
 // any free port, as libvdeplug does. Without it, that is an error which matches
 // [ErrNoPortGroup], because a misspelt name would join the wrong network.
 func WithPortGroupFallback() Option {
-	return option(func(c *config) { c.portGroupFallback = true })
+	return option(func(c *config) { c.PortGroupFallback = true })
 }
 
 // WithWriteBuffer asks the kernel for a send queue of about this many bytes
-// (default: the system's, 212992 on Linux). It is what decides how many frames
+// (default: the system's, 212992 on Linux). It decides how many frames
 // may wait for a slow peer; such a socket's receive buffer has no effect. The
 // kernel doubles the figure for its own overhead and caps it at the sysctl
 // net.core.wmem_max.
 func WithWriteBuffer(bytes int) Option {
-	return option(func(c *config) { c.writeBuffer = bytes })
+	return option(func(c *config) { c.WriteBuffer = bytes })
 }
 
 // WithMaxFrameSize limits frames in both directions to n bytes, Ethernet header
 // included (default, also for 0, [frame.DefaultMaxSize], 9234). Longer ones are an
 // error to write, and are discarded and counted in [Stats] when received.
 func WithMaxFrameSize(n int) Option {
-	return option(func(c *config) { c.maxFrame = n })
+	return option(func(c *config) { c.MaxFrameSize = n })
 }
 
 // WithFrames sets the pool that [Conn.Frames] takes its buffers from and the
@@ -107,41 +120,66 @@ const maxDatagram = 1 << 20
 
 // newConfig applies opts to the defaults and checks the result.
 func newConfig(opts []Option) (config, error) {
-	c := config{mode: 0o700, depth: 256, maxFrame: frame.DefaultMaxSize, description: filepath.Base(os.Args[0])}
+	c := config{Settings: link.Settings{Description: filepath.Base(os.Args[0])}}
 	for _, o := range opts {
 		if o != nil {
 			o.apply(&c)
 		}
 	}
-	if !c.modeSet {
-		c.mode = 0o700
-	}
-	if c.depth == 0 {
-		c.depth = 256
-	}
-	if c.maxFrame == 0 {
-		c.maxFrame = frame.DefaultMaxSize
-	}
+	c.depth = cmp.Or(c.depth, defaultDepth)
+	c.MaxFrameSize = cmp.Or(c.MaxFrameSize, frame.DefaultMaxSize)
 	switch {
-	case c.mode&^0o777 != 0:
-		return c, fmt.Errorf("WithSocketMode(%#o): only permission bits (0 to 0777) are possible", uint32(c.mode))
-	case c.maxFrame < frame.HeaderLen || c.maxFrame > maxDatagram:
-		return c, fmt.Errorf("WithMaxFrameSize(%d): give %d to %d bytes", c.maxFrame, frame.HeaderLen, maxDatagram)
-	case c.writeBuffer < 0:
-		return c, fmt.Errorf("WithWriteBuffer(%d): give a positive number of bytes", c.writeBuffer)
+	case c.SocketMode&^0o777 != 0:
+		return c, fmt.Errorf("WithSocketMode(%#o): only permission bits (0 to 0777) are possible", uint32(c.SocketMode))
+	case c.MaxFrameSize < frame.HeaderLen || c.MaxFrameSize > maxDatagram:
+		return c, fmt.Errorf("WithMaxFrameSize(%d): give %d to %d bytes", c.MaxFrameSize, frame.HeaderLen, maxDatagram)
+	case c.WriteBuffer < 0:
+		return c, fmt.Errorf("WithWriteBuffer(%d): give a positive number of bytes", c.WriteBuffer)
 	case c.depth < 0:
 		return c, fmt.Errorf("WithFrames(…, %d): give a positive depth", c.depth)
-	case !c.sharedMemory.valid():
-		return c, fmt.Errorf("WithSharedMemory(%d): there is no such mode", int(c.sharedMemory))
-	case c.port > int(wire.MaxPort):
-		return c, fmt.Errorf("WithPort(%d): the largest port is %d", c.port, wire.MaxPort)
+	case !c.SharedMemory.Valid():
+		return c, fmt.Errorf("WithSharedMemory(%d): there is no such mode", int(c.SharedMemory))
+	case c.Port > int(wire.MaxPort):
+		return c, fmt.Errorf("WithPort(%d): the largest port is %d", c.Port, wire.MaxPort)
 	}
 	if c.reconnect != nil {
-		policy, err := c.reconnect.withDefaults()
+		policy, err := c.reconnect.Defaults()
 		if err != nil {
-			return c, err
+			return c, fmt.Errorf("WithReconnect: %w", err)
 		}
 		c.reconnect = &policy
 	}
 	return c, nil
+}
+
+// defaultDepth is the depth of the Frames channel in frames.
+const defaultDepth = 256
+
+// A SharedMemory says with whom frames may go through shared memory.
+type SharedMemory = link.SharedMemory
+
+// Modes of [WithSharedMemory].
+const (
+	SharedMemorySameUser = link.SharedMemorySameUser // the default: with switches of the user that this process runs as
+	SharedMemoryAlways   = link.SharedMemoryAlways   // with any switch that may be joined
+	SharedMemoryNever    = link.SharedMemoryNever    // with none
+)
+
+// WithSharedMemory says whether to offer the switch a ring in shared memory for
+// each direction (default [SharedMemorySameUser]). A switch of this SDK takes the
+// offer if its own configuration allows it; every other one ignores it and moves
+// frames through sockets. Nothing else is different about the connection, but
+// that [Conn.SyscallConn] has no socket to show and [WithWriteBuffer] no effect.
+//
+// A receive that waits for another answer, as the last one brought one, polls for up
+// to 200 microseconds before it sleeps, more rarely after polls without success, and
+// offers its processor to other processes meanwhile. It never takes the last processor
+// that Go has (GOMAXPROCS).
+//
+// The memory, a little over 1 MiB, holds nothing but frames on their way, and
+// the other side is not trusted with more: what it does to the memory can end
+// the connection, with [ErrSharedMemory], and nothing else. See
+// docs/shared-memory.md.
+func WithSharedMemory(mode SharedMemory) Option {
+	return option(func(c *config) { c.SharedMemory = mode })
 }

@@ -10,7 +10,8 @@ import (
 	"os"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/link"
+	"github.com/go-vde/sdk/internal/gso"
+	"github.com/go-vde/sdk/link"
 )
 
 // Read receives one frame, header included, into p and returns its length.
@@ -20,18 +21,18 @@ import (
 // Datagrams that are no frames, and frames over the maximum size, are skipped
 // and counted.
 func (c *Conn) Read(p []byte) (n int, err error) {
-	c.rmu.Lock()
+	c.rx.mu.Lock()
 	n, err = c.readOne(p)
-	c.rmu.Unlock()
-	c.readDone()
+	c.rx.mu.Unlock()
+	c.noteEnd()
 	return n, c.opError("read", err)
 }
 
 // ReadFrom is Read that also returns the frame's source as an [Addr].
 func (c *Conn) ReadFrom(p []byte) (n int, src net.Addr, err error) {
 	n, err = c.Read(p)
-	if at := c.headerLen(); n >= at+frame.HeaderLen {
-		src = Addr{frame.Frame(p[at:]).Src()}
+	if n >= frame.HeaderLen {
+		src = Addr{frame.Frame(p).Src()}
 	}
 	return n, src, err
 }
@@ -47,51 +48,57 @@ func (c *Conn) ReadBatch(bufs [][]byte) (n int, err error) {
 	if len(bufs) == 0 {
 		return 0, nil
 	}
-	c.rmu.Lock()
-	n, err = c.readSome(bufs)
-	c.rmu.Unlock()
-	c.readDone()
+	c.rx.mu.Lock()
+	n, err = c.readSome(bufs, nil)
+	c.rx.mu.Unlock()
+	c.noteEnd()
 	return n, c.opError("read", err)
 }
 
-// readOne is Read with rmu held.
+// readOne is Read with rx.mu held.
 func (c *Conn) readOne(p []byte) (int, error) {
-	c.one[0] = p
-	defer func() { c.one[0] = nil }()
+	r := &c.rx
+	r.one[0] = p
+	defer func() { r.one[0] = nil }()
 	for {
-		k, err := c.recv(c.one[:])
+		k, err := c.receive(link.Rx{Bufs: r.one[:], Sizes: r.sizes[:]})
 		if err != nil {
 			return 0, err
 		}
 		var t tally
-		whole := c.take(&t, p, c.sizes[0])
+		whole := t.take(p, r.sizes[0], c.maxFrame)
 		c.stats.received(&t)
 		switch {
 		case k == 1 && whole:
-			c.tapReceived(p[:c.sizes[0]])
-			return c.sizes[0], nil
+			c.hookReceived(p[:r.sizes[0]])
+			return r.sizes[0], nil
 		case t.short:
 			return len(p), io.ErrShortBuffer
 		}
 	}
 }
 
-// readSome is ReadBatch with rmu held.
-func (c *Conn) readSome(bufs [][]byte) (int, error) {
+// readSome is ReadBatch, or ReadPackets if headers is not nil, with rx.mu held.
+func (c *Conn) readSome(bufs [][]byte, headers []frame.VNetHeader) (int, error) {
+	r := &c.rx
 	for {
-		k, err := c.recv(bufs)
+		k, err := c.receive(link.Rx{Bufs: bufs, Sizes: r.sizes[:], Headers: headers})
 		if err != nil {
 			return 0, err
 		}
 		var t tally
 		n := 0
-		for i, size := range c.sizes[:k] {
-			if c.take(&t, bufs[i], size) {
-				bufs[n], bufs[i] = bufs[i], bufs[n]
-				bufs[n] = bufs[n][:size]
-				c.tapReceived(bufs[n])
-				n++
+		for i, size := range r.sizes[:k] {
+			if !t.take(bufs[i], size, c.longest(headers, i, size)) {
+				continue
 			}
+			bufs[n], bufs[i] = bufs[i], bufs[n]
+			bufs[n] = bufs[n][:size]
+			if headers != nil {
+				headers[n] = headers[i]
+			}
+			c.hookReceived(bufs[n])
+			n++
 		}
 		c.stats.received(&t)
 		if n > 0 {
@@ -100,30 +107,33 @@ func (c *Conn) readSome(bufs [][]byte) (int, error) {
 	}
 }
 
-// recv receives from the link for a read method; rmu is held.
-func (c *Conn) recv(bufs [][]byte) (int, error) {
-	if c.delivering.Load() {
+// longest returns the length that the i-th frame of a batch may have, of the size
+// that it has. Of a GSO frame the segments obey the maximum size.
+func (c *Conn) longest(headers []frame.VNetHeader, i, size int) int {
+	if headers == nil || headers[i].GSOType == frame.GSONone || gso.Longest(headers[i], size) > c.maxFrame {
+		return c.maxFrame
+	}
+	return frame.MaxGSO
+}
+
+// receive receives from the link for a read method; rx.mu is held.
+func (c *Conn) receive(r link.Rx) (int, error) {
+	if c.isClosed() {
+		return 0, net.ErrClosed
+	}
+	if c.frames.active.Load() {
 		return 0, ErrBusy
 	}
-	k, err := c.link.Recv(bufs, c.sizes[:])
+	k, err := c.link.Recv(r)
 	switch {
 	case err == nil:
 		return k, nil
-	case errors.Is(err, link.ErrDrained):
-		return 0, c.endReason()
-	case errors.Is(err, os.ErrDeadlineExceeded) && c.delivering.Load():
+	case c.isClosed():
+		return 0, net.ErrClosed
+	case errors.Is(err, os.ErrDeadlineExceeded) && c.frames.active.Load():
 		return 0, ErrBusy // Frames took over and woke this read
 	}
 	return 0, err
-}
-
-// readDone ends the context if the other side hung up while rmu was held by the
-// caller, which has just released it: end then left that to us. Once Frames owns
-// reading, it is for deliver to say when the last frame was passed on.
-func (c *Conn) readDone() {
-	if c.hungUp() && !c.delivering.Load() {
-		c.finish()
-	}
 }
 
 // A tally sorts the datagrams of one batch.
@@ -131,15 +141,6 @@ type tally struct {
 	frames, bytes, runts, truncated, empty uint64
 
 	short bool // the last one was truncated only because buf was too short
-}
-
-// take decides about what came with size bytes, whose beginning is in buf, and
-// reports whether it is to be delivered.
-func (c *Conn) take(t *tally, buf []byte, size int) bool {
-	if c.offload.Load() {
-		return t.takeOffload(buf, size, c.maxFrame)
-	}
-	return t.take(buf, size, c.maxFrame)
 }
 
 // take decides about a datagram of the given size whose beginning is in buf,

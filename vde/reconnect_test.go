@@ -16,14 +16,12 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/conntest"
 	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
-
-// quick is a policy for tests.
-var quick = vde.ReconnectPolicy{MinDelay: time.Millisecond, MaxDelay: 5 * time.Millisecond}
 
 // startAt starts a switch that serves dir, on which b was plugged in first.
 func startAt(t *testing.T, dir string) (sw *vswitch.Switch, b *vde.Conn) {
@@ -54,17 +52,11 @@ func states(t *testing.T, c *vde.Conn) <-chan vde.LinkState {
 func awaitUp(t *testing.T, ch <-chan vde.LinkState) (s vde.LinkState, downs int) {
 	t.Helper()
 	for {
-		if s = awaitDone(t, "link state", ch); s.Up {
+		if s = conntest.Await(t, "link state", ch); s.Up {
 			return s, downs
 		}
 		downs++
 	}
-}
-
-// numbered returns a broadcast frame with n in it.
-func numbered(n byte) []byte {
-	f := frame.AppendHeader(make([]byte, 0, frame.MinLen), frame.Broadcast(), frame.MAC{2, 0, 0, 0, 0, n}, frame.EtherTypeExperimental)
-	return append(f, n)[:frame.MinLen]
 }
 
 // pass sends frame n from one connection to another.
@@ -79,7 +71,7 @@ func pass(t *testing.T, from, to *vde.Conn, n byte) {
 // awaitNumbered receives frame n.
 func awaitNumbered(t *testing.T, c *vde.Conn, n byte) {
 	t.Helper()
-	c.SetReadDeadline(time.Now().Add(patience))
+	c.SetReadDeadline(time.Now().Add(conntest.Patience))
 	buf := make([]byte, frame.DefaultMaxSize)
 	if k, err := c.Read(buf); err != nil || buf[frame.HeaderLen] != n {
 		t.Fatalf("want frame %d, got %x, %v", n, buf[:k], err)
@@ -91,10 +83,10 @@ func TestReconnect(t *testing.T) {
 	testutil.NoLeaks(t)
 	dir := filepath.Join(testutil.ShortDir(t), "sw")
 	sw, b := startAt(t, dir)
-	a := open(t, dir, vde.WithReconnect(quick), vde.WithPort(3), vde.WithDescription("a"))
+	a := conntest.Open(t, dir, vde.WithReconnect(conntest.Quick), vde.WithPort(3), vde.WithDescription("a"))
 	changes := states(t, a)
-	if !a.Reconnects() || b.Reconnects() {
-		t.Errorf("a reconnects: %v, b: %v", a.Reconnects(), b.Reconnects())
+	if a.Caps().State == nil || b.Caps().State != nil || !a.LinkState().Up || !b.LinkState().Up {
+		t.Errorf("a: %+v, b: %+v", a.LinkState(), b.LinkState())
 	}
 	pass(t, a, b, 1)
 	const rounds = 5
@@ -106,11 +98,11 @@ func TestReconnect(t *testing.T) {
 			}
 		}
 		sw.Close()
-		if s := awaitDone(t, "first change", changes); s.Up || s.Attempt != 0 || !errors.Is(s.Err, vde.ErrHangup) {
+		if s := conntest.Await(t, "first change", changes); s.Up || s.Attempt != 0 || !errors.Is(s.Err, vde.ErrHangup) {
 			t.Errorf("the first change is %+v, want down with ErrHangup", s)
 		}
 		for failed := 1; failed <= 3; failed++ {
-			s := awaitDone(t, "failed attempt", changes)
+			s := conntest.Await(t, "failed attempt", changes)
 			if s.Up || s.Attempt != failed || !errors.Is(s.Err, vde.ErrNoSwitch) {
 				t.Errorf("change %d is %+v, want a failed attempt with ErrNoSwitch", failed, s)
 			}
@@ -127,14 +119,14 @@ func TestReconnect(t *testing.T) {
 		if s, _ := awaitUp(t, changes); s.Outage <= 0 || s.Err != nil || s.Attempt < 4 {
 			t.Errorf("up again: %+v", s)
 		}
-		if err := awaitDone(t, "write", written); err != nil {
+		if err := conntest.Await(t, "write", written); err != nil {
 			t.Fatal(err)
 		}
 		awaitNumbered(t, b, round+4)
 		pass(t, b, a, round+5)
 		pass(t, a, b, round+6)
 		ports := sw.Ports()
-		if len(ports) != 2 || ports[1].Number != 3 || len(ports[1].Cables) != 1 {
+		if len(ports) != 2 || ports[1].Number != 3 || len(ports[1].Endpoints) != 1 {
 			t.Errorf("ports: %+v, want a on the port it asked for", ports)
 		}
 	}
@@ -151,12 +143,12 @@ func TestReconnectBatchesAndFrames(t *testing.T) {
 	testutil.NoLeaks(t)
 	dir := filepath.Join(testutil.ShortDir(t), "sw")
 	sw, _ := startAt(t, dir)
-	a := open(t, dir, vde.WithReconnect(quick))
+	a := conntest.Open(t, dir, vde.WithReconnect(conntest.Quick))
 	changes := states(t, a)
 	received := a.Frames()
 	for round := range byte(3) {
 		sw.Close()
-		awaitDone(t, "down", changes)
+		conntest.Await(t, "down", changes)
 		written := make(chan error, 1)
 		go func() {
 			_, err := a.WriteBatch([][]byte{numbered(1), numbered(2)})
@@ -169,7 +161,7 @@ func TestReconnectBatchesAndFrames(t *testing.T) {
 		var b *vde.Conn
 		sw, b = startAt(t, dir)
 		awaitUp(t, changes)
-		if err := awaitDone(t, "write", written); err != nil {
+		if err := conntest.Await(t, "write", written); err != nil {
 			t.Fatal(err)
 		}
 		for i := range byte(3) {
@@ -178,7 +170,7 @@ func TestReconnectBatchesAndFrames(t *testing.T) {
 		if _, err := b.Write(numbered(round)); err != nil {
 			t.Fatal(err)
 		}
-		f := awaitDone(t, "frame", received)
+		f := conntest.Await(t, "frame", received)
 		if f.Bytes()[frame.HeaderLen] != round {
 			t.Errorf("round %d: %x", round, f.Bytes())
 		}
@@ -191,22 +183,62 @@ func TestReconnectBatchesAndFrames(t *testing.T) {
 }
 
 func TestOutage(t *testing.T) {
-	down := func(t *testing.T, policy vde.ReconnectPolicy) *vde.Conn {
-		testutil.NoLeaks(t)
-		dir := filepath.Join(testutil.ShortDir(t), "sw")
-		sw, _ := startAt(t, dir)
-		c := open(t, dir, vde.WithReconnect(policy))
-		changes := states(t, c)
-		sw.Close()
-		awaitDone(t, "down", changes)
-		return c
-	}
-	wait := quick
-	fail := quick
+	fail := conntest.Quick
 	fail.FailWrites = true
+	testOutageDeadlines(t)
+	t.Run("close", func(t *testing.T) {
+		c := connWithLinkDown(t, conntest.Quick)
+		errs := make(chan error)
+		for _, call := range []func([]byte) (int, error){c.Read, c.Write} {
+			go func() {
+				_, err := call(numbered(1))
+				errs <- err
+			}()
+		}
+		c.Close()
+		for range 2 {
+			if err := conntest.Await(t, "call", errs); !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
+		}
+		if err := c.Err(); !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+	})
+	t.Run("try", func(t *testing.T) {
+		c := connWithLinkDown(t, conntest.Quick)
+		n, err := c.TryWriteBatch([][]byte{numbered(1), numbered(2)})
+		if s := c.Stats(); n != 0 || !errors.Is(err, vde.ErrLinkDown) || s.TxRefused != 2 {
+			t.Errorf("%d, %v, %+v", n, err, s)
+		}
+	})
+	t.Run("failing", func(t *testing.T) {
+		c := connWithLinkDown(t, fail)
+		_, err := c.Write(numbered(1))
+		if s := c.Stats(); !errors.Is(err, vde.ErrLinkDown) || s.TxRefused != 1 {
+			t.Errorf("%v, %+v", err, s)
+		}
+	})
+	t.Run("descriptor", func(t *testing.T) {
+		c := connWithLinkDown(t, conntest.Quick)
+		if _, err := c.SyscallConn(); !errors.Is(err, vde.ErrLinkDown) {
+			t.Error(err)
+		}
+	})
+	t.Run("frames", func(t *testing.T) {
+		c := connWithLinkDown(t, conntest.Quick)
+		ch := c.Frames()
+		c.Close()
+		if f := conntest.Await(t, "frames", ch); f.Buffer != nil {
+			t.Errorf("%x", f.Bytes())
+		}
+	})
+}
 
+// testOutageDeadlines checks that deadlines end calls that wait for a link.
+func testOutageDeadlines(t *testing.T) {
 	t.Run("write deadline", func(t *testing.T) {
-		c := down(t, wait)
+		c := connWithLinkDown(t, conntest.Quick)
 		c.SetWriteDeadline(time.Now().Add(5 * time.Millisecond))
 		if _, err := c.Write(numbered(1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Error(err)
@@ -218,69 +250,34 @@ func TestOutage(t *testing.T) {
 			errs <- err
 		}()
 		c.SetWriteDeadline(time.Unix(1, 0))
-		if err := awaitDone(t, "write", errs); !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err := conntest.Await(t, "write", errs); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Error(err)
 		}
 	})
 	t.Run("read deadline", func(t *testing.T) {
-		c := down(t, wait)
+		c := connWithLinkDown(t, conntest.Quick)
 		errs := make(chan error)
 		go func() {
 			_, err := c.Read(make([]byte, 100))
 			errs <- err
 		}()
 		c.SetReadDeadline(time.Now().Add(5 * time.Millisecond))
-		if err := awaitDone(t, "read", errs); !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err := conntest.Await(t, "read", errs); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Error(err)
 		}
 	})
-	t.Run("close", func(t *testing.T) {
-		c := down(t, wait)
-		errs := make(chan error)
-		for _, call := range []func([]byte) (int, error){c.Read, c.Write} {
-			go func() {
-				_, err := call(numbered(1))
-				errs <- err
-			}()
-		}
-		c.Close()
-		for range 2 {
-			if err := awaitDone(t, "call", errs); !errors.Is(err, net.ErrClosed) {
-				t.Error(err)
-			}
-		}
-		if err := c.Err(); !errors.Is(err, net.ErrClosed) {
-			t.Error(err)
-		}
-	})
-	t.Run("try", func(t *testing.T) {
-		c := down(t, wait)
-		n, err := c.TryWriteBatch([][]byte{numbered(1), numbered(2)})
-		if s := c.Stats(); n != 0 || !errors.Is(err, vde.ErrDown) || s.TxRefused != 2 {
-			t.Errorf("%d, %v, %+v", n, err, s)
-		}
-	})
-	t.Run("failing", func(t *testing.T) {
-		c := down(t, fail)
-		_, err := c.Write(numbered(1))
-		if s := c.Stats(); !errors.Is(err, vde.ErrDown) || s.TxRefused != 1 {
-			t.Errorf("%v, %+v", err, s)
-		}
-	})
-	t.Run("descriptor", func(t *testing.T) {
-		c := down(t, wait)
-		if _, err := c.SyscallConn(); !errors.Is(err, vde.ErrDown) {
-			t.Error(err)
-		}
-	})
-	t.Run("frames", func(t *testing.T) {
-		c := down(t, wait)
-		ch := c.Frames()
-		c.Close()
-		if f := awaitDone(t, "frames", ch); f.Buffer != nil {
-			t.Errorf("%x", f.Bytes())
-		}
-	})
+}
+
+// connWithLinkDown returns a connection whose switch has ended.
+func connWithLinkDown(t *testing.T, policy vde.ReconnectPolicy) *vde.Conn {
+	testutil.NoLeaks(t)
+	dir := filepath.Join(testutil.ShortDir(t), "sw")
+	sw, _ := startAt(t, dir)
+	c := conntest.Open(t, dir, vde.WithReconnect(policy))
+	changes := states(t, c)
+	sw.Close()
+	conntest.Await(t, "down", changes)
+	return c
 }
 
 // TestOneSocketAfterTheOther lets the switch's data socket go first, as when a
@@ -289,13 +286,13 @@ func TestOutage(t *testing.T) {
 func TestOneSocketAfterTheOther(t *testing.T) {
 	testutil.NoLeaks(t)
 	sw := testutil.NewFakeSwitch(t)
-	c := open(t, sw.VNL(), vde.WithReconnect(quick))
+	c := conntest.Open(t, sw.VNL(), vde.WithReconnect(conntest.Quick))
 	changes := states(t, c)
-	first := next(t, sw)
+	first := conntest.Next(t, sw)
 	first.CloseData()
 	errs := make(chan error, 1)
 	go func() {
-		_, err := c.Write(testFrame(60, 1))
+		_, err := c.Write(conntest.Frame(60, 1))
 		errs <- err
 	}()
 	select {
@@ -305,27 +302,27 @@ func TestOneSocketAfterTheOther(t *testing.T) {
 	}
 	// A deadline is kept meanwhile.
 	c.SetWriteDeadline(time.Now().Add(time.Millisecond))
-	if err := awaitDone(t, "write", errs); !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, os.ErrDeadlineExceeded) {
+	if err := conntest.Await(t, "write", errs); !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("%v, want ECONNREFUSED or the deadline", err)
 	}
 	c.SetWriteDeadline(time.Time{})
 	go func() {
-		_, err := c.Write(testFrame(60, 2))
+		_, err := c.Write(conntest.Frame(60, 2))
 		errs <- err
 	}()
 	first.Close()
 	awaitUp(t, changes)
-	if err := awaitDone(t, "write", errs); err != nil {
+	if err := conntest.Await(t, "write", errs); err != nil {
 		t.Error(err)
 	}
-	second := next(t, sw)
-	if f, err := second.Recv(watchdog(t)); err != nil || seqOf(f) != 2 {
+	second := conntest.Next(t, sw)
+	if f, err := second.Recv(conntest.Watchdog(t)); err != nil || conntest.Seq(f) != 2 {
 		t.Errorf("received %x, %v", f, err)
 	}
 }
 
 func TestGivingUp(t *testing.T) {
-	attempts, outage := quick, quick
+	attempts, outage := conntest.Quick, conntest.Quick
 	attempts.MaxAttempts = 3
 	outage.MaxOutage = 20 * time.Millisecond
 	for name, policy := range map[string]vde.ReconnectPolicy{"attempts": attempts, "outage": outage} {
@@ -333,7 +330,7 @@ func TestGivingUp(t *testing.T) {
 			testutil.NoLeaks(t)
 			dir := filepath.Join(testutil.ShortDir(t), "sw")
 			sw, _ := startAt(t, dir)
-			c := open(t, dir, vde.WithReconnect(policy))
+			c := conntest.Open(t, dir, vde.WithReconnect(policy))
 			changes := states(t, c)
 			errs := make(chan error)
 			go func() {
@@ -341,11 +338,11 @@ func TestGivingUp(t *testing.T) {
 				errs <- err
 			}()
 			sw.Close()
-			awaitDone(t, "context", c.Context().Done())
+			conntest.Await(t, "context", c.Context().Done())
 			if err := c.Err(); !errors.Is(err, vde.ErrHangup) || !errors.Is(err, vde.ErrNoSwitch) {
 				t.Errorf("the cause is %v, want ErrHangup and ErrNoSwitch", err)
 			}
-			if err := awaitDone(t, "read", errs); !errors.Is(err, vde.ErrHangup) {
+			if err := conntest.Await(t, "read", errs); !errors.Is(err, vde.ErrHangup) {
 				t.Error(err)
 			}
 			if _, err := c.Write(numbered(1)); !errors.Is(err, vde.ErrHangup) {
@@ -363,17 +360,17 @@ func TestGivingUp(t *testing.T) {
 func TestReconnectToRealSwitch(t *testing.T) {
 	testutil.NoLeaks(t)
 	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
-	a := open(t, sw.VNL(), vde.WithReconnect(quick), vde.WithDescription("phoenix"))
-	b := open(t, sw.VNL(), vde.WithReconnect(quick))
+	a := conntest.Open(t, sw.VNL(), vde.WithReconnect(conntest.Quick), vde.WithDescription("phoenix"))
+	b := conntest.Open(t, sw.VNL(), vde.WithReconnect(conntest.Quick))
 	ofA, ofB := states(t, a), states(t, b)
 	for round := range byte(10) {
 		sw.Kill()
-		awaitDone(t, "down", ofA)
-		awaitDone(t, "down", ofB)
+		conntest.Await(t, "down", ofA)
+		conntest.Await(t, "down", ofB)
 		sw.Restart()
 		awaitUp(t, ofA)
 		awaitUp(t, ofB)
-		if _, err := sw.WaitPlugged(watchdog(t), "phoenix"); err != nil {
+		if _, err := sw.WaitEndpoint(conntest.Watchdog(t), "phoenix"); err != nil {
 			t.Fatal(err)
 		}
 		pass(t, a, b, round)
@@ -394,12 +391,12 @@ func TestReconnectPolicyIsChecked(t *testing.T) {
 	}
 	sw := vswitch.New(vswitch.Config{})
 	defer sw.Close()
-	if _, err := sw.Attach(vde.WithReconnect(quick)); !errors.Is(err, errors.ErrUnsupported) {
+	if _, err := sw.Attach(vde.WithReconnect(conntest.Quick)); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("in process: %v, want ErrUnsupported", err)
 	}
-	c := open(t, testutil.NewFakeSwitch(t, testutil.FakeServe).VNL())
+	c := conntest.Open(t, testutil.NewFakeSwitch(t, testutil.FakeServe).VNL())
 	c.OnLinkChange(func(vde.LinkState) { t.Error("called") })()
-	if c.Reconnects() {
+	if c.Caps().State != nil {
 		t.Error("a plain connection reconnects")
 	}
 }

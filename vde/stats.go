@@ -3,14 +3,18 @@
 
 package vde
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/go-vde/sdk/link"
+)
 
 // Stats counts whole frames, and bytes with their Ethernet headers, since Open.
-// Frames divided by Calls is the mean batch. Offload headers are not counted, and
-// a frame that is cut into several on its way counts as one.
+// Frames divided by Calls is the mean batch. Offload metadata is not counted, and
+// a GSO frame counts as one, into however many it is segmented on its way.
 //
 // Every frame that reached this end of the connection is in exactly one of
-// RxFrames, RxRunts, RxTruncated, RxEmpty, RxEarly and RxDiscarded, or still
+// RxFrames, RxRunts, RxTruncated, RxEmpty, RxForeign and RxDiscarded, or still
 // waits to be read. Every frame given to a write method is in TxFrames, in one
 // of the causes below it, or reported as not sent by the method's count.
 type Stats struct {
@@ -18,10 +22,10 @@ type Stats struct {
 	RxBytes  uint64 // the sum of their lengths
 	RxCalls  uint64 // system calls (in-process: transfers) that brought at least one datagram
 
-	RxRunts     uint64 // received and discarded: no whole header, a VLAN tag cut off, or not what an offload header says
+	RxRunts     uint64 // received and discarded: no whole header, a VLAN tag cut off, or not what the metadata beside it says
 	RxTruncated uint64 // received and discarded: longer than the space given or than the maximum frame size
 	RxEmpty     uint64 // datagrams of length zero: how old clients say goodbye, never a frame
-	RxEarly     uint64 // queued by others than the switch before the port was joined, and discarded
+	RxForeign   uint64 // from others than the switch or peer, and discarded
 	RxDiscarded uint64 // still unread when the connection was closed
 
 	TxFrames uint64 // accepted by the kernel, or by the in-process peer
@@ -31,15 +35,15 @@ type Stats struct {
 	TxFull     uint64 // not sent by TryWriteBatch: the queue was full
 	TxRefused  uint64 // not sent: nobody at the other end (ECONNREFUSED and its like)
 	TxNoBuffer uint64 // not sent: the kernel had no memory (ENOBUFS, ENOMEM)
-	TxInvalid  uint64 // not sent: shorter than a header, longer than allowed, or not what its offload header says
+	TxInvalid  uint64 // not sent: shorter than a header, longer than allowed, or not what the metadata beside it says
 }
 
 // counters are the live form of Stats.
 type counters struct {
-	rxFrames, rxBytes, rxCalls                          atomic.Uint64
-	rxRunts, rxTruncated, rxEmpty, rxEarly, rxDiscarded atomic.Uint64
-	txFrames, txBytes, txCalls                          atomic.Uint64
-	txFull, txRefused, txNoBuffer, txInvalid            atomic.Uint64
+	rxFrames, rxBytes, rxCalls                 atomic.Uint64
+	rxRunts, rxTruncated, rxEmpty, rxDiscarded atomic.Uint64
+	txFrames, txBytes, txCalls                 atomic.Uint64
+	txFull, txRefused, txNoBuffer, txInvalid   atomic.Uint64
 }
 
 // Stats returns the counters accumulated since Open. Reading changes nothing;
@@ -47,10 +51,14 @@ type counters struct {
 // some of them already.
 func (c *Conn) Stats() Stats {
 	s := &c.stats
+	var l link.Counters
+	if f := c.caps.Counters; f != nil {
+		l = f()
+	}
 	return Stats{
 		RxFrames: s.rxFrames.Load(), RxBytes: s.rxBytes.Load(), RxCalls: s.rxCalls.Load(),
 		RxRunts: s.rxRunts.Load(), RxTruncated: s.rxTruncated.Load(), RxEmpty: s.rxEmpty.Load(),
-		RxEarly: s.rxEarly.Load(), RxDiscarded: s.rxDiscarded.Load(),
+		RxForeign: l.Foreign, RxDiscarded: s.rxDiscarded.Load() + l.Discarded,
 		TxFrames: s.txFrames.Load(), TxBytes: s.txBytes.Load(), TxCalls: s.txCalls.Load(),
 		TxFull: s.txFull.Load(), TxRefused: s.txRefused.Load(),
 		TxNoBuffer: s.txNoBuffer.Load(), TxInvalid: s.txInvalid.Load(),

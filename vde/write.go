@@ -7,13 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"syscall"
-	"time"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/gso"
-	"github.com/go-vde/sdk/internal/link"
+	"github.com/go-vde/sdk/link"
 )
 
 // Write sends one frame, header included. It waits while the peer's queue is
@@ -23,11 +20,11 @@ import (
 // A frame shorter than a header or longer than the maximum size is refused with
 // an error that matches [ErrFrameSize].
 func (c *Conn) Write(p []byte) (n int, err error) {
-	c.wmu.Lock()
-	c.wone[0] = p
-	sent, err := c.send(c.wone[:], true)
-	c.wone[0] = nil
-	c.wmu.Unlock()
+	c.tx.mu.Lock()
+	c.tx.one[0] = p
+	sent, err := c.send(link.Tx{Frames: c.tx.one[:]})
+	c.tx.one[0] = nil
+	c.tx.mu.Unlock()
 	if sent == 1 {
 		n = len(p)
 	}
@@ -37,8 +34,8 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 // WriteTo is Write that also checks dst, which must be nil or an [Addr] equal to
 // the frame's destination: p is never rewritten.
 func (c *Conn) WriteTo(p []byte, dst net.Addr) (n int, err error) {
-	if at := c.headerLen(); dst != nil && len(p) >= at+frame.HeaderLen {
-		if to := (Addr{frame.Frame(p[at:]).Dst()}); dst != net.Addr(to) {
+	if dst != nil && len(p) >= frame.HeaderLen {
+		if to := (Addr{frame.Frame(p).Dst()}); dst != net.Addr(to) {
 			c.stats.txInvalid.Add(1)
 			return 0, c.opErrorTo("write", dst, fmt.Errorf("frame is for %v: %w", to, errDestination))
 		}
@@ -50,7 +47,7 @@ func (c *Conn) WriteTo(p []byte, dst net.Addr) (n int, err error) {
 // n < len(frames), err is why frames[n] was not sent; the caller may go on with
 // frames[n+1:]. Frames are lent for the call and not modified.
 func (c *Conn) WriteBatch(frames [][]byte) (n int, err error) {
-	n, err = c.send(frames, true)
+	n, err = c.send(link.Tx{Frames: frames})
 	return n, c.opError("write", err)
 }
 
@@ -58,7 +55,7 @@ func (c *Conn) WriteBatch(frames [][]byte) (n int, err error) {
 // sends what the queue takes. If n < len(frames) because the queue is full, err
 // matches [ErrFull] and the frames not sent are counted in Stats.TxFull.
 func (c *Conn) TryWriteBatch(frames [][]byte) (n int, err error) {
-	n, err = c.send(frames, false)
+	n, err = c.send(link.Tx{Frames: frames, NoWait: true})
 	return n, c.opError("write", err)
 }
 
@@ -66,54 +63,57 @@ func (c *Conn) TryWriteBatch(frames [][]byte) (n int, err error) {
 // gathered on the way out without a copy in this package. At most 1024 pieces
 // make a frame. Neither the slices nor the bytes are modified.
 func (c *Conn) WriteBuffers(frames []net.Buffers) (n int, err error) {
-	n, err = c.sendBuffers(frames)
+	n, err = c.send(link.Tx{Pieces: frames})
 	return n, c.opError("write", err)
 }
 
 // send checks the frames and sends those before the first wrong one.
-func (c *Conn) send(frames [][]byte, wait bool) (int, error) {
+func (c *Conn) send(t link.Tx) (int, error) {
 	if err := c.writable(); err != nil {
 		return 0, err
 	}
-	var badErr error
-	good := len(frames)
-	for i, f := range frames {
-		if badErr = c.check(f); badErr != nil {
-			good = i
-			break
-		}
+	all := t.Len()
+	good, badErr := c.check(&t)
+	if badErr != nil {
+		t = firstOf(t, good)
 	}
-	n, calls, err := c.link.Send(frames[:good], wait)
-	c.tapSent(frames[:n])
-	bytes := -n * c.headerLen()
-	for _, f := range frames[:n] {
-		bytes += len(f)
+	n, calls, err := c.sendLink(t)
+	bytes := 0
+	for i := range n {
+		bytes += t.Size(i)
 	}
+	c.hookSent(&t, n)
 	c.stats.sent(n, bytes, calls)
-	return n, c.writeErr(err, badErr, len(frames)-n, wait)
+	return n, c.writeErr(err, badErr, all-n)
 }
 
-// sendBuffers is send for frames in pieces.
-func (c *Conn) sendBuffers(frames []net.Buffers) (int, error) {
-	if err := c.writable(); err != nil {
-		return 0, err
+// firstOf returns the first n frames of t.
+func firstOf(t link.Tx, n int) link.Tx {
+	if t.Pieces == nil {
+		t.Frames = t.Frames[:n]
+	} else {
+		t.Pieces = t.Pieces[:n]
 	}
-	var badErr error
-	good := len(frames)
-	for i, f := range frames {
-		if badErr = c.checkPieces(f); badErr != nil {
-			good = i
-			break
+	if t.Headers != nil {
+		t.Headers = t.Headers[:n]
+	}
+	return t
+}
+
+// check returns how many frames of t can be sent before the first that cannot,
+// and why that one cannot.
+func (c *Conn) check(t *link.Tx) (good int, err error) {
+	for i := range t.Len() {
+		if t.Headers != nil {
+			err = c.checkPacket(t, i)
+		} else {
+			err = c.checkSize(t.Size(i))
+		}
+		if err != nil {
+			return i, err
 		}
 	}
-	n, calls, err := c.link.SendBuffers(frames[:good], true)
-	c.tapPieces(frames[:n])
-	bytes := -n * c.headerLen()
-	for _, f := range frames[:n] {
-		bytes += gso.Length(f)
-	}
-	c.stats.sent(n, bytes, calls)
-	return n, c.writeErr(err, badErr, len(frames)-n, true)
+	return t.Len(), nil
 }
 
 func (c *Conn) checkSize(n int) error {
@@ -142,8 +142,8 @@ func (s *counters) sent(frames, bytes, calls int) {
 }
 
 // writeErr counts and names the reason why a send stopped with left frames
-// unsent: the link's error, else badErr. wait is whether the write may wait.
-func (c *Conn) writeErr(err, badErr error, left int, wait bool) error {
+// unsent: the link's error, else badErr.
+func (c *Conn) writeErr(err, badErr error, left int) error {
 	if err == nil {
 		if badErr != nil {
 			c.stats.txInvalid.Add(1)
@@ -151,60 +151,22 @@ func (c *Conn) writeErr(err, badErr error, left int, wait bool) error {
 		return badErr
 	}
 	var errno syscall.Errno
-	switch {
-	case errors.Is(err, net.ErrClosed):
-		return net.ErrClosed
+	switch errors.As(err, &errno); {
 	case errors.Is(err, link.ErrFull):
 		c.stats.txFull.Add(uint64(left))
 		return ErrFull
-	case errors.Is(err, ErrDown):
+	case errors.Is(err, link.ErrDown):
 		c.stats.txRefused.Add(uint64(left))
-		return ErrDown
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		if c.hungUp() {
-			return c.endReason() // the hangup woke this write
-		}
-		return err
-	case !errors.As(err, &errno):
-		return err
-	}
-	switch errno {
-	case syscall.ECONNREFUSED, syscall.ENOTCONN, syscall.ECONNRESET, syscall.EPIPE:
-		// The peer's data socket is gone. It usually goes together with the
-		// control socket, but not in the same moment: a process that dies
-		// closes its descriptors one after the other.
+	case errno == syscall.ECONNREFUSED || errno == syscall.ENOTCONN || errno == syscall.ECONNRESET || errno == syscall.EPIPE:
 		c.stats.txRefused.Add(1)
-		if wait {
-			c.awaitEnd()
-		}
-		switch {
-		case c.hungUp() || c.isClosed():
-			return fmt.Errorf("%w: %w", c.endReason(), err)
-		case c.link.Gone():
-			return fmt.Errorf("%w: %w", ErrHangup, err)
-		}
-	case syscall.ENOBUFS, syscall.ENOMEM:
+	case errno == syscall.ENOBUFS || errno == syscall.ENOMEM:
 		c.stats.txNoBuffer.Add(1)
-	case syscall.EMSGSIZE:
+	case errno == syscall.EMSGSIZE:
 		c.stats.txInvalid.Add(1)
-		return fmt.Errorf("%w: the socket takes no frame of this size or in so many pieces (see WithWriteBuffer): %w", ErrFrameSize, err)
+		return fmt.Errorf("%w: the socket takes no frame of this size or in so many pieces; a larger write buffer may help: %w", ErrFrameSize, err)
+	}
+	if c.isClosed() && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("%w: %w", net.ErrClosed, err)
 	}
 	return err
-}
-
-// endGrace is how long writes that find the data socket gone wait for the
-// control socket to follow, counted from the first of them.
-const endGrace = 100 * time.Millisecond
-
-// awaitEnd gives the connection a moment to end.
-func (c *Conn) awaitEnd() {
-	now := time.Now()
-	c.refusedAt.CompareAndSwap(nil, &now)
-	timer := time.NewTimer(endGrace - now.Sub(*c.refusedAt.Load()))
-	defer timer.Stop()
-	select {
-	case <-c.ended:
-	case <-c.closing:
-	case <-timer.C:
-	}
 }

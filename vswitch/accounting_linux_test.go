@@ -152,7 +152,7 @@ func readSlowly(written <-chan struct{}) func(*vde.Conn) {
 // and a client that is thrown out and goes on sending those that it has not read.
 // See also TestSendsNothingToWhoLeaves.
 func TestSocketAccounting(t *testing.T) {
-	for _, policy := range []vswitch.Policy{vswitch.WaitForRoom, vswitch.DropNewest, vswitch.DropOldest} {
+	for _, policy := range []vswitch.Policy{vswitch.Backpressure, vswitch.TailDrop, vswitch.HeadDrop} {
 		t.Run(policy.String(), func(t *testing.T) { testSocketAccounting(t, policy) })
 	}
 }
@@ -167,10 +167,10 @@ func testSocketAccounting(t *testing.T, policy vswitch.Policy) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	sw, dir := start(t, vswitch.Config{
-		MaxFrame:    1600,
-		WriteBuffer: 16 << 10,
-		Port:        vswitch.PortConfig{Policy: policy, Queue: 32, Wait: 200 * time.Microsecond, Tagged: []uint16{1}},
-		Ports:       map[int]vswitch.PortConfig{3: {Policy: policy, Wait: 200 * time.Microsecond, StormLimit: 5000}},
+		MaxFrameSize: 1600,
+		WriteBuffer:  16 << 10,
+		DefaultPort:  vswitch.PortConfig{Policy: policy, Queue: 32, Wait: 200 * time.Microsecond, Tagged: []uint16{1}},
+		Ports:        map[int]vswitch.PortConfig{3: {Policy: policy, Wait: 200 * time.Microsecond, StormLimit: 5000}},
 	})
 	if err := errors.Join(sw.Mirror(1, 5), sw.Mirror(2, 8)); err != nil {
 		t.Fatal(err)
@@ -264,7 +264,7 @@ func testSocketAccounting(t *testing.T, policy vswitch.Policy) {
 		}
 	}
 	readers.Wait()
-	until(t, "all unplugged", func() bool { return len(active(sw)) == 0 })
+	until(t, "all detached", func() bool { return len(active(sw)) == 0 })
 
 	var s vswitch.Stats
 	until(t, "nothing on its way", func() bool {
@@ -305,11 +305,11 @@ func testSocketAccounting(t *testing.T, policy vswitch.Policy) {
 			t.Errorf("port %d, which never reads, lost nothing: %+v", p.number, out)
 		}
 		sum.Full += out.Dropped.Full
-		sum.Oldest += out.Dropped.Oldest
+		sum.HeadDrop += out.Dropped.HeadDrop
 		sum.Timeout += out.Dropped.Timeout + out.Dropped.Stalled
 	}
 	t.Logf("lost %+v; of %d frames of the client that leaves, %d came", sum, ports[leaver-1].sent, s.Ports[leaver-1].In.Frames)
-	if want := [...]bool{policy != vswitch.DropOldest, policy == vswitch.DropOldest, policy == vswitch.WaitForRoom}; [...]bool{sum.Full > 0, sum.Oldest > 0, sum.Timeout > 0} != want {
+	if want := [...]bool{policy != vswitch.HeadDrop, policy == vswitch.HeadDrop, policy == vswitch.Backpressure}; [...]bool{sum.Full > 0, sum.HeadDrop > 0, sum.Timeout > 0} != want {
 		t.Errorf("lost for reasons that are not those of the policy: %+v", sum)
 	}
 }
@@ -334,7 +334,7 @@ func TestUnreadWhenThrownOut(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			// The one who reads waits for B, who does not, as long as it takes.
-			sw, dir := start(t, vswitch.Config{Ports: map[int]vswitch.PortConfig{2: station(macB, vswitch.PortConfig{Wait: vswitch.Forever, Queue: 1})}})
+			sw, dir := start(t, vswitch.Config{Ports: map[int]vswitch.PortConfig{2: withStatic(macB, vswitch.PortConfig{Wait: vswitch.Forever, Queue: 1})}})
 			b := attach(t, sw, 2)
 			a := open(t, dir, vde.WithPort(1))
 			f := testFrame(macB, macA, 60, 1)
@@ -377,8 +377,8 @@ func TestUnreadWhenThrownOut(t *testing.T) {
 // that away.
 func TestSendsNothingToWhoLeaves(t *testing.T) {
 	sw, dir := start(t, vswitch.Config{Ports: map[int]vswitch.PortConfig{
-		1: station(macA, vswitch.PortConfig{}),
-		2: station(macB, vswitch.PortConfig{Wait: vswitch.Forever, Queue: 1}),
+		1: withStatic(macA, vswitch.PortConfig{}),
+		2: withStatic(macB, vswitch.PortConfig{Wait: vswitch.Forever, Queue: 1}),
 	}})
 	b, c := attach(t, sw, 2), attach(t, sw, 3)
 	a := plug(t, dir, plugOptions{request: v3(0, 1)})

@@ -79,7 +79,8 @@ func cRound(b *testing.B, dir string, size int, count uint64) roundResult {
 }
 
 // vdeSwitchRound is a cRound through a new vde_switch: one that sees clients come
-// just as others go may keep a cable that is gone (section 15), and then be slow.
+// just as others go may keep an endpoint that is gone (docs/spec/vde-protocol.md,
+// section 15, item 13), and then be slow.
 func vdeSwitchRound(b *testing.B, size int) roundResult {
 	sw := testpeers.StartSwitch(b, testpeers.SwitchConfig{NoMgmt: true})
 	defer sw.Stop()
@@ -94,12 +95,12 @@ const cRoundFrames = 200_000
 func BenchmarkCPeers(b *testing.B) {
 	for _, size := range []int{64, 1514} {
 		b.Run(fmt.Sprintf("size=%d", size), func(b *testing.B) {
-			sw := vswitch.New(vswitch.Config{Ports: map[int]vswitch.PortConfig{1: station(macB, vswitch.PortConfig{})}})
+			sw := vswitch.New(vswitch.Config{Ports: map[int]vswitch.PortConfig{1: withStatic(macB, vswitch.PortConfig{})}})
 			b.Cleanup(func() { sw.Close() })
 			dir := serve(b, sw)
 			sideBySide(b,
 				func() roundResult {
-					defer until(b, "unplugged", func() bool { return len(active(sw)) == 0 })
+					defer until(b, "detached", func() bool { return len(active(sw)) == 0 })
 					return cRound(b, dir, size, cRoundFrames)
 				},
 				func() roundResult { return vdeSwitchRound(b, size) })
@@ -171,8 +172,8 @@ func benchmarkPorts(b *testing.B, ports int, sockets bool, size, frames int) {
 		f := make([]byte, size)
 		frame.PutHeader(f, portMAC(pairs+i+1), portMAC(i+1), 0x88b5)
 		batches[i] = slices.Repeat([][]byte{f}, batch)
-		cfg.Ports[i+1] = station(portMAC(i+1), vswitch.PortConfig{})
-		cfg.Ports[pairs+i+1] = station(portMAC(pairs+i+1), vswitch.PortConfig{})
+		cfg.Ports[i+1] = withStatic(portMAC(i+1), vswitch.PortConfig{})
+		cfg.Ports[pairs+i+1] = withStatic(portMAC(pairs+i+1), vswitch.PortConfig{})
 	}
 	before := memoryInUse()
 
@@ -273,8 +274,8 @@ func memoryInUse() float64 {
 	return float64(m.HeapInuse + m.StackInuse)
 }
 
-// BenchmarkIdlePorts reports the memory of ports that are plugged in and silent.
-// Half of a socket cable's share is the client's in the same process.
+// BenchmarkIdlePorts reports the memory of ports that are attached and silent.
+// Half of a socket endpoint's share is the client's in the same process.
 func BenchmarkIdlePorts(b *testing.B) {
 	const ports = 1000
 	for _, kind := range []string{"in-process", "socket"} {

@@ -4,8 +4,10 @@
 package vswitch_test
 
 import (
+	"net"
 	"testing"
 
+	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -28,22 +30,21 @@ func BenchmarkOffload(b *testing.B) {
 			write(b, conns[1], testFrame(macA, macB, 60, 1)) // B is known now
 			super := segment(macB, macA, false, 1, payload(size), mss)
 			batch := ordinary(super)
+			send := func() (int, error) { return conns[0].WriteBatch(batch) }
 			if test.send {
-				conns[0].EnableOffload()
-				batch = [][]byte{super.bytes()}
+				packets, headers := []net.Buffers{{super.data}}, []frame.VNetHeader{super.header}
+				send = func() (int, error) { return conns[0].WritePackets(packets, headers) }
 			}
-			header := 54
 			if test.recv {
-				conns[1].EnableOffload()
-				header += 10
+				packetsOn(b, sw, conns[1])
 			}
 			b.SetBytes(size)
 			b.ReportAllocs()
 			b.ResetTimer()
 			done := make(chan error, 1)
-			go func() { done <- readPayload(conns[1], header, size*b.N) }()
+			go func() { done <- readPayload(conns[1], test.recv, size*b.N) }()
 			for range b.N {
-				if _, err := conns[0].WriteBatch(batch); err != nil {
+				if _, err := send(); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -55,15 +56,22 @@ func BenchmarkOffload(b *testing.B) {
 	}
 }
 
-// readPayload reads frames with header bytes of headers until it has total bytes
-// of what follows.
-func readPayload(c *vde.Conn, header, total int) error {
+// readPayload reads frames, as packets or not, until it has total bytes of what
+// follows the headers.
+func readPayload(c *vde.Conn, packets bool, total int) error {
+	const header = 54
 	slab, bufs := make([]byte, benchBatch<<16), make([][]byte, benchBatch)
+	headers := make([]frame.VNetHeader, benchBatch)
 	for total > 0 {
 		for i := range bufs {
 			bufs[i] = slab[i<<16:][:1<<16]
 		}
-		n, err := c.ReadBatch(bufs)
+		n, err := 0, error(nil)
+		if packets {
+			n, err = c.ReadPackets(bufs, headers)
+		} else {
+			n, err = c.ReadBatch(bufs)
+		}
 		if err != nil {
 			return err
 		}

@@ -15,7 +15,7 @@ import (
 
 const benchBatch = 64
 
-// attachMany plugs n stations into ports 1 to n, each known on its port.
+// attachMany attaches n stations to ports 1 to n, each known on its port.
 func attachMany(tb testing.TB, sw *vswitch.Switch, n int) []*vde.Conn {
 	conns := make([]*vde.Conn, n)
 	for i := range conns {

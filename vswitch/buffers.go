@@ -10,60 +10,75 @@ import (
 
 // Sizes of the buffers that frames wait in. A frame waits in the smallest that
 // holds it: with one size for all, a queue of 512 short frames would occupy
-// 5 MB, and frames would be spread over memory for no use. With its headroom,
-// each of the two is of a size that the allocator has.
+// 5 MB, and frames would be spread over memory for no use. With the headroom, both
+// are sizes that the allocator has.
 const (
 	smallBuffer  = 256 - headroom
 	mediumBuffer = 2048 - headroom
 )
 
-// headroom is what all buffers have in front of a frame: enough for an offload
-// header, and a cache line, so that ordinary frames begin with one as if there
-// was none. With 16 bytes instead, frames of 1514 took 10 % longer.
+// headroom is what all buffers have in front of a frame, for a program that
+// receives one in its buffer and prepends to it.
 const headroom = 64
 
-// tagRoom is what a frame can grow by in the switch.
-const tagRoom = 4
+// bufferPools are the pools of buffers for frames, by size.
+type bufferPools struct {
+	maxFrame int // Config.MaxFrameSize
+	large    int // what a buffer of pools[2] holds
+	pools    [4]*pool.Pool
+}
 
-func (sw *Switch) makePools() {
-	sw.largeBuffer = max(sw.cfg.MaxFrame+tagRoom, mediumBuffer)
-	sw.pools = [...]*pool.Pool{
+func newBufferPools(maxFrame int) *bufferPools {
+	p := &bufferPools{maxFrame: maxFrame, large: max(maxFrame+frame.TagLen, mediumBuffer)}
+	p.pools = [...]*pool.Pool{
 		pool.New(smallBuffer, headroom),
 		pool.New(mediumBuffer, headroom),
-		pool.New(sw.largeBuffer, headroom),
-		pool.New(max(sw.largeBuffer, frame.MaxGSO+tagRoom), headroom), // has no buffers until a frame needs one
+		pool.New(p.large, headroom),
+		pool.New(max(p.large, frame.MaxGSO+frame.TagLen), headroom), // has no buffers until a frame needs one
 	}
+	return p
 }
 
-// poolFor returns the pool of buffers for frames of n bytes.
-func (sw *Switch) poolFor(n int) *pool.Pool {
+// of returns the pool of buffers for frames of n bytes.
+func (p *bufferPools) of(n int) *pool.Pool {
 	switch {
 	case n <= smallBuffer:
-		return sw.pools[0]
+		return p.pools[0]
 	case n <= mediumBuffer:
-		return sw.pools[1]
-	case n <= sw.largeBuffer:
-		return sw.pools[2]
+		return p.pools[1]
+	case n <= p.large:
+		return p.pools[2]
 	}
-	return sw.pools[3]
+	return p.pools[3]
 }
 
-// readPool returns the pool of buffers to read frames into, and the length of
-// the longest frame that may come: a port that has agreed to it sends frames
-// that are longer than Config.MaxFrame.
-func (sw *Switch) readPool(offload bool) (p *pool.Pool, longest int) {
-	if longest = sw.cfg.MaxFrame; offload {
-		longest = max(longest, frame.MaxGSO)
+// longest returns the length of the longest frame that may come with header h.
+// Of a GSO frame, the segments are bounded by Config.MaxFrameSize.
+func (p *bufferPools) longest(h frame.VNetHeader) int {
+	if h.GSOType != frame.GSONone {
+		return max(p.maxFrame, frame.MaxGSO)
 	}
-	return sw.poolFor(max(longest, sw.largeBuffer)), longest
+	return p.maxFrame
+}
+
+// receive returns the pool of buffers to receive frames in, and the length of
+// the longest frame that may come: with metadata, that of a GSO frame.
+func (p *bufferPools) receive(metadata bool) (_ *pool.Pool, longest int) {
+	var h frame.VNetHeader
+	if metadata {
+		h.GSOType = frame.GSOTCPv4
+	}
+	longest = p.longest(h)
+	return p.of(max(longest, p.large)), longest
 }
 
 // live returns the number of buffers in use.
-func (sw *Switch) live() (n int64) {
-	for _, p := range sw.pools {
-		if p != nil {
-			n += p.Stats().Live
-		}
+func (p *bufferPools) live() (n int64) {
+	if p == nil {
+		return 0
+	}
+	for _, q := range p.pools {
+		n += q.Stats().Live
 	}
 	return n
 }

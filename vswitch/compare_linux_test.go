@@ -65,7 +65,7 @@ func (w *twin) console(commands ...string) {
 	}
 }
 
-// plug plugs a client into each of the ports of both.
+// plug attaches a client to each of the ports of both.
 func (w *twin) plug(ports ...int) {
 	w.t.Helper()
 	for _, port := range ports {
@@ -83,7 +83,7 @@ func (w *twin) pull(port int) {
 		delete(w.conns[i], port)
 	}
 	left := len(w.conns[ours])
-	until(w.t, "unplugged", func() bool { return len(active(w.sw)) == left })
+	until(w.t, "detached", func() bool { return len(active(w.sw)) == left })
 	if err := w.stock.WaitActive(w.t.Context(), left); err != nil {
 		w.t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func TestLikeVDESwitch(t *testing.T) {
 	}()
 	for _, test := range []struct {
 		name     string
-		plugs    []int // 1 to 4 if nil
+		joined   []int // 1 to 4 if nil
 		hub      bool
 		ports    map[int]vswitch.PortConfig
 		commands []string
@@ -242,10 +242,10 @@ func TestLikeVDESwitch(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newTwin(t, vswitch.Config{Hub: test.hub, Ports: test.ports}, test.commands...)
-			if test.plugs == nil {
-				test.plugs = []int{1, 2, 3, 4}
+			if test.joined == nil {
+				test.joined = []int{1, 2, 3, 4}
 			}
-			w.plug(test.plugs...)
+			w.plug(test.joined...)
 			frames := 0
 			for _, s := range test.steps {
 				frames += w.same(s.from, s.f)
@@ -260,7 +260,8 @@ func TestLikeVDESwitch(t *testing.T) {
 
 // A station that moves is found at its new port at once here. vde_switch makes
 // it wait until it has not been seen at the old one for hash/setminper seconds
-// (section 14), which delays whoever moves a virtual machine from one port to
+// (docs/spec/vde-protocol.md, section 14),
+// which delays whoever moves a virtual machine from one port to
 // another; after that both agree.
 func TestMoveLikeVDESwitch(t *testing.T) {
 	w := newTwin(t, vswitch.Config{}, "hash/setminper 1000")
@@ -286,8 +287,8 @@ func TestMoveLikeVDESwitch(t *testing.T) {
 	if p := w.portOf(ours, macB); p != 2 {
 		t.Errorf("B is behind port %d, want 2", p)
 	}
-	if s := w.sw.Stats(); s.Table.Moved != 5 {
-		t.Errorf("%+v", s.Table)
+	if s := w.sw.Stats(); s.FDB.Moved != 5 {
+		t.Errorf("%+v", s.FDB)
 	}
 	checkAccounts(t, w.sw.Stats())
 }
@@ -296,7 +297,7 @@ func TestMoveLikeVDESwitch(t *testing.T) {
 func (w *twin) portOf(which int, mac frame.MAC) int {
 	w.t.Helper()
 	if which == ours {
-		for _, e := range w.sw.Table() {
+		for _, e := range w.sw.FDB() {
 			if e.MAC == mac && e.VLAN == 0 {
 				return e.Port
 			}
@@ -319,7 +320,7 @@ func (w *twin) portOf(which int, mac frame.MAC) int {
 // and found again when he speaks. vde_switch counts in seconds and looks at its
 // table now and then; this one's age to the nanosecond is in TestAgeing.
 func TestAgeingLikeVDESwitch(t *testing.T) {
-	w := newTwin(t, vswitch.Config{Age: time.Second})
+	w := newTwin(t, vswitch.Config{AgeingTime: time.Second})
 	w.plug(1, 2, 3)
 	hello, to := testFrame(frame.Broadcast(), macA, 60, 1), testFrame(macA, macB, 60, 2)
 	w.same(1, hello)
@@ -343,20 +344,21 @@ func TestAgeingLikeVDESwitch(t *testing.T) {
 	}
 	w.differ(2, to, []int{1, 3}, []int{1, 3})
 	w.console("hash/setexpire 1000")
-	if err := w.sw.SetPort(1, station(macA, vswitch.PortConfig{})); err != nil { // so that it does not age again
+	if err := w.sw.SetPort(1, withStatic(macA, vswitch.PortConfig{})); err != nil { // so that it does not age again
 		t.Fatal(err)
 	}
 	w.same(1, hello)
 	w.differ(2, to, []int{1}, []int{1})
-	if w.sw.Stats().Table.Aged == 0 {
-		t.Errorf("%+v", w.sw.Stats().Table)
+	if w.sw.Stats().FDB.Aged == 0 {
+		t.Errorf("%+v", w.sw.Stats().FDB)
 	}
 	checkAccounts(t, w.sw.Stats())
 }
 
 // vde_switch forgets a VLAN's stations whenever one of its ports becomes active or
-// inactive (section 14). Here only those behind a port that becomes inactive are
-// forgotten: that somebody plugs in is no reason to show everybody's frames to
+// inactive (docs/spec/vde-protocol.md, section 14).
+// Here only those behind a port that becomes inactive are
+// forgotten: that a client joins is no reason to show everybody's frames to
 // everybody.
 func TestFlushUnlikeVDESwitch(t *testing.T) {
 	w := newTwin(t, vswitch.Config{})

@@ -4,6 +4,7 @@
 package vswitch
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -16,18 +17,18 @@ import (
 
 // Defaults of [Config] and [PortConfig].
 const (
-	DefaultNumPorts    = 4096
-	DefaultMaxStations = 65536
-	DefaultAge         = 100 * time.Second // as vde_switch
-	DefaultWait        = 20 * time.Millisecond
-	DefaultQueue       = 512 // frames
-	DefaultWriteBuffer = 512 << 10
-	DefaultMaxPending  = 128
-	DefaultTimeout     = 10 * time.Second
+	DefaultNumPorts      = 4096
+	DefaultMaxFDBEntries = 65536
+	DefaultAgeingTime    = 100 * time.Second // as vde_switch
+	DefaultWait          = 20 * time.Millisecond
+	DefaultQueue         = 512 // frames
+	DefaultWriteBuffer   = 512 << 10
+	DefaultMaxPending    = 128
+	DefaultTimeout       = 10 * time.Second
 )
 
-// MaxMaxFrame is the largest [Config.MaxFrame].
-const MaxMaxFrame = 65550
+// MaxFrameSizeLimit is the largest [Config.MaxFrameSize].
+const MaxFrameSizeLimit = 65550
 
 // maxNumPorts is the largest [Config.NumPorts]: what a request can name.
 const maxNumPorts = 1<<23 - 1
@@ -39,28 +40,28 @@ type Config struct {
 
 	// NumPorts is the highest port number (default 4096, more than vde_switch's
 	// 32 because an unused port costs nothing here). Port 0, the management
-	// port, exists besides and is given only to who asks for it.
+	// port, exists besides and is given only to clients that ask for it.
 	NumPorts int
 
 	// Hub makes the switch start in hub mode; see [Switch.SetHub].
 	Hub bool
 
-	// MaxFrame is the longest frame taken, header included (default
-	// [frame.DefaultMaxSize], at most 65550). Longer ones are dropped and counted.
-	// Of an offloaded TCP segment this is about the frames that it is to be cut
-	// into, not about itself.
-	MaxFrame int
+	// MaxFrameSize is the length in bytes of the longest frame taken, header
+	// included (default [frame.DefaultMaxSize], at most [MaxFrameSizeLimit]).
+	// Longer ones are dropped and counted. Of a GSO frame it bounds the segments,
+	// not the frame itself.
+	MaxFrameSize int
 
-	// Age is how long a station is remembered after its last frame (default
-	// 100 s; negative: for ever).
-	Age time.Duration
+	// AgeingTime is how long an FDB entry is kept after the last frame from its
+	// address (default 100 s; [Forever] or any negative time: without a bound).
+	AgeingTime time.Duration
 
-	// MaxStations bounds the learning table (default 65536). Stations that find
-	// it full are not learned: frames for them are flooded, and counted.
-	MaxStations int
+	// MaxFDBEntries bounds the FDB (default 65536). Addresses seen while it is
+	// full are not learned: frames for them are flooded, and counted.
+	MaxFDBEntries int
 
-	// Port is the configuration of ports that Ports does not name.
-	Port PortConfig
+	// DefaultPort is the configuration of ports that Ports does not name.
+	DefaultPort PortConfig
 
 	// Ports configures single ports, by number.
 	Ports map[int]PortConfig
@@ -68,16 +69,16 @@ type Config struct {
 	// PortGroups are further control sockets beside ctl, by file name.
 	PortGroups map[string]PortGroup
 
-	// SharedMemory says from whom an offer of shared memory is taken (default:
-	// from clients of the user that this process runs as). Other clients move
-	// their frames through sockets.
+	// SharedMemory says which clients' offers of shared memory are accepted
+	// (default: those of the user that this process runs as). The frames of other
+	// clients go through sockets.
 	SharedMemory vde.SharedMemory
 
-	// Admit, if not nil, decides about each client of a control socket, after
-	// its request was found valid: it returns the port to give it (p.Port leaves
-	// the choice as it is), or an error to refuse it, which is logged. It may be
-	// called by several goroutines at once.
-	Admit func(p Peer) (port int, err error)
+	// Admit, if not nil, decides about each client of a control socket whose
+	// request is valid: it returns the port to give it (p.Port leaves the choice
+	// as it is), or an error to refuse it, which is logged. It may be called by
+	// several goroutines at once.
+	Admit func(p Peer) (port int, err error) `json:"-"`
 
 	// Mode, DirMode and Group are the permissions of what Serve makes. With
 	// neither mode given, ctl has 0600 and the directory 02700. Mode alone also
@@ -91,8 +92,8 @@ type Config struct {
 	// WriteBuffer is the size in bytes of the queue in the kernel to each socket
 	// client (default 512 KiB, which holds some 1,360 frames of 60 bytes or 450 of
 	// 1514). The kernel doubles the figure for its own overhead. Without
-	// CAP_NET_ADMIN it is capped at the sysctl net.core.wmem_max. Offloaded frames
-	// of 64 KiB need as much.
+	// CAP_NET_ADMIN it is capped at the sysctl net.core.wmem_max. A GSO frame of
+	// 64 KiB needs as much.
 	WriteBuffer int
 
 	// MaxPending bounds the connections that have not sent their request yet
@@ -101,13 +102,13 @@ type Config struct {
 	MaxPending       int
 	HandshakeTimeout time.Duration
 
-	// Logger gets refusals, arrivals and departures (default: nothing is
+	// Logger gets refusals, and endpoints that come and go (default: nothing is
 	// logged).
-	Logger *slog.Logger
+	Logger *slog.Logger `json:"-"`
 }
 
 // A PortConfig describes one port, or all those not described on their own.
-// The zero PortConfig is an access port of VLAN 0 that makes senders wait.
+// The zero PortConfig is an access port of VLAN 0 with the policy [Backpressure].
 type PortConfig struct {
 	// VLAN is the untagged VLAN (default 0, which every port not told otherwise
 	// is in; [NoVLAN] for none): frames without a tag are of this VLAN, and
@@ -119,66 +120,66 @@ type PortConfig struct {
 	Tagged []uint16 `json:",omitempty"`
 
 	// Policy decides what happens to frames for this port when its queue is
-	// full; Wait bounds [WaitForRoom] (default 20 ms: on a busy machine a reader
-	// may well be without a processor for 10; [Forever]).
+	// full. Wait bounds the delay of [Backpressure] (default 20 ms: on a busy
+	// machine a reader may well be without a processor for 10; [Forever]).
 	Policy Policy
 	Wait   time.Duration
 
 	// Queue is the number of frames an in-process port can hold, rounded up to a
-	// power of two, and the queue of a socket client under [DropOldest], which
-	// is in front of the kernel's (default 512). It takes effect for cables
-	// plugged in later.
+	// power of two, and under [HeadDrop] the queue in front of the kernel's of a
+	// socket client (default 512). It takes effect for endpoints attached later.
 	Queue int
 
 	// StormLimit bounds the frames per second from this port that are flooded,
 	// with bursts of a tenth of that or 64, whichever is more (default 0: no
-	// limit). An offloaded frame that has to be cut passes or does not as a whole,
-	// and counts as what it becomes.
+	// limit). A GSO frame that has to be segmented passes or is dropped as a
+	// whole, and counts as its segments.
 	StormLimit int
 
-	// MaxStations bounds how many stations may be behind this port; frames of
-	// others are dropped (default 0: no limit; negative: only those in Stations).
-	MaxStations int
+	// MACLimit bounds the FDB entries of this port; frames from further addresses
+	// are dropped (default 0: no limit; negative: only those in Static).
+	MACLimit int
 
-	// Stations are known to be behind this port. They do not age, and frames
-	// that claim to come from them on another port are dropped.
-	Stations []Station `json:",omitempty"`
+	// Static are FDB entries of this port that do not age. Frames from these
+	// addresses on another port are dropped.
+	Static []StaticEntry `json:",omitempty"`
 }
 
-// A Station is a MAC address in a VLAN.
-type Station struct {
+// A StaticEntry is a MAC address in a VLAN.
+type StaticEntry struct {
 	MAC  frame.MAC
 	VLAN uint16
 }
 
-// Forever makes the policy [WaitForRoom] wait without a bound: nothing is ever
-// dropped for a full queue, except what is flooded, but a port that stops
-// reading stops everybody who sends to it. It suits networks of two.
+// Forever makes [Backpressure] delay without a bound: no frame is dropped for a
+// full queue, except what is flooded, but a port that stops reading stops every
+// port that sends to it. It suits networks of two. As an ageing time it keeps
+// FDB entries for ever.
 const Forever time.Duration = -1
 
 // A Policy says what happens to a frame for a port whose queue is full. Frames
-// that are flooded or mirrored never wait: under [WaitForRoom] they are
-// dropped as under [DropNewest].
+// that are flooded or mirrored never wait: under [Backpressure] they are
+// dropped as under [TailDrop].
 type Policy int
 
 const (
-	// WaitForRoom delays the sender, by no more than [PortConfig.Wait] for one
+	// Backpressure delays the sender, by no more than [PortConfig.Wait] for one
 	// batch of up to 64 frames; then the rest of what the batch has for this
-	// port is dropped. When senders have waited five times in vain, they do not
-	// wait for this port again until it takes a frame: one that has stopped costs
-	// its senders a moment, not their throughput.
-	WaitForRoom Policy = iota
+	// port is dropped. After five time-outs senders do not wait for this port
+	// again until it takes a frame, so one that has stopped reading costs its
+	// senders a moment, not their throughput.
+	Backpressure Policy = iota
 
-	// DropNewest drops the frame.
-	DropNewest
+	// TailDrop drops the frame.
+	TailDrop
 
-	// DropOldest drops the frame that has waited longest instead.
-	DropOldest
+	// HeadDrop drops the frame that has waited longest instead.
+	HeadDrop
 )
 
-var policyNames = [...]string{"wait", "drop-newest", "drop-oldest"}
+var policyNames = [...]string{"backpressure", "tail-drop", "head-drop"}
 
-// String returns "wait", "drop-newest" or "drop-oldest".
+// String returns "backpressure", "tail-drop" or "head-drop".
 func (p Policy) String() string {
 	if p < 0 || int(p) >= len(policyNames) {
 		return fmt.Sprintf("Policy(%d)", int(p))
@@ -197,16 +198,16 @@ func (p *Policy) UnmarshalText(b []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("vswitch: unknown policy %q, want one of %s", b, strings.Join(policyNames[:], ", "))
+	return fmt.Errorf("unknown policy %q, want one of %s", b, strings.Join(policyNames[:], ", "))
 }
 
-// A PortGroup is a range of ports with a control socket of its own: whoever
-// joins there gets the lowest free port from First to Last.
+// A PortGroup is a range of ports with a control socket of its own: clients
+// that join there get the lowest free port from First to Last.
 type PortGroup struct {
 	First, Last int
 
-	// Port configures all ports of the range that [Config.Ports] does not name.
-	Port PortConfig
+	// DefaultPort configures the ports of the range that [Config.Ports] does not name.
+	DefaultPort PortConfig
 }
 
 // A Peer is a client of a control socket, asking for a port.
@@ -230,9 +231,9 @@ const Management = -1
 func (c Config) normalize() (Config, error) {
 	setDefault(&c.Name, "vswitch")
 	setDefault(&c.NumPorts, DefaultNumPorts)
-	setDefault(&c.MaxFrame, frame.DefaultMaxSize)
-	setDefault(&c.Age, DefaultAge)
-	setDefault(&c.MaxStations, DefaultMaxStations)
+	setDefault(&c.MaxFrameSize, frame.DefaultMaxSize)
+	setDefault(&c.AgeingTime, DefaultAgeingTime)
+	setDefault(&c.MaxFDBEntries, DefaultMaxFDBEntries)
 	setDefault(&c.WriteBuffer, DefaultWriteBuffer)
 	setDefault(&c.MaxPending, DefaultMaxPending)
 	setDefault(&c.HandshakeTimeout, DefaultTimeout)
@@ -242,10 +243,10 @@ func (c Config) normalize() (Config, error) {
 	switch {
 	case c.NumPorts < 1 || c.NumPorts > maxNumPorts:
 		return c, configError("NumPorts is %d, want 1 to %d", c.NumPorts, maxNumPorts)
-	case c.MaxFrame < frame.HeaderLen+frame.TagLen || c.MaxFrame > MaxMaxFrame:
-		return c, configError("MaxFrame is %d, want %d to %d", c.MaxFrame, frame.HeaderLen+frame.TagLen, MaxMaxFrame)
-	case c.MaxStations < 1:
-		return c, configError("MaxStations is %d, want a positive number", c.MaxStations)
+	case c.MaxFrameSize < frame.HeaderLen+frame.TagLen || c.MaxFrameSize > MaxFrameSizeLimit:
+		return c, configError("MaxFrameSize is %d, want %d to %d", c.MaxFrameSize, frame.HeaderLen+frame.TagLen, MaxFrameSizeLimit)
+	case c.MaxFDBEntries < 1:
+		return c, configError("MaxFDBEntries is %d, want a positive number", c.MaxFDBEntries)
 	case c.WriteBuffer < 0 || c.MaxPending < 0 || c.HandshakeTimeout < 0:
 		return c, configError("WriteBuffer, MaxPending and HandshakeTimeout must not be negative")
 	case c.SharedMemory < vde.SharedMemorySameUser || c.SharedMemory > vde.SharedMemoryNever:
@@ -253,33 +254,23 @@ func (c Config) normalize() (Config, error) {
 	case c.Mode&^0o777 != 0 || c.DirMode&^(fs.ModePerm|fs.ModeSetgid) != 0:
 		return c, configError("Mode %#o, DirMode %#o: only permission bits are possible", c.Mode, c.DirMode)
 	}
+	return c.normalizePorts()
+}
+
+// normalizePorts is the part of normalize that is about ports: it moves all that
+// is said about single ports to Ports.
+func (c Config) normalizePorts() (Config, error) {
 	var err error
-	if c.Port, err = c.Port.normalize(); err != nil {
-		return c, fmt.Errorf("Port: %w", err)
+	if c.DefaultPort, err = c.DefaultPort.normalize(); err != nil {
+		return c, configError("DefaultPort: %w", err)
 	}
-	if len(c.Port.Stations) > 0 {
-		return c, configError("Port: a station is behind one port only; name the port in Ports")
+	if len(c.DefaultPort.Static) > 0 {
+		return c, configError("DefaultPort: a static entry belongs to one port; name the port in Ports")
 	}
 	ports := make(map[int]PortConfig)
 	for name, g := range c.PortGroups {
-		if err := checkGroupName(name); err != nil {
-			return c, err
-		}
-		if g.First < 1 || g.Last < g.First || g.Last > c.NumPorts {
-			return c, configError("PortGroups[%q]: ports %d to %d, want a range within 1 to %d", name, g.First, g.Last, c.NumPorts)
-		}
-		p, err := g.Port.normalize()
-		if err != nil {
-			return c, fmt.Errorf("PortGroups[%q]: %w", name, err)
-		}
-		if len(p.Stations) > 0 {
-			return c, configError("PortGroups[%q]: a station is behind one port only; name the port in Ports", name)
-		}
-		for n := g.First; n <= g.Last; n++ {
-			if _, ok := ports[n]; ok {
-				return c, configError("PortGroups[%q]: port %d is in two groups", name, n)
-			}
-			ports[n] = p
+		if err := g.addTo(ports, name, c.NumPorts); err != nil {
+			return c, configError("PortGroups[%q]: %w", name, err)
 		}
 	}
 	for n, p := range c.Ports {
@@ -287,24 +278,48 @@ func (c Config) normalize() (Config, error) {
 			return c, configError("Ports[%d]: there are ports 0 to %d", n, c.NumPorts)
 		}
 		if ports[n], err = p.normalize(); err != nil {
-			return c, fmt.Errorf("port %d: %w", n, err)
+			return c, configError("Ports[%d]: %w", n, err)
 		}
 	}
 	c.Ports = ports
 	return c, nil
 }
 
+// addTo adds the configuration of g's ports to ports; there are ports 0 to last.
+func (g PortGroup) addTo(ports map[int]PortConfig, name string, last int) error {
+	if err := checkGroupName(name); err != nil {
+		return err
+	}
+	if g.First < 1 || g.Last < g.First || g.Last > last {
+		return fmt.Errorf("ports %d to %d, want a range within 1 to %d", g.First, g.Last, last)
+	}
+	p, err := g.DefaultPort.normalize()
+	if err != nil {
+		return err
+	}
+	if len(p.Static) > 0 {
+		return errors.New("a static entry belongs to one port; name the port in Ports")
+	}
+	for n := g.First; n <= g.Last; n++ {
+		if _, ok := ports[n]; ok {
+			return fmt.Errorf("port %d is in two groups", n)
+		}
+		ports[n] = p
+	}
+	return nil
+}
+
 // checkGroupName keeps port groups apart from the switch's other files.
 func checkGroupName(name string) error {
 	switch {
 	case name == "" || name == "ctl" || name[0] == '.' || strings.ContainsAny(name, "/\x00"):
-		return configError("PortGroups[%q]: not usable as the name of a socket beside ctl", name)
+		return errors.New("not usable as the name of a socket beside ctl")
 	case strings.Trim(name, "0123456789") == "":
 		// libvdeplug asks for the port of that number at such a socket too, on
-		// a connection that it has used up (section 7).
-		return configError("PortGroups[%q]: libvdeplug cannot join a group whose name is a number", name)
+		// a connection that it has used up (docs/spec/vde-protocol.md, section 7).
+		return errors.New("libvdeplug cannot join a group whose name is a number")
 	case strings.Trim(name, "0123456789.") == "":
-		return configError("PortGroups[%q]: data sockets have such names", name)
+		return errors.New("data sockets have such names")
 	}
 	return nil
 }
@@ -330,9 +345,9 @@ func (c PortConfig) normalize() (PortConfig, error) {
 			return c, configError("Tagged: %d, want 0 to %d", v, maxVLAN)
 		}
 	}
-	for _, s := range c.Stations {
+	for _, s := range c.Static {
 		if s.MAC.IsGroup() || s.VLAN > maxVLAN {
-			return c, configError("Stations: %v in VLAN %d is no station", s.MAC, s.VLAN)
+			return c, configError("Static: %v in VLAN %d is not the address of a station", s.MAC, s.VLAN)
 		}
 	}
 	return c, nil
@@ -345,6 +360,5 @@ func setDefault[T comparable](v *T, to T) {
 	}
 }
 
-func configError(format string, args ...any) error {
-	return fmt.Errorf("vswitch: "+format, args...)
-}
+// configError returns an error that begins with the name of a field.
+func configError(format string, args ...any) error { return fmt.Errorf(format, args...) }

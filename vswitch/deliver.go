@@ -4,166 +4,248 @@
 package vswitch
 
 import (
-	"net"
-	"os"
+	"time"
 
-	"github.com/go-vde/sdk/internal/link"
+	"github.com/go-vde/sdk/link"
 )
 
-// deliver hands the items of group, which go to p alone, to p's cables, and
-// returns how many were dealt with: all unless b is exact, when err says why not.
-func (b *batch) deliver(p *port, group []uint8) (n int, err error) {
+// A delivery hands frames of a batch to the endpoints of ports. sw.forwarding is
+// held for reading while it does, but not while it waits for room.
+type delivery struct {
+	sw      *Switch
+	in      *port
+	batch   *batch
+	wait    *waiter
+	tally   *tally
+	mirrors []*mirror // of in, as they were when forwarding began
+	exact   bool      // the sender wants to know how many frames were taken
+
+	inVLAN   [maxBatch]uint8 // items that a port gets; see members
+	partials [maxBatch]uint8 // items that an endpoint gets; see eligible
+}
+
+// toPort hands the items of group, which go to p alone, to p's endpoints, and
+// returns how many were dealt with: all unless d is exact, when err says why not.
+func (d *delivery) toPort(p *port, group []uint8) (n int, err error) {
 	conf := p.conf.Load()
-	items := b.members(group, conf)
-	cables, mirrors := *p.cables.Load(), *p.mirrors.Load()
-	if len(cables) != 1 || len(items) != len(group) || len(b.due(cables[0], items)) != len(items) {
-		// Several cables, on which the number of frames taken would differ, or
+	items := d.members(group, conf)
+	endpoints, mirrors := *p.endpoints.Load(), *p.mirrors.Load()
+	if len(endpoints) != 1 || len(items) != len(group) || len(d.eligible(endpoints[0], items)) != len(items) {
+		// Several endpoints, on which the number of frames taken would differ, or
 		// none any more; or p left a VLAN just after a look-up in it, or got
-		// another cable.
+		// another endpoint.
 		if len(items) > 0 {
-			b.deliverAll(p, conf, items)
+			d.toAll(p, conf, items)
 		}
 		return len(group), nil
 	}
-	give := len(mirrors) == 0 && len(b.mirrors) == 0
-	n, err = b.deliverTo(cables[0], conf, items, give)
+	out := outgoing{d.batch, items, conf, len(mirrors) == 0 && len(d.mirrors) == 0}
+	n, err = d.toEndpoint(endpoints[0], conf, out)
 	if len(mirrors) > 0 {
-		b.mirror(mirrors, items[:n], conf)
+		d.mirror(mirrors, items[:n], conf)
 	}
 	return n, err
 }
 
-// deliverAll hands items to all cables of p.
-func (b *batch) deliverAll(p *port, conf *portConf, items []uint8) {
-	exact := b.exact
-	b.exact = false
-	for _, c := range *p.cables.Load() {
-		if b.mode == waitTry {
-			b.offerAll(c, conf, b.due(c, items))
+// toAll hands items to all endpoints of p.
+func (d *delivery) toAll(p *port, conf *portConf, items []uint8) {
+	exact := d.exact
+	d.exact = false
+	for _, e := range *p.endpoints.Load() {
+		out := outgoing{d.batch, d.eligible(e, items), conf, false}
+		if d.wait.try {
+			d.offerAll(e, out)
 		} else {
-			b.deliverTo(c, conf, b.due(c, items), false)
+			_, _ = d.toEndpoint(e, conf, out) // fails only if d is exact
 		}
 	}
-	b.exact = exact
+	d.exact = exact
 	if mirrors := *p.mirrors.Load(); len(mirrors) > 0 {
-		b.mirror(mirrors, items, conf)
+		d.mirror(mirrors, items, conf)
 	}
 }
 
-// deliverFlood hands those of group that p is to get to p's cables, without
-// waiting. In hub mode that is all of them, unchanged.
-func (b *batch) deliverFlood(p *port, group []uint8, hub bool) {
+// flood hands those of group that p is to get to p's endpoints, without waiting.
+// In hub mode that is all of them, unchanged.
+func (d *delivery) flood(p *port, group []uint8, hub bool) {
 	var as *portConf
 	items := group
 	if !hub {
 		as = p.conf.Load()
-		if items = b.members(group, as); len(items) == 0 {
+		if items = d.members(group, as); len(items) == 0 {
 			return
 		}
 	}
-	for _, c := range *p.cables.Load() {
-		b.offerAll(c, as, b.due(c, items))
+	for _, e := range *p.endpoints.Load() {
+		d.offerAll(e, outgoing{d.batch, d.eligible(e, items), as, false})
 	}
 	if mirrors := *p.mirrors.Load(); len(mirrors) > 0 {
-		b.mirror(mirrors, items, as)
+		d.mirror(mirrors, items, as)
 	}
 }
 
-// offerAll hands items to c in the form that as asks for and drops what it does
-// not take at once.
-func (b *batch) offerAll(c *cable, as *portConf, items []uint8) {
-	for len(items) > 0 {
-		n, cause := c.out.offer(b, items, as, false)
-		b.offered(c, n)
-		items = items[n:]
-		if len(items) > 0 {
-			items = items[b.drop(c, items, cause):]
+// mirror copies items to mirrors, in the form that as asks for.
+func (d *delivery) mirror(mirrors []*mirror, items []uint8, as *portConf) {
+	if len(items) == 0 {
+		return
+	}
+	for _, m := range mirrors {
+		for _, e := range m.endpoints() {
+			eligible := d.eligible(e, items)
+			e.port.out.mirrored.Add(uint64(len(eligible)))
+			d.offerAll(e, outgoing{d.batch, eligible, as, false})
 		}
 	}
 }
 
-// deliverTo hands items to c, waiting for room as the port's policy says, and
-// returns how many were dealt with; err is not nil only if b is exact.
-func (b *batch) deliverTo(c *cable, conf *portConf, items []uint8, give bool) (n int, err error) {
+// offerAll hands out to e and drops what it does not take at once.
+func (d *delivery) offerAll(e *endpoint, out outgoing) {
+	for len(out.items) > 0 {
+		n, cause := e.egress.offer(out)
+		d.offered(e, n)
+		out = out.from(n)
+		if len(out.items) > 0 {
+			out = out.from(d.drop(e, out.items, cause))
+		}
+	}
+}
+
+// toEndpoint hands out to e, waiting for room as the port's policy says, and
+// returns how many were dealt with; err is not nil only if d is exact.
+func (d *delivery) toEndpoint(e *endpoint, conf *portConf, out outgoing) (n int, err error) {
 	last := false // no more waiting
-	for n < len(items) {
-		k, cause := c.out.offer(b, items[n:], conf, give)
+	for len(out.items) > 0 {
+		k, cause := e.egress.offer(out)
 		if k > 0 {
-			b.offered(c, k)
-			n += k
-			if c.misses.Load() > 0 {
-				c.misses.Store(0)
+			d.offered(e, k)
+			if e.timeouts.Load() > 0 {
+				e.timeouts.Store(0)
 			}
 		}
-		if n == len(items) {
+		if n, out = n+k, out.from(k); len(out.items) == 0 {
 			break
 		}
-		if cause != outFull || conf.Policy != WaitForRoom {
-			n += b.drop(c, items[n:], cause)
-			continue
-		}
-		if b.mode == waitTry {
-			if k := b.begun(items[n:]); k > 0 {
-				n += b.drop(c, items[n:n+k], outFull)
-				continue
+		k = len(out.items) // to be dropped
+		switch {
+		case cause != outFull || conf.Policy != Backpressure:
+		case d.wait.try:
+			if k = d.begun(out.items); k == 0 {
+				d.wait.full = e
+				return n, link.ErrFull
 			}
-			return n, link.ErrFull
-		}
-		left := Forever
-		if conf.Wait != Forever {
-			left = conf.Wait - b.waited
-			switch {
-			case last || left <= 0:
-				c.misses.Add(1)
-				n += b.drop(c, items[n:], outTimeout)
-				continue
-			case c.misses.Load() >= maxMisses:
-				n += b.drop(c, items[n:], outStalled)
+		default:
+			if cause, err = d.awaitRoom(e, conf, &last, out.items, &k); err != nil {
+				return n, err
+			}
+			if k == 0 {
 				continue
 			}
 		}
-		switch b.wait(c, left) {
-		case waitTimeout:
-			last = true
-		case waitAborted:
-			k := len(items) - n
-			if b.exact {
-				if k = b.begun(items[n:]); k == 0 {
-					return n, b.aborted()
-				}
-			}
-			n += b.drop(c, items[n:n+k], outTimeout)
-		}
+		k = d.drop(e, out.items[:k], cause)
+		n, out = n+k, out.from(k)
 	}
 	return n, nil
 }
 
-// aborted returns why the sender does not wait any more.
-func (b *batch) aborted() error {
-	select {
-	case <-b.done:
-		return net.ErrClosed
-	default:
-		return os.ErrDeadlineExceeded
+// awaitRoom waits for room for items at e, unless conf or e's past say that it is
+// of no use, and sets drop to the number of items to be dropped, for cause. last
+// is set when there is to be no more waiting.
+func (d *delivery) awaitRoom(e *endpoint, conf *portConf, last *bool, items []uint8, drop *int) (cause dropCause, err error) {
+	left := Forever
+	if conf.Wait != Forever {
+		left = max(conf.Wait-d.wait.waited, 0)
 	}
+	switch {
+	case *last || left == 0:
+		e.timeouts.Add(1)
+		return outTimeout, nil
+	case left != Forever && e.timeouts.Load() >= maxTimeouts:
+		return outStalled, nil
+	}
+	result := d.pause(e, left)
+	if result == waitAborted {
+		if d.exact {
+			if *drop = d.begun(items); *drop == 0 {
+				return 0, d.wait.err()
+			}
+		}
+		return outTimeout, nil
+	}
+	*last = result == waitTimeout
+	*drop = 0
+	return 0, nil
 }
 
-// offered counts n copies that c took or queued.
-func (b *batch) offered(c *cable, n int) {
-	c.port.out.offered.Add(uint64(n))
-	b.tally.copies += uint64(n)
+// pause waits for room at e, with the counters flushed and nobody held up.
+func (d *delivery) pause(e *endpoint, left time.Duration) waitResult {
+	d.tally.flush(d.in)
+	d.sw.forwarding.RUnlock()
+	defer d.sw.forwarding.RLock()
+	d.wait.block()
+	start := time.Now()
+	r := e.egress.await(d.wait, left)
+	d.wait.waited += time.Since(start)
+	return r
 }
 
-// drop drops the first of items, which c did not take, and those after it that
+// offered counts n copies that e took or queued.
+func (d *delivery) offered(e *endpoint, n int) {
+	e.port.out.offered.Add(uint64(n))
+	d.tally.copies += uint64(n)
+}
+
+// drop drops the first of items, which e did not take, and those after it that
 // would fare the same, and returns how many.
-func (b *batch) drop(c *cable, items []uint8, cause dropCause) int {
+func (d *delivery) drop(e *endpoint, items []uint8, cause dropCause) int {
 	n := len(items)
 	if cause == outTooLong {
 		n = 1
 	}
-	out := &c.port.out
+	out := &e.port.out
 	out.offered.Add(uint64(n))
 	out.dropped[cause].Add(uint64(n))
-	b.tally.copies += uint64(n)
+	d.tally.copies += uint64(n)
 	return n
+}
+
+// begun returns how many of items, from the first on, continue a GSO frame whose
+// first segments have been dealt with.
+func (d *delivery) begun(items []uint8) (n int) {
+	for n < len(items) && d.batch.items[items[n]].segment == segmentNext {
+		n++
+	}
+	return n
+}
+
+// members returns those of group that are of VLANs that conf's port is in. The
+// result is valid until the next call.
+func (d *delivery) members(group []uint8, conf *portConf) []uint8 {
+	list := d.inVLAN[:0]
+	for _, i := range group {
+		if conf.member(d.batch.items[i].vlan) {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// eligible returns those of items that e is to get. That is all of them, unless
+// some are partial and e does not take them: then it was attached, or made a
+// mirror's, after they were resolved, and it is as if they had passed before
+// that. The result is valid until the next call.
+func (d *delivery) eligible(e *endpoint, items []uint8) []uint8 {
+	if !d.batch.partial {
+		return items
+	}
+	offload := e.egress.offload()
+	if offload == offloadAll {
+		return items
+	}
+	list := d.partials[:0]
+	for _, i := range items {
+		if offload.Takes(d.batch.items[i].header) {
+			list = append(list, i)
+		}
+	}
+	return list
 }

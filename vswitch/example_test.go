@@ -34,7 +34,7 @@ func Example() {
 	got := <-bob.Frames()
 	defer got.Release()
 	fmt.Printf("%s says %s\n", got.View().Src(), got.View().Payload())
-	for _, e := range sw.Table() {
+	for _, e := range sw.FDB() {
 		fmt.Printf("%s is behind port %d\n", e.MAC, e.Port)
 	}
 	// Output:
@@ -50,12 +50,12 @@ func ExampleSwitch_Stats() {
 	// expvar.Publish("vswitch", v) makes it show at /debug/vars.
 	fmt.Println(v.String())
 	// Output:
-	// {"Ports":[],"Taps":{"Offered":0,"Mirrored":0,"Frames":0,"Bytes":0,"Queued":0,"Dropped":{"Full":0,"Oldest":0,"Timeout":0,"Stalled":0,"Refused":0,"NoBuffer":0,"TooLong":0,"Closed":0}},"Table":{"Stations":0,"Learned":0,"Moved":0,"Aged":0,"Full":0,"Pinned":0},"Serve":{"Accepted":0,"Joined":0,"Refused":0,"Malformed":0,"Silent":0,"Evicted":0,"Late":0,"BadOffers":0,"Broken":0}}
+	// {"Ports":[],"Monitors":{"Offered":0,"Mirrored":0,"Frames":0,"Bytes":0,"Queued":0,"Dropped":{"Full":0,"HeadDrop":0,"Timeout":0,"Stalled":0,"Refused":0,"NoBuffer":0,"TooLong":0,"Closed":0}},"FDB":{"Entries":0,"Learned":0,"Moved":0,"Aged":0,"Full":0,"StaticMoves":0},"Serve":{"Accepted":0,"Joined":0,"Refused":0,"Malformed":0,"Silent":0,"Evicted":0,"TrailingBytes":0,"RingsRejected":0,"Violations":0}}
 }
 
 // A trunk, access ports and a mirror.
 func ExampleSwitch_SetPort() {
-	sw := vswitch.New(vswitch.Config{Port: vswitch.PortConfig{VLAN: 10}})
+	sw := vswitch.New(vswitch.Config{DefaultPort: vswitch.PortConfig{VLAN: 10}})
 	defer sw.Close()
 	if err := sw.SetPort(1, vswitch.PortConfig{VLAN: vswitch.NoVLAN, Tagged: vswitch.AllVLANs()}); err != nil {
 		log.Fatal(err)
@@ -65,5 +65,5 @@ func ExampleSwitch_SetPort() {
 	}
 	pc, err := sw.Port(3)
 	fmt.Println(pc.VLAN, pc.Policy, err)
-	// Output: 10 wait <nil>
+	// Output: 10 backpressure <nil>
 }

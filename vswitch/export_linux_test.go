@@ -6,13 +6,12 @@ package vswitch
 import (
 	"encoding/binary"
 	"errors"
-	"net"
 	"os"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/internal/shm"
-	"github.com/go-vde/sdk/internal/sockio"
+	"github.com/go-vde/sdk/internal/transport"
 )
 
 // What the fuzz target of the control protocol uses.
@@ -21,15 +20,11 @@ var (
 	ErrSilent   = errSilent
 )
 
-// PlugSocket plugs a socket cable into port n and returns the peer's end of its
-// data socket; unplug ends the cable. With agreed each datagram begins with an
-// offload header.
-func PlugSocket(sw *Switch, n int, agreed bool) (peer *os.File, unplug func(), err error) {
+// AttachSocket attaches a client with a data socket to port n and returns the
+// client's end of that; detach ends the endpoint. With headers each datagram
+// begins with a virtio-net header.
+func AttachSocket(sw *Switch, n int, headers bool) (peer *os.File, detach func(), err error) {
 	data, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	ctl, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -37,76 +32,70 @@ func PlugSocket(sw *Switch, n int, agreed bool) (peer *os.File, unplug func(), e
 		return nil, nil, err
 	}
 	peer = os.NewFile(uintptr(data[1]), "peer")
+	sock, err := newSocket(data[0], headers)
+	if err != nil {
+		return nil, nil, err
+	}
+	end, err := attachTransport(sw, n, KindSocket, sock)
+	return peer, func() { end(); peer.Close() }, err
+}
+
+// attachTransport attaches a client whose frames go through t to port n.
+func attachTransport(sw *Switch, n int, kind Kind, t transport.Transport) (detach func(), err error) {
+	ctl, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
 	theirs := os.NewFile(uintptr(ctl[1]), "control")
-	ours := os.NewFile(uintptr(ctl[0]), "control")
-	defer ours.Close()
-	conn, err := net.FileConn(ours)
+	stream, err := transport.NewStream(ctl[0], "control")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	sock, err := sockio.New(data[0], "data")
+	a, err := sw.AttachLink(transport.New(transport.Config{Stream: stream, Transport: t, Refuse: true, StreamFirst: true}), LinkConfig{Port: n, Kind: kind})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	c := newSocketCable(sw, conn.(*net.UnixConn), sock, Cable{Kind: KindSocket})
-	c.agreed = agreed
-	if err := plugCable(sw, n, c); err != nil {
-		return nil, nil, err
-	}
-	return peer, func() {
+	return func() {
 		theirs.Close()
-		<-c.done
-		<-c.reading
-		peer.Close()
+		<-a.Done()
 	}, nil
 }
 
-// plugCable plugs c into port n.
-func plugCable(sw *Switch, n int, c *socketCable) error {
-	c.naming = func() error { return nil }
-	if err := sw.plug(&c.cable, n, 1, sw.cfg.NumPorts); err != nil {
-		return err
-	}
-	go c.read()
-	go c.watch()
-	return nil
-}
-
-// PlugRings is PlugSocket with rings in shared memory.
-func PlugRings(sw *Switch, n int) (peer *shm.End, unplug func(), err error) {
-	p, err := plugRings(sw, n)
+// AttachRings is AttachSocket with rings in shared memory.
+func AttachRings(sw *Switch, n int) (peer *shm.End, detach func(), err error) {
+	p, err := attachRings(sw, n)
 	if err != nil {
 		return nil, nil, err
 	}
-	return p.End, p.unplug, nil
+	return p.End, p.detach, nil
 }
 
-// PlugBrokenRings is PlugRings for a peer that breaks the rules when wreck is
-// called.
-func PlugBrokenRings(sw *Switch, n int) (wreck, unplug func(), err error) {
-	p, err := plugRings(sw, n)
+// AttachViolator is AttachRings for a peer that violates the protocol when
+// violate is called.
+func AttachViolator(sw *Switch, n int) (violate, detach func(), err error) {
+	p, err := attachRings(sw, n)
 	if err != nil {
 		return nil, nil, err
 	}
-	return p.wreck, p.unplug, nil
+	return p.violate, p.detach, nil
 }
 
-// A ringPeer is the other side of a cable of rings, with copies of two of the
-// descriptors that it has.
+// A ringPeer is the other side of an endpoint with rings, with copies of two of
+// the descriptors that it has.
 type ringPeer struct {
 	*shm.End
 	region, frameBell int
-	unplug            func()
+	detach            func()
 }
 
-// wreck breaks the rules.
-func (p *ringPeer) wreck() {
+// violate writes into the region what cannot be.
+func (p *ringPeer) violate() {
 	const upTail = 1024
 	unix.Pwrite(p.region, []byte{1, 0, 0, 0, 0, 0, 0, 1}, upTail)
 	unix.Write(p.frameBell, binary.NativeEndian.AppendUint64(nil, 1))
 }
 
-func plugRings(sw *Switch, n int) (p *ringPeer, err error) {
+func attachRings(sw *Switch, n int) (p *ringPeer, err error) {
 	dup := func(fds []int) []int {
 		var all []int
 		for _, fd := range fds {
@@ -116,7 +105,7 @@ func plugRings(sw *Switch, n int) (p *ringPeer, err error) {
 		}
 		return all
 	}
-	o, err := shm.NewOffer(shm.FeatureRings|shm.FeatureHeaders, sw.cfg.MaxFrame)
+	o, err := shm.NewOffer(shm.FeatureRings|shm.FeatureHeaders, sw.cfg.MaxFrameSize)
 	if err != nil {
 		return nil, err
 	}
@@ -129,43 +118,30 @@ func plugRings(sw *Switch, n int) (p *ringPeer, err error) {
 	if p.End, _, err = o.Taken(dup(attach)); err != nil {
 		return nil, err
 	}
-	ctl, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	theirs, file := os.NewFile(uintptr(ctl[1]), "control"), os.NewFile(uintptr(ctl[0]), "control")
-	defer file.Close()
-	conn, err := net.FileConn(file)
-	if err != nil {
-		return nil, err
-	}
 	data, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	c := newSocketCable(sw, conn.(*net.UnixConn), &ringCarrier{End: ours, data: data}, Cable{Kind: KindSharedMemory})
-	ours.OnBreak(c.brokeRings)
-	ours.Join(&ringEnds, c)
-	if err := plugCable(sw, n, c); err != nil {
+	ours.Join(&ringEnds)
+	end, err := attachTransport(sw, n, KindSharedMemory, &ringTransport{End: ours, data: data})
+	if err != nil {
 		return nil, err
 	}
-	p.unplug = func() {
-		theirs.Close()
-		<-c.done
-		<-c.reading
+	p.detach = func() {
+		end()
 		p.Close()
-		shm.CloseRights([]int{p.region, p.frameBell})
+		transport.CloseDescriptors([]int{p.region, p.frameBell})
 	}
 	return p, nil
 }
 
-// WaitingOutside reports whether a sender waits for room at a cable of port n to
-// another process.
+// WaitingOutside reports whether a sender waits for room at an endpoint of port n
+// that is a link.
 func WaitingOutside(sw *Switch, n int) bool {
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
-	for _, c := range *sw.ports[n].cables.Load() {
-		if len(c.out.(*socketCable).gate) > 0 {
+	for _, e := range *sw.ports[n].endpoints.Load() {
+		if len(e.egress.(*linkEndpoint).waitSlot) > 0 {
 			return true
 		}
 	}

@@ -4,84 +4,87 @@
 package vswitch
 
 import (
-	"fmt"
-
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/link"
-	"github.com/go-vde/sdk/pool"
+	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/vde"
 )
 
 // Live returns the number of frame buffers in use.
-func Live(sw *Switch) int64 { return sw.live() }
+func Live(sw *Switch) int64 { return sw.buffers.live() }
 
-// LiveLargest returns how many of those are for offloaded frames.
-func LiveLargest(sw *Switch) int64 { return sw.pools[len(sw.pools)-1].Stats().Live }
+// LiveLargest returns how many of those are for GSO frames.
+func LiveLargest(sw *Switch) int64 {
+	pools := sw.buffers.pools
+	return pools[len(pools)-1].Stats().Live
+}
 
-// LinkOf returns the link of c, a connection of sw.
-func LinkOf(sw *Switch, c *vde.Conn) link.Link {
-	for _, p := range append(sw.records(), sw.taps) {
-		for _, cable := range *p.cables.Load() {
-			if o, ok := cable.out.(*inprocOutlet); ok && o.conn == c {
-				return (*inproc)(o)
+// inprocOf returns the link of c, a connection of sw, or nil.
+func inprocOf(sw *Switch, c *vde.Conn) *inproc {
+	for _, p := range append(sw.records(), sw.monitors) {
+		for _, e := range *p.endpoints.Load() {
+			if l, ok := e.egress.(*inproc); ok && l.conn == c {
+				return l
 			}
 		}
 	}
 	return nil
 }
 
+// LinkOf returns the link of c, a connection of sw.
+func LinkOf(sw *Switch, c *vde.Conn) link.Link { return inprocOf(sw, c) }
+
 // Queued returns the number of frames that wait to be read from c, a connection
 // of sw.
 func Queued(sw *Switch, c *vde.Conn) int {
-	for _, p := range append(sw.records(), sw.taps) {
-		for _, cable := range *p.cables.Load() {
-			if o, ok := cable.out.(*inprocOutlet); ok && o.conn == c {
-				return o.queued()
-			}
-		}
+	if l := inprocOf(sw, c); l != nil {
+		return l.queued()
 	}
 	return 0
 }
 
-// Inject forwards frames as if a socket client on port n, which exists, had sent
-// them together; with agreed, behind offload headers.
-func Inject(sw *Switch, n int, frames [][]byte, agreed bool) {
+// Waiting returns how many senders wait for room at c, a connection of sw.
+func Waiting(sw *Switch, c *vde.Conn) int { return int(inprocOf(sw, c).waiters.Load()) }
+
+// Inject forwards frames as if a client on port n, which exists, had sent them
+// together: with headers through shared memory, where nobody has checked them,
+// and with nil through a socket.
+func Inject(sw *Switch, n int, frames [][]byte, headers []frame.VNetHeader) {
 	sw.mu.Lock()
-	p := sw.ports[n]
+	e := &linkEndpoint{endpoint: endpoint{port: sw.ports[n]}, sw: sw}
 	sw.mu.Unlock()
-	homes := make([]*pool.Buffer, len(frames))
-	b := newBatch(p)
-	from, longest := sw.readPool(agreed)
-	ahead := 0
-	if agreed {
-		ahead = frame.VNetHeaderLen
-		b.keeper = sw.largeBuffer + 1
+	l := injected{frames: frames, headers: headers}
+	if headers != nil {
+		(&linkNotified{e, l}).Ready(func() {})
+		return
 	}
-	for i, f := range frames {
-		homes[i] = from.Get()
-		homes[i].Prepend(ahead)
-		window := homes[i].Bytes()
-		data := window[:copy(window[:ahead+longest], f)]
-		homes[i].TrimFront(ahead)
-		it := &b.items[i]
-		it.home, it.size, it.data = homes[i], len(f), data
-		if agreed {
-			it.setHeaded(data, len(f))
-		}
-	}
-	b.n = len(frames)
-	if k, err := b.forward(); k != len(frames) || err != nil {
-		panic(fmt.Sprint("forward: ", k, err))
-	}
-	for i := range homes {
-		homes[i] = b.items[i].home
-	}
-	pool.ReleaseBatch(homes)
-	b.free()
+	r := newLinkReceiver(sw.buffers, false)
+	r.busy = true
+	n, _ = r.recv(l)
+	r.forward(e, n)
+	r.release(0)
 }
 
-// Waiting returns how many senders wait for room at c, a connection of sw.
-func Waiting(sw *Switch, c *vde.Conn) int {
-	l, _ := LinkOf(sw, c).(*inproc)
-	return int(l.waiters.Load())
+// An injected is a link that has received frames.
+type injected struct {
+	link.Link
+	link.Notifier
+	frames  [][]byte
+	headers []frame.VNetHeader
+}
+
+// Recv implements link.Link.
+func (l injected) Recv(r link.Rx) (int, error) {
+	for i, f := range l.frames {
+		copy(r.Bufs[i], f)
+		r.Sizes[i] = len(f)
+	}
+	return len(l.frames), nil
+}
+
+// RecvPlaced implements link.Notifier.
+func (l injected) RecvPlaced(p link.Placer, _ int) (int, error) {
+	for i, f := range l.frames {
+		copy(p.Place(i, len(f), l.headers[i]), f)
+	}
+	return len(l.frames), nil
 }

@@ -37,7 +37,7 @@ func across(t *testing.T, from, to *vde.Conn) {
 	}
 }
 
-// A switch whose directory is removed serves those who are plugged in, ends
+// A switch whose directory is removed serves those who are attached, ends
 // without complaint, and leaves the place to another.
 func TestServedDirectoryRemoved(t *testing.T) {
 	sw, dir := start(t, vswitch.Config{})

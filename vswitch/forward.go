@@ -3,183 +3,147 @@
 
 package vswitch
 
-import "github.com/go-vde/sdk/frame"
+// A forwarder forwards the frames of one port, a batch at a time. Its memory is
+// kept in the switch between batches: an idle port needs none.
+type forwarder struct {
+	sw *Switch
+	in *port
 
-// forward sends the frames of b on their ways, in order, and returns how many it
-// has dealt with and counted: all of them unless b is exact, when err says why
-// not.
-func (b *batch) forward() (n int, err error) {
-	sw := b.sw
-	b.now = sw.table.now()
-	if sw.hub.Load() {
-		b.classifyHub()
-	} else {
-		b.classify()
+	batch    batch
+	wait     waiter
+	tally    tally
+	delivery delivery
+	rounds   *gsoRounds // nil until needed
+
+	exact bool            // the sender wants to know how many frames were taken
+	group [maxBatch]uint8 // items to deliver together
+}
+
+// newForwarder returns a forwarder with an empty batch of frames that come from
+// in. (One pool for all switches would carry timers into and out of synctest's
+// bubbles.)
+func newForwarder(in *port) *forwarder {
+	f, ok := in.sw.forwarders.Get().(*forwarder)
+	if !ok {
+		f = new(forwarder)
+		f.batch.buffers = in.sw.buffers
+		f.delivery.batch, f.delivery.wait, f.delivery.tally = &f.batch, &f.wait, &f.tally
 	}
-	b.mirrors = *b.in.mirrors.Load()
-	split := b.undone && b.settle()
-	sw.forwarding.RLock()
-	if split {
-		n, err = b.forwardSplit()
+	f.sw, f.in, f.exact = in.sw, in, false
+	f.delivery.sw, f.delivery.in = in.sw, in
+	f.batch.reset()
+	f.wait.reset()
+	return f
+}
+
+// free gives f back. Buffers that its items still hold are released, receive
+// buffers left to their owner.
+func (f *forwarder) free() {
+	f.batch.clear()
+	f.wait.reset()
+	sw := f.sw
+	f.sw, f.in = nil, nil
+	f.delivery.sw, f.delivery.in, f.delivery.mirrors = nil, nil, nil
+	sw.forwarders.Put(f)
+}
+
+// forward sends the frames of the batch on their ways, in order, and returns how
+// many it has dealt with and counted: all of them unless f is exact, when err
+// says why not.
+func (f *forwarder) forward() (n int, err error) {
+	c := classifier{sw: f.sw, in: f.in, conf: f.in.conf.Load(), b: &f.batch, now: f.sw.fdb.Now()}
+	if f.sw.hub.Load() {
+		c.classifyHub()
 	} else {
-		n, err = b.forwardItems()
+		c.classify()
 	}
-	b.flush()
-	sw.forwarding.RUnlock()
+	f.delivery.mirrors, f.delivery.exact = *f.in.mirrors.Load(), f.exact
+	segment := false
+	if f.batch.partial {
+		r := resolver{f.sw, f.in, &f.batch, f.delivery.mirrors}
+		segment = r.resolve()
+	}
+	f.sw.forwarding.RLock()
+	if segment {
+		n, err = f.forwardRounds()
+	} else {
+		n, err = f.forwardItems()
+	}
+	f.tally.flush(f.in)
+	f.sw.forwarding.RUnlock()
 	return n, err
 }
 
-// forwardItems is forward once the items have their ways; sw.forwarding is held
-// for reading.
-func (b *batch) forwardItems() (n int, err error) {
-	for n < b.n && err == nil {
-		switch it := &b.items[n]; it.way {
-		case wayDrop:
-			b.count(it)
-			b.tally.dropped[it.cause]++
+// forwardRounds is forwardItems for a batch with GSO frames that are to be
+// segmented. It returns how many of the items that came were dealt with; their
+// receive buffers are where they were.
+//
+// A GSO frame has been dealt with when all its segments have been. If f is exact,
+// one whose first segment was not taken was not taken; once it was, the others
+// are no reason to stop: those that do not fit are dropped, and counted, where
+// they should have gone. So a sender that continues behind what was taken sends
+// nothing twice.
+func (f *forwarder) forwardRounds() (n int, err error) {
+	if f.rounds == nil {
+		f.rounds = new(gsoRounds)
+	}
+	x, b := f.rounds, &f.batch
+	x.begin(b)
+	for x.next < x.n && err == nil {
+		x.fill(b)
+		n, err = f.forwardItems()
+		if n < b.n {
+			n = int(x.from[n])
+		} else {
+			n = x.next
+		}
+		x.drain(b)
+	}
+	x.end(b)
+	return n, err
+}
+
+// forwardItems is forward once the items have their verdicts; sw.forwarding is
+// held for reading.
+func (f *forwarder) forwardItems() (n int, err error) {
+	for n < f.batch.n && err == nil {
+		switch it := &f.batch.items[n]; it.verdict {
+		case verdictDrop:
+			f.tally.frame(it)
+			f.tally.dropped[it.cause]++
 			n++
-		case wayPort:
-			if b.exact {
+		case verdictPort:
+			if f.exact {
 				var k int
-				k, err = b.forwardRun(n)
+				k, err = f.forwardRun(n)
 				n += k
 			} else {
-				n += b.forwardGroups(n)
+				n += f.forwardGroups(n)
 			}
 		default:
-			n += b.flood(n)
+			n += f.flood(n)
 		}
 	}
-	if len(b.mirrors) > 0 {
-		b.mirror(b.mirrors, b.whole(n), nil)
+	if len(f.delivery.mirrors) > 0 {
+		f.delivery.mirror(f.delivery.mirrors, f.whole(n), nil)
 	}
-	b.behead()
 	return n, err
-}
-
-func (b *batch) count(it *item) {
-	b.tally.frames++
-	b.tally.bytes += uint64(it.size)
-	if it.part != partNone {
-		b.tally.splitInto++
-		if it.part == partFirst {
-			b.tally.split++
-		}
-	}
-}
-
-// checkSize reports whether it is a frame, as far as its size tells; if not, it
-// is dropped.
-func (b *batch) checkSize(it *item) bool {
-	it.way = wayDrop
-	switch {
-	case it.size == 0:
-		it.cause = inEmpty
-	case it.size < frame.HeaderLen:
-		it.cause = inRunt
-	case it.off != frame.VNetHeader{}:
-		cause, ok := b.checkOffload(it)
-		it.cause = cause
-		return ok
-	case it.size > b.sw.cfg.MaxFrame || it.size > len(it.data):
-		it.cause = inGiant
-	default:
-		return true
-	}
-	return false
-}
-
-// classifyHub finds the frames' ways in hub mode.
-func (b *batch) classifyHub() {
-	for i := range b.items[:b.n] {
-		it := &b.items[i]
-		if b.checkSize(it) {
-			it.way = wayHub
-			if b.in.conf.Load().StormLimit > 0 && !b.in.storm.take(b.now) {
-				it.way, it.cause = wayDrop, inStorm
-			}
-		}
-	}
-}
-
-// classify finds the frames' ways, and learns where they come from.
-func (b *batch) classify() {
-	var (
-		t       = &b.sw.table
-		conf    = b.in.conf.Load()
-		lastSrc = ^tableKey(0) // known to be behind b.in; this is a group, so nobody's
-		lastDst tableKey
-		lastTo  *port // where lastDst is
-	)
-	t.mu.RLock()
-	for i := range b.items[:b.n] {
-		it := &b.items[i]
-		if !b.checkSize(it) {
-			continue
-		}
-		it.tagged = isTagged(it.data)
-		it.vlan = conf.VLAN
-		if it.tagged {
-			if it.size < frame.HeaderLen+frame.TagLen {
-				it.cause = inRunt
-				continue
-			}
-			it.vlan = tagVLAN(it.data)
-		}
-		if !conf.member(it.vlan) {
-			it.cause = inVLAN
-			continue
-		}
-		if src := keyAt(it.data[6:], it.vlan); src != lastSrc && !src.isGroup() {
-			if !t.refresh(src, b.in, b.now) {
-				t.mu.RUnlock()
-				ok := t.learn(src, b.in, b.now)
-				t.mu.RLock()
-				lastTo, lastDst = nil, 0
-				if !ok {
-					it.cause = inSecurity
-					continue
-				}
-			}
-			lastSrc = src
-		}
-		dst := keyAt(it.data, it.vlan)
-		switch {
-		case dst.isGroup():
-			it.to = nil
-		case dst == lastDst && lastTo != nil:
-			it.to = lastTo
-		default:
-			it.to = t.lookup(dst, b.now)
-			lastDst, lastTo = dst, it.to
-		}
-		switch {
-		case it.to == nil && conf.StormLimit > 0 && !b.in.storm.take(b.now):
-			it.cause = inStorm
-		case it.to == nil:
-			it.way = wayFlood
-		case it.to == b.in:
-			it.cause = inLocal
-		default:
-			it.way = wayPort
-		}
-	}
-	t.mu.RUnlock()
 }
 
 // forwardRun forwards the items from first on that go to the same port and
 // returns how many of them were dealt with, and why not all.
-func (b *batch) forwardRun(first int) (n int, err error) {
-	to := b.items[first].to
-	group := b.group[:0]
-	for i := first; i < b.n && b.items[i].way == wayPort && b.items[i].to == to; i++ {
+func (f *forwarder) forwardRun(first int) (n int, err error) {
+	items := f.batch.items[:f.batch.n]
+	to := items[first].to
+	group := f.group[:0]
+	for i := first; i < len(items) && items[i].verdict == verdictPort && items[i].to == to; i++ {
 		group = append(group, uint8(i))
 	}
-	n, err = b.deliver(to, group)
+	n, err = f.delivery.toPort(to, group)
 	for _, i := range group[:n] {
-		b.count(&b.items[i])
+		f.tally.frame(&items[i])
 	}
-	b.tally.forwarded += uint64(n)
+	f.tally.forwarded += uint64(n)
 	return n, err
 }
 
@@ -187,61 +151,63 @@ func (b *batch) forwardRun(first int) (n int, err error) {
 // the next one that does not, and returns how many there were. Those for the
 // same port go together. A frame that is flooded ends the groups, so that no port
 // sees frames of one sender in another order.
-func (b *batch) forwardGroups(first int) int {
+func (f *forwarder) forwardGroups(first int) int {
+	items := f.batch.items[:f.batch.n]
 	end := first
-	for end < b.n && b.items[end].way == wayPort {
-		b.count(&b.items[end])
-		b.tally.forwarded++
+	for end < len(items) && items[end].verdict == verdictPort {
+		f.tally.frame(&items[end])
+		f.tally.forwarded++
 		end++
 	}
 	for i := first; i < end; i++ {
-		to := b.items[i].to
+		to := items[i].to
 		if to == nil {
 			continue // went with an earlier one
 		}
-		group := b.group[:0]
+		group := f.group[:0]
 		for j := i; j < end; j++ {
-			if b.items[j].to == to {
+			if items[j].to == to {
 				group = append(group, uint8(j))
-				b.items[j].to = nil
+				items[j].to = nil
 			}
 		}
-		b.deliver(to, group)
+		_, _ = f.delivery.toPort(to, group) // fails only if f is exact
 	}
 	return end - first
 }
 
-// flood sends the items from first on that go everywhere to everybody they are
+// flood sends the items from first on that are flooded to every port they are
 // for and returns how many there were.
-func (b *batch) flood(first int) int {
-	kind := b.items[first].way
-	group := b.group[:0]
-	for i := first; i < b.n && b.items[i].way == kind; i++ {
-		b.count(&b.items[i])
+func (f *forwarder) flood(first int) int {
+	items := f.batch.items[:f.batch.n]
+	kind := items[first].verdict
+	group := f.group[:0]
+	for i := first; i < len(items) && items[i].verdict == kind; i++ {
+		f.tally.frame(&items[i])
 		group = append(group, uint8(i))
 	}
-	b.tally.forwarded += uint64(len(group))
-	b.tally.flooded += uint64(len(group))
-	for _, p := range *b.sw.active.Load() {
-		if !b.skips(p, kind) {
-			b.deliverFlood(p, group, kind == wayHub)
+	f.tally.forwarded += uint64(len(group))
+	f.tally.flooded += uint64(len(group))
+	for _, p := range *f.sw.active.Load() {
+		if !skips(f.in, p, kind) {
+			f.delivery.flood(p, group, kind == verdictHub)
 		}
 	}
 	return len(group)
 }
 
-// skips reports whether what goes everywhere does not go to p.
-func (b *batch) skips(p *port, kind way) bool {
-	return p == b.in || kind == wayHub && p.num == 0
+// skips reports whether frames from in that are flooded do not go to p.
+func skips(in, p *port, kind verdict) bool {
+	return p == in || kind == verdictHub && p.num == 0
 }
 
-// members returns those of group that are of VLANs that conf's port is in.
-func (b *batch) members(group []uint8, conf *portConf) []uint8 {
-	sub := b.sub[:0]
-	for _, i := range group {
-		if conf.member(b.items[i].vlan) {
-			sub = append(sub, i)
+// whole returns those of the first n items that are whole frames.
+func (f *forwarder) whole(n int) []uint8 {
+	group := f.group[:0]
+	for i := range f.batch.items[:n] {
+		if f.batch.items[i].isWhole() {
+			group = append(group, uint8(i))
 		}
 	}
-	return sub
+	return group
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/go-vde/sdk/vswitch"
 )
 
-// attach plugs a station into port n until the test ends.
+// attach attaches a station to port n until the test ends.
 func attach(tb testing.TB, sw *vswitch.Switch, n int) *vde.Conn {
 	tb.Helper()
 	c, err := sw.Attach(vde.WithPort(n))
@@ -72,8 +72,8 @@ func tagged(f []byte, tci uint16) []byte {
 	return append(t, f[12:]...)
 }
 
-// Section 14, VLANs: what arrives is accepted, put in a VLAN and leaves as the
-// table there says.
+// docs/spec/vde-protocol.md, section 14, VLANs: what arrives is accepted, put in
+// a VLAN and leaves as the table there says.
 func TestVLANs(t *testing.T) {
 	ports := map[int]vswitch.PortConfig{
 		1: {},                                                 // access, VLAN 0
@@ -149,13 +149,13 @@ func TestVLANs(t *testing.T) {
 // Every identifier forwards within itself and keeps its stations apart.
 func TestAllVLANs(t *testing.T) {
 	trunk := vswitch.PortConfig{VLAN: vswitch.NoVLAN, Tagged: vswitch.AllVLANs()}
-	sw := vswitch.New(vswitch.Config{Port: trunk})
+	sw := vswitch.New(vswitch.Config{DefaultPort: trunk})
 	defer sw.Close()
 	a, b, c := attach(t, sw, 1), attach(t, sw, 2), attach(t, sw, 3)
 	for v := uint16(1); v <= 4094; v++ {
 		write(t, a, tagged(testFrame(frame.Broadcast(), macA, 60, 1), v)) // A is on port 1 in each
 	}
-	if n := len(sw.Table()); n != 4094 {
+	if n := len(sw.FDB()); n != 4094 {
 		t.Errorf("%d stations, want 4094", n)
 	}
 	for _, conn := range []*vde.Conn{b, c} {
@@ -203,7 +203,7 @@ func TestAgeing(t *testing.T) {
 		if flooded() {
 			t.Error("flooded 99 s after it was seen again")
 		}
-		if table := sw.Table(); len(table) != 2 || table[0].MAC != macA || table[0].Age < 99*time.Second || table[0].Age > 100*time.Second {
+		if table := sw.FDB(); len(table) != 2 || table[0].MAC != macA || table[0].Age < 99*time.Second || table[0].Age > 100*time.Second {
 			t.Errorf("%+v", table)
 		}
 		time.Sleep(2 * time.Second)
@@ -211,18 +211,18 @@ func TestAgeing(t *testing.T) {
 			t.Error("not flooded 101 s after it was seen")
 		}
 		time.Sleep(10 * time.Second)
-		if s := sw.Stats().Table; s.Aged != 1 || s.Stations != 1 {
+		if s := sw.Stats().FDB; s.Aged != 1 || s.Entries != 1 {
 			t.Errorf("%+v", s) // B is there still
 		}
 		time.Sleep(200 * time.Second)
-		if s := sw.Stats().Table; s.Aged != 2 || s.Stations != 0 {
+		if s := sw.Stats().FDB; s.Aged != 2 || s.Entries != 0 {
 			t.Errorf("%+v", s)
 		}
 	})
 }
 
 func TestTable(t *testing.T) {
-	sw := vswitch.New(vswitch.Config{MaxStations: 4})
+	sw := vswitch.New(vswitch.Config{MaxFDBEntries: 4})
 	defer sw.Close()
 	a, b := attach(t, sw, 1), attach(t, sw, 2)
 	mac := func(i byte) frame.MAC { return frame.MAC{2, 0, 0, 0, 1, i} }
@@ -231,17 +231,17 @@ func TestTable(t *testing.T) {
 	}
 	write(t, a, testFrame(frame.Broadcast(), frame.MAC{3}, 60, 0)) // a multicast source
 	write(t, a, testFrame(mac(1), mac(0), 60, 0))                  // local
-	if s := sw.Stats(); s.Table.Full != 2 || s.Table.Learned != 4 || s.Table.Stations != 4 || s.Ports[0].In.Dropped.Local != 1 {
+	if s := sw.Stats(); s.FDB.Full != 2 || s.FDB.Learned != 4 || s.FDB.Entries != 4 || s.Ports[0].In.Dropped.Local != 1 {
 		t.Errorf("%+v", s)
 	}
 	write(t, b, testFrame(frame.Broadcast(), mac(2), 60, 0)) // moves, though the table is full
-	if s := sw.Stats().Table; s.Moved != 1 {
+	if s := sw.Stats().FDB; s.Moved != 1 {
 		t.Errorf("%+v", s)
 	}
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if table := sw.Table(); len(table) != 1 || table[0].MAC != mac(2) || table[0].Port != 2 {
+	if table := sw.FDB(); len(table) != 1 || table[0].MAC != mac(2) || table[0].Port != 2 {
 		t.Errorf("after port 1 was closed: %+v", table)
 	}
 	checkAccounts(t, sw.Stats())
@@ -249,8 +249,8 @@ func TestTable(t *testing.T) {
 
 func TestSecurity(t *testing.T) {
 	sw := vswitch.New(vswitch.Config{Ports: map[int]vswitch.PortConfig{
-		1: {MaxStations: 2},
-		2: {MaxStations: -1, Stations: []vswitch.Station{{MAC: macB}}},
+		1: {MACLimit: 2},
+		2: {MACLimit: -1, Static: []vswitch.StaticEntry{{MAC: macB}}},
 	}})
 	defer sw.Close()
 	a, b, c := attach(t, sw, 1), attach(t, sw, 2), attach(t, sw, 3)
@@ -278,13 +278,13 @@ func TestSecurity(t *testing.T) {
 			t.Errorf("%d: forwarded %v, want %v", i, got, test.want)
 		}
 	}
-	if err := sw.SetPort(1, vswitch.PortConfig{MaxStations: 1}); err != nil {
+	if err := sw.SetPort(1, vswitch.PortConfig{MACLimit: 1}); err != nil {
 		t.Fatal(err)
 	}
-	if n := sw.Ports()[0].Stations; n != 1 {
+	if n := sw.Ports()[0].FDBEntries; n != 1 {
 		t.Errorf("%d stations behind port 1", n)
 	}
-	if s := sw.Stats(); s.Table.Pinned != 1 || s.Ports[0].In.Dropped.Security != 2 || s.Ports[1].In.Dropped.Security != 1 {
+	if s := sw.Stats(); s.FDB.StaticMoves != 1 || s.Ports[0].In.Dropped.Security != 2 || s.Ports[1].In.Dropped.Security != 1 {
 		t.Errorf("%+v", s)
 	}
 	checkAccounts(t, sw.Stats())
@@ -292,7 +292,7 @@ func TestSecurity(t *testing.T) {
 
 func TestStormControl(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sw := vswitch.New(vswitch.Config{Ports: map[int]vswitch.PortConfig{1: {StormLimit: 1000}, 2: station(macB, vswitch.PortConfig{})}})
+		sw := vswitch.New(vswitch.Config{Ports: map[int]vswitch.PortConfig{1: {StormLimit: 1000}, 2: withStatic(macB, vswitch.PortConfig{})}})
 		defer sw.Close()
 		a, b := attach(t, sw, 1), attach(t, sw, 2)
 		flood := func(n int) int {
@@ -320,7 +320,7 @@ func TestMirror(t *testing.T) {
 	sw := vswitch.New(vswitch.Config{Ports: map[int]vswitch.PortConfig{2: {VLAN: 5}, 3: {Tagged: []uint16{5}}, 9: {VLAN: vswitch.NoVLAN}}})
 	defer sw.Close()
 	b, c, m := attach(t, sw, 2), attach(t, sw, 3), attach(t, sw, 9)
-	tap, err := sw.Tap(2)
+	tap, err := sw.Monitor(2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -361,7 +361,7 @@ func TestMirror(t *testing.T) {
 // checkAccounts checks what Stats promises.
 func checkAccounts(t testing.TB, s vswitch.Stats) {
 	t.Helper()
-	copies, offered := uint64(0), s.Taps.Offered
+	copies, offered := uint64(0), s.Monitors.Offered
 	for _, p := range s.Ports {
 		if p.In.Frames != p.In.Forwarded+p.In.Dropped.Sum() {
 			t.Errorf("port %d: in: %+v", p.Port, p.In)
@@ -380,14 +380,14 @@ func checkAccounts(t testing.TB, s vswitch.Stats) {
 // Every frame is accounted for, whatever the policies, at any moment and exactly
 // at the end.
 func TestAccounting(t *testing.T) {
-	for _, policy := range []vswitch.Policy{vswitch.WaitForRoom, vswitch.DropNewest, vswitch.DropOldest} {
+	for _, policy := range []vswitch.Policy{vswitch.Backpressure, vswitch.TailDrop, vswitch.HeadDrop} {
 		t.Run(policy.String(), func(t *testing.T) {
 			seed := rand.Uint64()
 			t.Logf("seed %d", seed)
 			pc := vswitch.PortConfig{Policy: policy, Queue: 32, Wait: 100 * time.Microsecond, Tagged: []uint16{1, 2}}
-			sw := vswitch.New(vswitch.Config{Port: pc, Ports: map[int]vswitch.PortConfig{
-				3: {VLAN: 1, Policy: policy, Queue: 8, StormLimit: 1000}, 4: {VLAN: 2, Policy: policy, MaxStations: 2},
-			}, MaxFrame: 2000})
+			sw := vswitch.New(vswitch.Config{DefaultPort: pc, Ports: map[int]vswitch.PortConfig{
+				3: {VLAN: 1, Policy: policy, Queue: 8, StormLimit: 1000}, 4: {VLAN: 2, Policy: policy, MACLimit: 2},
+			}, MaxFrameSize: 2000})
 			testutil.NoLive(t, "buffers of the switch", func() int64 { return vswitch.Live(sw) })
 			defer sw.Close()
 			const stations = 6
@@ -395,7 +395,7 @@ func TestAccounting(t *testing.T) {
 			for i := range stations {
 				conns = append(conns, attach(t, sw, i+1))
 			}
-			tap, err := sw.Tap(2)
+			tap, err := sw.Monitor(2)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -469,7 +469,7 @@ func TestAccounting(t *testing.T) {
 						return false
 					}
 				}
-				return sw.Stats().Taps.Queued == 0
+				return sw.Stats().Monitors.Queued == 0
 			})
 			s := sw.Stats()
 			checkAccounts(t, s)
@@ -486,7 +486,7 @@ func TestAccounting(t *testing.T) {
 				if i == 5 {
 					continue
 				}
-				out := s.Taps
+				out := s.Monitors
 				if i < stations {
 					out = s.Ports[i].Out
 				}
@@ -529,11 +529,11 @@ func randomFrame(r *rand.Rand) []byte {
 // A port that nobody reads delays who sends to it by no more than its time, five times,
 // and nobody else at all.
 func TestStoppedPeer(t *testing.T) {
-	for _, policy := range []vswitch.Policy{vswitch.WaitForRoom, vswitch.DropNewest, vswitch.DropOldest} {
+	for _, policy := range []vswitch.Policy{vswitch.Backpressure, vswitch.TailDrop, vswitch.HeadDrop} {
 		t.Run(policy.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const wait = 5 * time.Millisecond
-				sw := vswitch.New(vswitch.Config{Port: vswitch.PortConfig{Policy: policy, Queue: 64, Wait: wait}})
+				sw := vswitch.New(vswitch.Config{DefaultPort: vswitch.PortConfig{Policy: policy, Queue: 64, Wait: wait}})
 				defer sw.Close()
 				a, stopped, c := attach(t, sw, 1), attach(t, sw, 2), attach(t, sw, 3)
 				write(t, stopped, testFrame(frame.Broadcast(), macB, 60, 0))
@@ -558,7 +558,7 @@ func TestStoppedPeer(t *testing.T) {
 					t.Errorf("the first batch took %v", d)
 				}
 				first := time.Duration(0)
-				if policy == vswitch.WaitForRoom {
+				if policy == vswitch.Backpressure {
 					first = wait
 				}
 				if d := send(batch(10, macB)); d != first {
@@ -581,9 +581,9 @@ func TestStoppedPeer(t *testing.T) {
 				}
 				out := sw.Stats().Ports[1].Out
 				want := map[vswitch.Policy]vswitch.OutDropped{
-					vswitch.WaitForRoom: {Timeout: 10 + 4*64, Stalled: 6 * 64, Full: 20},
-					vswitch.DropNewest:  {Full: 670},
-					vswitch.DropOldest:  {Oldest: 670},
+					vswitch.Backpressure: {Timeout: 10 + 4*64, Stalled: 6 * 64, Full: 20},
+					vswitch.TailDrop:     {Full: 670},
+					vswitch.HeadDrop:     {HeadDrop: 670},
 				}[policy]
 				if out.Dropped != want || out.Queued != 64 {
 					t.Errorf("%+v, want dropped %+v", out, want)
@@ -592,7 +592,7 @@ func TestStoppedPeer(t *testing.T) {
 				got := received(t, sw, stopped)
 				for i, f := range got {
 					w := byte(i)
-					if policy == vswitch.DropOldest {
+					if policy == vswitch.HeadDrop {
 						w = byte(i + 20)
 						if i >= 44 {
 							w = byte(i - 44)
@@ -603,7 +603,7 @@ func TestStoppedPeer(t *testing.T) {
 					}
 				}
 				// It reads again: senders wait again, with success.
-				if policy == vswitch.WaitForRoom {
+				if policy == vswitch.Backpressure {
 					send(batch(64, macB))
 					read := make(chan struct{})
 					time.AfterFunc(2*time.Millisecond, func() {
@@ -622,8 +622,8 @@ func TestStoppedPeer(t *testing.T) {
 }
 
 // A batch longer than the queue leaves its end there.
-func TestDropOldestInOneBatch(t *testing.T) {
-	sw := vswitch.New(vswitch.Config{Port: vswitch.PortConfig{Policy: vswitch.DropOldest, Queue: 8}})
+func TestHeadDropInOneBatch(t *testing.T) {
+	sw := vswitch.New(vswitch.Config{DefaultPort: vswitch.PortConfig{Policy: vswitch.HeadDrop, Queue: 8}})
 	defer sw.Close()
 	a, b := attach(t, sw, 1), attach(t, sw, 2)
 	var batch [][]byte
@@ -636,13 +636,13 @@ func TestDropOldestInOneBatch(t *testing.T) {
 	if got := received(t, sw, b); !slices.EqualFunc(got, batch[42:], bytes.Equal) {
 		t.Errorf("got %d frames, first %d", len(got), got[0][14])
 	}
-	if out := sw.Stats().Ports[1].Out; out.Dropped.Oldest != 42 || out.Offered != 50 {
+	if out := sw.Stats().Ports[1].Out; out.Dropped.HeadDrop != 42 || out.Offered != 50 {
 		t.Errorf("%+v", out)
 	}
 }
 
 func TestTryWriteBatchStopsAtAFullPort(t *testing.T) {
-	sw := vswitch.New(vswitch.Config{Port: vswitch.PortConfig{Queue: 8}})
+	sw := vswitch.New(vswitch.Config{DefaultPort: vswitch.PortConfig{Queue: 8}})
 	defer sw.Close()
 	a, b, c := attach(t, sw, 1), attach(t, sw, 2), attach(t, sw, 3)
 	write(t, b, testFrame(frame.Broadcast(), macB, 60, 0))
@@ -697,16 +697,16 @@ func TestFloodedReferences(t *testing.T) {
 func TestConfigErrors(t *testing.T) {
 	for name, cfg := range map[string]vswitch.Config{
 		"ports":       {NumPorts: -1},
-		"frame":       {MaxFrame: 70000},
-		"table":       {MaxStations: -1},
-		"vlan":        {Port: vswitch.PortConfig{VLAN: 4096}},
-		"tagged":      {Port: vswitch.PortConfig{Tagged: []uint16{4095}}},
-		"policy":      {Port: vswitch.PortConfig{Policy: 3}},
-		"wait":        {Port: vswitch.PortConfig{Wait: -2}},
-		"queue":       {Port: vswitch.PortConfig{Queue: -1}},
-		"storm":       {Port: vswitch.PortConfig{StormLimit: -1}},
-		"station":     {Ports: map[int]vswitch.PortConfig{1: {Stations: []vswitch.Station{{MAC: frame.Broadcast()}}}}},
-		"everywhere":  {Port: vswitch.PortConfig{Stations: []vswitch.Station{{MAC: macA}}}},
+		"frame":       {MaxFrameSize: 70000},
+		"table":       {MaxFDBEntries: -1},
+		"vlan":        {DefaultPort: vswitch.PortConfig{VLAN: 4096}},
+		"tagged":      {DefaultPort: vswitch.PortConfig{Tagged: []uint16{4095}}},
+		"policy":      {DefaultPort: vswitch.PortConfig{Policy: 3}},
+		"wait":        {DefaultPort: vswitch.PortConfig{Wait: -2}},
+		"queue":       {DefaultPort: vswitch.PortConfig{Queue: -1}},
+		"storm":       {DefaultPort: vswitch.PortConfig{StormLimit: -1}},
+		"station":     {Ports: map[int]vswitch.PortConfig{1: {Static: []vswitch.StaticEntry{{MAC: frame.Broadcast()}}}}},
+		"everywhere":  {DefaultPort: vswitch.PortConfig{Static: []vswitch.StaticEntry{{MAC: macA}}}},
 		"port 5000":   {Ports: map[int]vswitch.PortConfig{5000: {}}},
 		"mode":        {Mode: 0o1000},
 		"group ctl":   {PortGroups: map[string]vswitch.PortGroup{"ctl": {First: 1, Last: 1}}},
@@ -726,7 +726,7 @@ func TestConfigErrors(t *testing.T) {
 		}
 		sw.Stats()
 		sw.Ports()
-		sw.Table()
+		sw.FDB()
 		sw.Close()
 	}
 }
@@ -748,7 +748,7 @@ func TestStatsMarshal(t *testing.T) {
 		t.Fatal(err)
 	}
 	var ports []vswitch.PortInfo
-	if err := json.Unmarshal(b, &ports); err != nil || ports[0].Config.Policy != vswitch.WaitForRoom {
+	if err := json.Unmarshal(b, &ports); err != nil || ports[0].Config.Policy != vswitch.Backpressure {
 		t.Errorf("%s: %v", b, err)
 	}
 }
@@ -760,7 +760,7 @@ func TestDisconnectAndPortOf(t *testing.T) {
 	if n, ok := sw.PortOf(b); n != 4 || !ok {
 		t.Errorf("PortOf: %d, %v", n, ok)
 	}
-	ids := sw.Ports()[0].Cables
+	ids := sw.Ports()[0].Endpoints
 	if len(ids) != 2 {
 		t.Fatalf("%+v", ids)
 	}
@@ -771,10 +771,10 @@ func TestDisconnectAndPortOf(t *testing.T) {
 	if a.Err() != vde.ErrHangup || b.Err() != nil {
 		t.Errorf("%v, %v", a.Err(), b.Err())
 	}
-	if err := sw.Disconnect(4, ids[0].ID); !errors.Is(err, vswitch.ErrPort) {
+	if err := sw.Disconnect(4, ids[0].ID); !errors.Is(err, vswitch.ErrNoPort) {
 		t.Errorf("a second time: %v", err)
 	}
 	if _, ok := sw.PortOf(a); ok {
-		t.Error("PortOf knows a cable that was pulled")
+		t.Error("PortOf knows an endpoint that was pulled")
 	}
 }

@@ -5,132 +5,84 @@ package vswitch
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/link"
-	"github.com/go-vde/sdk/internal/wire"
+	"github.com/go-vde/sdk/internal/deadline"
+	"github.com/go-vde/sdk/internal/gso"
+	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/pool"
 	"github.com/go-vde/sdk/ringbuf"
 	"github.com/go-vde/sdk/vde"
 )
 
-// An inproc is an in-process cable: the switch's outlet on one side and the
-// [link.Link] of a Conn on the other.
+// An inproc is an in-process endpoint: an egress of the switch, and the
+// [link.Link] of a Conn.
 //
-// What the Conn receives is in a ring of buffers. Forwarding goroutines push
-// with in held and wake the one reader if it sleeps; the reader pops with out
-// held, and so does a producer that makes room under [DropOldest]. Each side
-// takes its lock once for a batch.
+// What the Conn receives is in a ring of buffers, with their metadata beside it.
+// Forwarding goroutines push with in held and wake the one reader if it sleeps;
+// the reader pops with out held, and so does a producer that makes room under
+// [HeadDrop]. Each side takes its lock once for a batch.
 //
 // What the Conn sends is forwarded by the goroutine that sends.
 type inproc struct {
-	sw    *Switch
-	cable *cable
-	conn  *vde.Conn // written before the cable is plugged in
-	tap   bool      // receives only
+	sw       *Switch
+	endpoint *endpoint
+	conn     *vde.Conn // written before the endpoint is attached
+	monitor  bool      // receives only
 
-	ring *ringbuf.SPSC[*pool.Buffer]
-	in   sync.Mutex // held by whoever pushes
-	out  sync.Mutex // held by whoever pops
+	ring    *ringbuf.SPSC[*pool.Buffer] // nil until attached
+	in      sync.Mutex                  // held to push
+	out     sync.Mutex                  // held to pop
+	pushed  uint64                      // frames so far; guarded by in
+	popped  uint64                      // frames so far; guarded by out
+	headers headerRing                  // nil until metadata is asked for; written with in and out held
 
 	// ended says that nothing is pushed any more; written with in held, before
-	// done is closed. closed says that this was Close.
+	// stop is closed. closed says that this was Close.
 	ended, closed atomic.Bool
-	done          chan struct{}
+	stop          chan struct{} // closed when it has ended
+	done          chan struct{} // closed when the switch has ended it
+	cause         error         // written before done is closed
 
 	wake     chan struct{} // one slot; a token tells the reader to look again
 	sleeping atomic.Bool   // the reader waits for a token, or is about to
 
-	room    chan struct{} // one slot; a token tells one waiting sender to look again
-	waiters atomic.Int32  // senders that wait, or are about to
+	room    chan struct{}            // one slot; a token tells one waiting sender to look again
+	waiters atomic.Int32             // senders that wait, or are about to
+	full    atomic.Pointer[endpoint] // the one that the last send without waiting found full
 
-	rdeadline, wdeadline deadline
+	readDeadline, writeDeadline deadline.Timer
 
-	// agreed says that frames have offload headers, in the ring too; written with
-	// in and out held.
-	agreed atomic.Bool
+	// takesPartial says that a receive has asked for metadata; headers and resolver
+	// were made before. Receives without Headers go through resolver from then on.
+	takesPartial atomic.Bool
+	resolver     *gso.Resolver // nil until then; written with in and out held
 
-	refs [maxBatch]*pool.Buffer // the reader's scratch
+	caps link.Caps // immutable
+
+	scratch [maxBatch]*pool.Buffer // the reader's
 }
 
-var _ link.Link = (*inproc)(nil)
+var (
+	_ egress              = (*inproc)(nil)
+	_ link.Link           = (*inproc)(nil)
+	_ link.BufferReceiver = (*inproc)(nil)
+)
 
-// Attach plugs the calling process into the switch, into the port that
-// [vde.WithPort] asks for or the lowest free one. The connection's frames move
-// through memory: forwarding is done by the goroutine that writes, without a
-// system call where the destination is in-process too.
-//
-// A frame received through Frames is the very buffer that the switch holds. If
-// it was flooded or mirrored, other in-process ports have the same one, so the
-// bytes of a received Frame must be copied before they are changed. The read
-// methods copy.
-//
-// A write returns when the switch has taken the frames. Whether that can take
-// time is up to the ports they are for; see [Policy]. Only a frame for a single
-// station can make it wait. TryWriteBatch stops, with [vde.ErrFull], at a frame
-// for a station whose port is full and has the policy [WaitForRoom]; whatever a
-// drop policy drops, and what is flooded, counts as sent here and as dropped
-// there. So does what there is no room for of an offloaded frame that is cut,
-// once its first part has been taken.
-//
-// The options about sockets have no effect; neither has [vde.WithWriteBuffer],
-// because frames wait at their destination.
-func (sw *Switch) Attach(opts ...vde.Option) (*vde.Conn, error) {
-	return sw.attach(KindInProcess, opts, func(c *cable, s link.Settings) error {
-		n := anyPort
-		switch {
-		case s.Port == wire.ManagementPort:
-			n = 0
-		case s.Port != wire.AnyPort:
-			n = int(s.Port)
-		}
-		return sw.plug(c, n, 1, sw.cfg.NumPorts)
-	})
-}
-
-// attach makes an in-process connection and calls plug for its cable.
-func (sw *Switch) attach(kind string, opts []vde.Option, plug func(*cable, link.Settings) error) (*vde.Conn, error) {
-	var (
-		l        *inproc
-		settings link.Settings
-	)
-	attached, err := link.Attach("vswitch://"+sw.cfg.Name, opts, func(s link.Settings) (link.Link, error) {
-		settings = s
-		l = newInproc(sw, kind)
-		return l, nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("vswitch: attach: %w", err)
-	}
-	l.conn = attached.Conn.(*vde.Conn)
-	c := l.cable
-	c.ended = attached.End
-	c.info = Cable{
-		Kind: kind, Description: settings.Description,
-		UID: uint32(max(os.Geteuid(), 0)), GID: uint32(max(os.Getegid(), 0)), PID: int32(os.Getpid()),
-		Since: time.Now(),
-	}
-	if err := plug(c, settings); err != nil {
-		l.conn.Close()
-		return nil, err
-	}
-	return l.conn, nil
-}
-
-func newInproc(sw *Switch, kind string) *inproc {
+func newInproc(sw *Switch, kind Kind) *inproc {
 	l := &inproc{
-		sw: sw, tap: kind == KindTap,
-		done: make(chan struct{}), wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
+		sw: sw, monitor: kind == KindMonitor,
+		stop: make(chan struct{}), done: make(chan struct{}),
+		wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
 	}
-	l.cable = &cable{out: (*inprocOutlet)(l)}
-	l.rdeadline.onExpire = l.wakeReader
+	l.endpoint = &endpoint{egress: l, ended: l.hangup}
+	l.readDeadline.OnExpire = l.wakeReader
+	l.caps = link.Caps{Offload: offloadAll, Buffers: l, Counters: l.counters}
 	return l
 }
 
@@ -148,231 +100,54 @@ func (l *inproc) wakeSender() {
 	}
 }
 
-// pop waits for frames and takes up to len(refs).
-func (l *inproc) pop(refs []*pool.Buffer) (int, error) {
-	for {
-		switch {
-		case l.closed.Load():
-			return 0, net.ErrClosed
-		case l.rdeadline.past.Load() && !l.ended.Load():
-			return 0, os.ErrDeadlineExceeded
-		}
-		ended := l.ended.Load() // before looking: nothing is pushed after it
-		if n := l.tryPop(refs); n > 0 {
-			return n, nil
-		}
-		if ended {
-			if l.closed.Load() {
-				return 0, net.ErrClosed
-			}
-			return 0, link.ErrDrained
-		}
-		l.sleeping.Store(true)
-		// From here on whoever changes what the loop looks at leaves a token.
-		if l.ring.Len() == 0 && !l.ended.Load() && !l.rdeadline.past.Load() {
-			<-l.wake
-		}
-		l.sleeping.Store(false)
+// Caps implements link.Link.
+func (l *inproc) Caps() link.Caps { return l.caps }
+
+// counters returns the frames that were lost because Close overlapped a receive.
+func (l *inproc) counters() (c link.Counters) {
+	if l.takesPartial.Load() {
+		c.Discarded = uint64(l.resolver.Late())
 	}
+	return c
 }
 
-// tryPop takes up to len(refs) frames, counts them and wakes a sender.
-func (l *inproc) tryPop(refs []*pool.Buffer) int {
-	l.out.Lock()
-	n := l.ring.Pop(refs)
-	if n > 0 {
-		bytes := 0
-		for _, r := range refs[:n] {
-			bytes += len(r.Bytes())
-		}
-		if l.agreed.Load() {
-			bytes -= n * frame.VNetHeaderLen
-		}
-		out := &l.cable.port.out
-		out.frames.Add(uint64(n))
-		out.bytes.Add(uint64(bytes))
-	}
-	l.out.Unlock()
-	if n > 0 && l.waiters.Load() > 0 && (*inprocOutlet)(l).roomy() {
-		l.wakeSender()
-	}
-	return n
-}
+// Done implements link.Link.
+func (l *inproc) Done() <-chan struct{} { return l.done }
 
-// Recv implements link.Link.
-func (l *inproc) Recv(bufs [][]byte, sizes []int) (int, error) {
-	refs := l.refs[:min(len(bufs), len(sizes), maxBatch)]
-	if len(refs) == 0 {
-		return 0, nil
+// Err implements link.Link.
+func (l *inproc) Err() error {
+	select {
+	case <-l.done:
+		return l.cause
+	default:
+		return nil
 	}
-	n, err := l.pop(refs)
-	for i, r := range refs[:n] {
-		sizes[i] = len(r.Bytes())
-		copy(bufs[i], r.Bytes())
-	}
-	pool.ReleaseBatch(refs[:n])
-	return n, err
-}
-
-// RecvBuffers implements link.Link.
-func (l *inproc) RecvBuffers(_ *pool.Pool, bs []*pool.Buffer, sizes []int) (int, error) {
-	refs := l.refs[:min(len(bs), len(sizes), maxBatch)]
-	if len(refs) == 0 {
-		return 0, nil
-	}
-	n, err := l.pop(refs)
-	for i, r := range refs[:n] {
-		sizes[i] = len(r.Bytes())
-		if bs[i] != nil {
-			bs[i].Release()
-		}
-		bs[i], refs[i] = r, nil
-	}
-	return n, err
-}
-
-// Send implements link.Link.
-func (l *inproc) Send(frames [][]byte, wait bool) (n, calls int, err error) {
-	if err := l.sendable(wait); err != nil {
-		return 0, 0, err
-	}
-	agreed := l.agreed.Load()
-	b := l.newBatch(wait)
-	defer b.free()
-	for n < len(frames) && err == nil {
-		for _, f := range frames[n:min(n+maxBatch, len(frames))] {
-			if agreed {
-				b.addHeaded(f)
-			} else {
-				b.add(f)
-			}
-		}
-		k, e := l.forward(b)
-		if err = e; k > 0 {
-			n += k
-			calls++
-		}
-	}
-	return n, calls, err
-}
-
-// SendBuffers implements link.Link. The pieces are gathered in the buffer that
-// the frame travels in.
-func (l *inproc) SendBuffers(frames []net.Buffers, wait bool) (n, calls int, err error) {
-	if err := l.sendable(wait); err != nil {
-		return 0, 0, err
-	}
-	agreed := l.agreed.Load()
-	b := l.newBatch(wait)
-	defer b.free()
-	for n < len(frames) && err == nil {
-		for _, pieces := range frames[n:min(n+maxBatch, len(frames))] {
-			l.gather(b, pieces, agreed)
-		}
-		k, e := l.forward(b)
-		if err = e; k > 0 {
-			n += k
-			calls++
-		}
-	}
-	return n, calls, err
-}
-
-// gather adds a frame given in pieces to b; with agreed, an offload header comes
-// first.
-func (l *inproc) gather(b *batch, pieces net.Buffers, agreed bool) {
-	size := 0
-	for _, p := range pieces {
-		size += len(p)
-	}
-	it := &b.items[b.n]
-	b.n++
-	ahead, longest := 0, l.sw.cfg.MaxFrame
-	if agreed {
-		ahead, longest = min(frame.VNetHeaderLen, size), max(longest, frame.MaxGSO)
-	}
-	it.size = size - ahead
-	if it.size > longest {
-		return // no data: it is a giant
-	}
-	it.buf = l.sw.poolFor(it.size).Get()
-	it.buf.SetLen(it.size)
-	it.buf.Prepend(ahead)
-	data := it.buf.Bytes()
-	at := 0
-	for _, p := range pieces {
-		at += copy(data[at:], p)
-	}
-	if !agreed {
-		it.data = data
-		return
-	}
-	if it.setHeaded(data, size); it.size < size {
-		it.buf.TrimFront(ahead)
-	}
-}
-
-// newBatch returns a batch for frames sent by the Conn.
-func (l *inproc) newBatch(wait bool) *batch {
-	b := newBatch(l.cable.port)
-	b.exact = true
-	if !wait {
-		b.mode = waitTry
-	}
-	b.done = l.done
-	return b
-}
-
-// sendable returns why nothing can be sent, or nil.
-func (l *inproc) sendable(wait bool) error {
-	ended := l.ended.Load() // before closed, which is written first
-	switch {
-	case l.closed.Load():
-		return net.ErrClosed
-	case ended:
-		return os.ErrDeadlineExceeded // Hangup
-	case l.tap:
-		return errTap
-	case wait && l.wdeadline.past.Load():
-		return os.ErrDeadlineExceeded
-	}
-	return nil
-}
-
-// forward forwards b and empties it. It makes the error one of link.Link's.
-func (l *inproc) forward(b *batch) (int, error) {
-	if b.mode != waitTry {
-		b.expired = l.wdeadline.wait()
-		b.waited = 0
-	}
-	n, err := b.forward()
-	b.clear()
-	if err != nil && errors.Is(err, net.ErrClosed) && !l.closed.Load() {
-		err = os.ErrDeadlineExceeded // Hangup
-	}
-	return n, err
 }
 
 // SetReadDeadline implements link.Link.
-func (l *inproc) SetReadDeadline(t time.Time) error { return l.setDeadline(&l.rdeadline, t) }
+func (l *inproc) SetReadDeadline(t time.Time) error { return l.setDeadline(&l.readDeadline, t) }
 
 // SetWriteDeadline implements link.Link.
-func (l *inproc) SetWriteDeadline(t time.Time) error { return l.setDeadline(&l.wdeadline, t) }
+func (l *inproc) SetWriteDeadline(t time.Time) error { return l.setDeadline(&l.writeDeadline, t) }
 
-func (l *inproc) setDeadline(d *deadline, t time.Time) error {
+func (l *inproc) setDeadline(d *deadline.Timer, t time.Time) error {
 	if l.closed.Load() {
 		return net.ErrClosed
 	}
 	if !l.ended.Load() {
-		d.setTo(t)
+		d.Set(t)
 	}
 	return nil
 }
 
-// Hangup implements link.Link.
-func (l *inproc) Hangup() { l.end(false) }
+// hangup ends the link from the switch's side.
+func (l *inproc) hangup(cause error) {
+	l.cause = cause
+	close(l.done)
+	l.end(false)
+}
 
-// end stops pushing, for good, and wakes everybody.
+// end stops pushing, for good, and wakes every call.
 func (l *inproc) end(closing bool) {
 	l.in.Lock()
 	if closing {
@@ -382,20 +157,25 @@ func (l *inproc) end(closing bool) {
 	l.ended.Store(true)
 	l.in.Unlock()
 	if first {
-		close(l.done)
+		close(l.stop)
 	}
-	l.rdeadline.stop()
-	l.wdeadline.stop()
+	l.readDeadline.Stop()
+	l.writeDeadline.Stop()
 	l.wakeReader()
 }
 
-// Gone implements link.Link.
-func (l *inproc) Gone() bool { return l.ended.Load() }
+// endReason returns why nothing can be done any more; the link has ended.
+func (l *inproc) endReason() error {
+	if err := l.Err(); err != nil && !l.closed.Load() {
+		return err
+	}
+	return net.ErrClosed
+}
 
 // Close implements link.Link.
 func (l *inproc) Close() (unread int, err error) {
-	if l.cable.port != nil {
-		l.sw.unplug(l.cable, net.ErrClosed)
+	if l.endpoint.port != nil {
+		l.sw.removeEndpoint(l.endpoint, net.ErrClosed)
 	}
 	l.end(true)
 	if l.ring == nil {
@@ -403,19 +183,261 @@ func (l *inproc) Close() (unread int, err error) {
 	}
 	l.out.Lock()
 	defer l.out.Unlock()
+	if l.resolver != nil {
+		unread = l.resolver.Close()
+	}
 	for {
-		var left [maxBatch]*pool.Buffer
-		n := l.ring.Pop(left[:])
+		n := l.discard(maxBatch)
 		if n == 0 {
 			return unread, nil
 		}
 		unread += n
-		l.cable.port.out.dropped[outClosed].Add(uint64(n))
-		pool.ReleaseBatch(left[:n])
+		l.endpoint.port.out.dropped[outClosed].Add(uint64(n))
 	}
 }
 
-// SyscallConn implements link.Link.
-func (l *inproc) SyscallConn() (syscall.RawConn, error) {
-	return nil, fmt.Errorf("an in-process port has no descriptor: %w", errors.ErrUnsupported)
+// discard drops at most n of the oldest frames in the ring, and maxBatch, and
+// returns how many; out is held.
+func (l *inproc) discard(n int) int {
+	var old [maxBatch]*pool.Buffer
+	n = l.ring.Pop(old[:min(n, maxBatch)])
+	l.popped += uint64(n)
+	pool.ReleaseBatch(old[:n])
+	return n
+}
+
+// Recv implements link.Link.
+func (l *inproc) Recv(r link.Rx) (n int, err error) {
+	switch {
+	case r.Headers == nil && l.takesPartial.Load():
+		return l.resolver.Recv(r.Bufs, r.Sizes, !r.NoWait)
+	case r.Headers == nil:
+	case !l.takesPartial.Load():
+		l.takePartial()
+	case l.resolver.Pending():
+		clear(r.Headers[:len(r.Bufs)]) // what it keeps is ordinary
+		return l.resolver.Recv(r.Bufs, r.Sizes, false)
+	}
+	return l.recv(r)
+}
+
+// takePartial lets the ring have metadata.
+func (l *inproc) takePartial() {
+	l.in.Lock()
+	defer l.in.Unlock()
+	l.out.Lock()
+	defer l.out.Unlock()
+	if l.ring == nil {
+		return // not attached: there is nothing to receive
+	}
+	l.headers = make(headerRing, 2*l.ring.Cap())
+	l.resolver = &gso.Resolver{Source: func(bufs [][]byte, sizes []int, headers []frame.VNetHeader, wait bool) (int, error) {
+		return l.recv(link.Rx{Bufs: bufs, Sizes: sizes, Headers: headers, NoWait: !wait})
+	}}
+	l.takesPartial.Store(true)
+}
+
+// A headerRing holds the metadata of frames in a ring, by their number. It has
+// twice as many slots as the ring, so that those of frames that were just popped
+// are not overwritten before out is unlocked.
+type headerRing []frame.VNetHeader
+
+func (r headerRing) at(n uint64) *frame.VNetHeader { return &r[n&uint64(len(r)-1)] }
+
+// recv is Recv of frames as they are in the ring.
+func (l *inproc) recv(r link.Rx) (n int, err error) {
+	popped := l.scratch[:min(len(r.Bufs), len(r.Sizes), maxBatch)]
+	n, err = l.pop(popped, r.Headers, !r.NoWait)
+	for i, b := range popped[:n] {
+		r.Sizes[i] = len(b.Bytes())
+		copy(r.Bufs[i], b.Bytes())
+	}
+	pool.ReleaseBatch(popped[:n])
+	return n, err
+}
+
+// RecvBuffers implements link.BufferReceiver.
+func (l *inproc) RecvBuffers(bs []*pool.Buffer, headers []frame.VNetHeader) (n int, err error) {
+	switch {
+	case headers == nil && l.takesPartial.Load():
+		return l.recvResolved(bs, true)
+	case headers == nil:
+	case !l.takesPartial.Load():
+		l.takePartial()
+	case l.resolver.Pending():
+		clear(headers[:len(bs)])
+		return l.recvResolved(bs, false)
+	}
+	popped := l.scratch[:min(len(bs), maxBatch)]
+	n, err = l.pop(popped, headers, true)
+	for i, b := range popped[:n] {
+		if bs[i] != nil {
+			bs[i].Release()
+		}
+		bs[i], popped[i] = b, nil
+	}
+	return n, err
+}
+
+// recvResolved is RecvBuffers for ordinary frames after a receive has asked for
+// metadata.
+func (l *inproc) recvResolved(bs []*pool.Buffer, wait bool) (n int, err error) {
+	const most = 8
+	var (
+		fresh   [most]*pool.Buffer
+		windows [most][]byte
+		sizes   [most]int
+	)
+	use := fresh[:min(len(bs), most)]
+	l.sw.buffers.of(l.sw.buffers.maxFrame).GetBatch(use)
+	n, err = l.resolver.Recv(pool.Windows(windows[:], use), sizes[:], wait)
+	for i, b := range use[:n] {
+		b.SetLen(min(sizes[i], len(windows[i])))
+		if bs[i] != nil {
+			bs[i].Release()
+		}
+		bs[i] = b
+	}
+	pool.ReleaseBatch(use[n:])
+	return n, err
+}
+
+// pop takes up to len(bufs) frames and, if headers is not nil, their metadata;
+// with wait it waits for one.
+func (l *inproc) pop(bufs []*pool.Buffer, headers []frame.VNetHeader, wait bool) (int, error) {
+	if len(bufs) == 0 {
+		return 0, nil
+	}
+	for {
+		switch {
+		case l.closed.Load():
+			return 0, net.ErrClosed
+		case wait && l.readDeadline.Passed() && !l.ended.Load():
+			return 0, os.ErrDeadlineExceeded
+		}
+		ended := l.ended.Load() // before looking: nothing is pushed after it
+		switch n := l.tryPop(bufs, headers); {
+		case n > 0:
+			return n, nil
+		case ended:
+			return 0, l.endReason()
+		case !wait:
+			return 0, link.ErrEmpty
+		}
+		l.sleeping.Store(true)
+		// From here on every change of what the loop looks at leaves a token.
+		if l.ring.Len() == 0 && !l.ended.Load() && !l.readDeadline.Passed() {
+			<-l.wake
+		}
+		l.sleeping.Store(false)
+	}
+}
+
+// tryPop is pop that does not wait. It counts the frames and wakes a sender.
+func (l *inproc) tryPop(bufs []*pool.Buffer, headers []frame.VNetHeader) int {
+	l.out.Lock()
+	n := l.ring.Pop(bufs)
+	if n > 0 {
+		bytes := 0
+		for _, b := range bufs[:n] {
+			bytes += len(b.Bytes())
+		}
+		if headers != nil {
+			for i := range headers[:n] {
+				headers[i] = *l.headers.at(l.popped + uint64(i))
+			}
+		}
+		l.popped += uint64(n)
+		out := &l.endpoint.port.out
+		out.frames.Add(uint64(n))
+		out.bytes.Add(uint64(bytes))
+	}
+	l.out.Unlock()
+	if n > 0 && l.waiters.Load() > 0 && l.roomy() {
+		l.wakeSender()
+	}
+	return n
+}
+
+// errMonitor is the error of writing to a monitor session.
+var errMonitor = errors.New("a monitor session does not send")
+
+// sendable returns why nothing can be sent, or nil.
+func (l *inproc) sendable(wait bool) error {
+	switch {
+	case l.ended.Load():
+		return l.endReason()
+	case l.monitor:
+		return errMonitor
+	case wait && l.writeDeadline.Passed():
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// Send implements link.Link.
+func (l *inproc) Send(t link.Tx) (n, calls int, err error) {
+	if err := l.sendable(!t.NoWait); err != nil {
+		return 0, 0, err
+	}
+	f := newForwarder(l.endpoint.port)
+	defer f.free()
+	f.exact, f.wait.try, f.wait.done = true, t.NoWait, l.stop
+	for total := t.Len(); n < total && err == nil; {
+		for i := n; i < min(n+maxBatch, total); i++ {
+			switch {
+			case t.Pieces != nil:
+				f.batch.gather(t.Pieces[i], t.Header(i))
+			case t.Headers != nil:
+				f.batch.setHeader(f.batch.add(t.Frames[i]), t.Headers[i])
+			default:
+				f.batch.add(t.Frames[i])
+			}
+		}
+		k, e := l.forward(f)
+		if err = e; k > 0 {
+			n += k
+			calls++
+		}
+	}
+	return n, calls, err
+}
+
+// forward forwards f's batch and empties it.
+func (l *inproc) forward(f *forwarder) (n int, err error) {
+	if !f.wait.try {
+		f.wait.expired = l.writeDeadline.Done()
+		f.wait.waited = 0
+	}
+	n, err = f.forward()
+	f.batch.clear()
+	switch {
+	case err == nil:
+	case errors.Is(err, link.ErrFull):
+		l.full.Store(f.wait.full)
+	case errors.Is(err, net.ErrClosed):
+		err = l.endReason()
+	}
+	return n, err
+}
+
+// AwaitRoom implements link.Link. A port has no queue for what it sends: it waits
+// for room at the port where the last send without waiting stopped.
+func (l *inproc) AwaitRoom() error {
+	if err := l.sendable(true); err != nil {
+		return err
+	}
+	full := l.full.Swap(nil)
+	if full == nil {
+		return nil
+	}
+	w := waiter{done: l.stop, expired: l.writeDeadline.Done()}
+	if full.egress.await(&w, Forever) != waitAborted {
+		return nil
+	}
+	if l.ended.Load() {
+		return l.endReason()
+	}
+	l.full.CompareAndSwap(nil, full)
+	return os.ErrDeadlineExceeded
 }

@@ -5,6 +5,7 @@ package vswitch_test
 
 import (
 	"errors"
+	"net"
 	"testing"
 
 	"github.com/go-vde/sdk/frame"
@@ -19,16 +20,16 @@ var (
 	macB = frame.MAC{0x02, 0, 0, 0, 0, 0x0b}
 )
 
-// station returns the configuration of a port with one known station.
-func station(mac frame.MAC, pc vswitch.PortConfig) vswitch.PortConfig {
-	pc.Stations = []vswitch.Station{{MAC: mac}}
+// withStatic returns pc with a static entry for mac.
+func withStatic(mac frame.MAC, pc vswitch.PortConfig) vswitch.PortConfig {
+	pc.Static = []vswitch.StaticEntry{{MAC: mac}}
 	return pc
 }
 
 // waiting is the configuration of a switch for two stations that loses nothing.
 func waiting() vswitch.Config {
 	pc := vswitch.PortConfig{Wait: vswitch.Forever}
-	return vswitch.Config{Ports: map[int]vswitch.PortConfig{1: station(macA, pc), 2: station(macB, pc)}}
+	return vswitch.Config{Ports: map[int]vswitch.PortConfig{1: withStatic(macA, pc), 2: withStatic(macB, pc)}}
 }
 
 // inProcessPair makes two in-process ports; the switch must have known stations
@@ -51,7 +52,7 @@ func inProcessPair(cfg vswitch.Config) testutil.MakePair {
 			Hangup: func() {
 				// After Close nothing is there to hang up on.
 				for n := 1; n <= 2; n++ {
-					if err := sw.Disconnect(n, 0); err != nil && !errors.Is(err, vswitch.ErrPort) {
+					if err := sw.Disconnect(n, 0); err != nil && !errors.Is(err, vswitch.ErrNoPort) {
 						tb.Error(err)
 					}
 				}
@@ -69,4 +70,43 @@ func TestConformanceInProcess(t *testing.T) {
 func TestConformanceInProcessDefault(t *testing.T) {
 	testutil.NoLeaks(t)
 	testutil.TestPacketConn(t, inProcessPair(vswitch.Config{}), testutil.ConnOptions{Lossy: true, Allocs: true})
+}
+
+// TestAttachErrors checks that errors of Attach are those of vde.Open.
+func TestAttachErrors(t *testing.T) {
+	sw := vswitch.New(vswitch.Config{Name: "lab", NumPorts: 1})
+	attach(t, sw, 1)
+	_, full := sw.Attach()
+	_, none := sw.Attach(vde.WithPort(2))
+	_, invalid := vswitch.New(vswitch.Config{NumPorts: -1}).Attach()
+	if err := sw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, closed := sw.Attach()
+	for _, test := range []struct {
+		name string
+		err  error
+		is   []error
+		text string
+	}{
+		{"full", full, []error{vswitch.ErrNoFreePort, vde.ErrSwitchFull}, "open vde vswitch://lab: no free port from 1 to 1"},
+		{"no port", none, []error{vswitch.ErrNoPort, vde.ErrPortRefused}, "open vde vswitch://lab: port not available: 2, there are 0 to 1"},
+		{"invalid", invalid, nil, "open vde vswitch://vswitch: invalid configuration: NumPorts is -1, want 1 to 8388607"},
+		{"closed", closed, []error{vswitch.ErrClosed, vde.ErrHangup}, "open vde vswitch://lab: switch closed"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var op *net.OpError
+			if !errors.As(test.err, &op) || op.Op != "open" || op.Net != "vde" {
+				t.Fatalf("got %#v", test.err)
+			}
+			for _, is := range test.is {
+				if !errors.Is(test.err, is) {
+					t.Errorf("does not match %v", is)
+				}
+			}
+			if test.err.Error() != test.text {
+				t.Errorf("got  %v\nwant %s", test.err, test.text)
+			}
+		})
+	}
 }

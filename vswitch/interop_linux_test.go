@@ -21,11 +21,11 @@ import (
 func TestCPeers(t *testing.T) {
 	for _, size := range []int{60, 1514} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			sw, dir := start(t, vswitch.Config{Port: vswitch.PortConfig{Wait: vswitch.Forever}})
+			sw, dir := start(t, vswitch.Config{DefaultPort: vswitch.PortConfig{Wait: vswitch.Forever}})
 			const count = 100_000
 			sink := testpeers.StartCPeer(t, testpeers.CPeerConfig{Role: testpeers.CSink, Network: dir, MAC: macB, Count: count})
 			// The sink never sends; it is told about by hand.
-			if err := sw.SetPort(1, station(macB, vswitch.PortConfig{Wait: vswitch.Forever})); err != nil {
+			if err := sw.SetPort(1, withStatic(macB, vswitch.PortConfig{Wait: vswitch.Forever})); err != nil {
 				t.Fatal(err)
 			}
 			source := testpeers.StartCPeer(t, testpeers.CPeerConfig{Role: testpeers.CSource, Network: dir, MAC: macA, Peer: macB, Count: count, Size: size})
@@ -52,7 +52,7 @@ func TestVdePlug(t *testing.T) {
 	inside := attach(t, sw, 9)
 	p := testpeers.StartVdePlug(t, dir+"[5]", "-D", "hello")
 	ports := sw.Ports()
-	if len(ports) != 2 || ports[0].Number != 5 || !bytes.HasPrefix([]byte(ports[0].Cables[0].Description), []byte("hello user=")) {
+	if len(ports) != 2 || ports[0].Number != 5 || !bytes.HasPrefix([]byte(ports[0].Endpoints[0].Description), []byte("hello user=")) {
 		t.Errorf("%+v", ports)
 	}
 	f := testFrame(frame.Broadcast(), macA, 100, 1)
@@ -69,20 +69,20 @@ func TestVdePlug(t *testing.T) {
 		t.Errorf("%x, %v", got, err)
 	}
 	p.CloseInput()
-	until(t, "unplugged", func() bool { return len(active(sw)) == 1 })
+	until(t, "detached", func() bool { return len(active(sw)) == 1 })
 }
 
 // A stopped vde_plug: what a switch must not do is to stop reading the others.
 func TestStoppedSocketPeer(t *testing.T) {
-	for _, policy := range []vswitch.Policy{vswitch.WaitForRoom, vswitch.DropNewest, vswitch.DropOldest} {
+	for _, policy := range []vswitch.Policy{vswitch.Backpressure, vswitch.TailDrop, vswitch.HeadDrop} {
 		t.Run(policy.String(), func(t *testing.T) {
-			sw, dir := start(t, vswitch.Config{Port: vswitch.PortConfig{Policy: policy, Queue: 100}})
+			sw, dir := start(t, vswitch.Config{DefaultPort: vswitch.PortConfig{Policy: policy, Queue: 100}})
 			a, stopped, c := open(t, dir), plug(t, dir, plugOptions{}), open(t, dir)
 			stopped.send(testFrame(frame.Broadcast(), macB, 60, 0))
 			if _, err := c.Write(testFrame(frame.Broadcast(), macC, 60, 0)); err != nil {
 				t.Fatal(err)
 			}
-			until(t, "stations learned", func() bool { return len(sw.Table()) == 2 })
+			until(t, "stations learned", func() bool { return len(sw.FDB()) == 2 })
 			buf := make([]byte, 2000)
 			const n = 5000
 			for i := range n {
@@ -111,7 +111,7 @@ func TestStoppedSocketPeer(t *testing.T) {
 			if out.Offered != n+1 || out.Dropped.Sum() == 0 {
 				t.Errorf("%+v", out)
 			}
-			if policy == vswitch.DropOldest {
+			if policy == vswitch.HeadDrop {
 				// What is in the kernel, in the drainer's hands and in the queue comes
 				// out in order, the last frame last.
 				stopped.recv(long) // C's broadcast
@@ -159,7 +159,7 @@ func TestThousandPorts(t *testing.T) {
 		conns[i] = c
 	}
 	if fds := entries() - before; fds != 11*n {
-		t.Errorf("%d descriptors for %d cables, two ends each: 5 here, 6 in the switch", fds, n)
+		t.Errorf("%d descriptors for %d endpoints, two ends each: 5 here, 6 in the switch", fds, n)
 	}
 	f := testFrame(frame.Broadcast(), macA, 100, 1)
 	if _, err := conns[0].Write(f); err != nil {

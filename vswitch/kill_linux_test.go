@@ -25,7 +25,15 @@ import (
 )
 
 // kills is how often each of the tests here kills.
-var kills = flag.Int("kills", 20, "how often each test of kills kills a process that shares memory with this one")
+var kills = flag.Int("kills", 20, "how often each test of kills kills a process that shares memory with this one; with -short at most 3")
+
+// numKills returns how often a test kills.
+func numKills() int {
+	if testing.Short() {
+		return min(*kills, 3)
+	}
+	return *kills
+}
 
 // clientEnv tells this test binary to be a client of the switch in the directory
 // that is its value.
@@ -64,7 +72,7 @@ func openChild(dir string) (*vde.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !c.SharedMemory() {
+	if !c.Caps().SharedMemory {
 		return nil, errors.New("no shared memory")
 	}
 	return c, nil
@@ -190,7 +198,7 @@ func randomKills(t *testing.T) *rand.Rand {
 
 // TestKilledClient kills clients, in the middle of traffic in both directions
 // through shared memory, after a random number of frames. The switch pulls the
-// cable, keeps nothing of it, and goes on serving.
+// endpoint, keeps nothing of it, and goes on serving.
 func TestKilledClient(t *testing.T) {
 	testutil.NoLeaks(t)
 	rnd := randomKills(t)
@@ -202,7 +210,7 @@ func TestKilledClient(t *testing.T) {
 		}
 	})
 	c := open(t, h.dir)
-	if !c.SharedMemory() {
+	if !c.Caps().SharedMemory {
 		t.Fatal("no shared memory")
 	}
 	var frames countdown
@@ -210,7 +218,7 @@ func TestKilledClient(t *testing.T) {
 	read, sent := make(chan error, 1), make(chan error, 1)
 	wg.Go(func() { read <- drain(c, frames.count) })
 	wg.Go(func() { sent <- flood(c, witness, victim) })
-	for i := range *kills {
+	for i := range numKills() {
 		came := frames.start(1 + rnd.IntN(5000))
 		p := testpeers.StartProcess(t, testpeers.ProcessConfig{
 			Args: []string{testpeers.TestBinary(t)},
@@ -229,11 +237,11 @@ func TestKilledClient(t *testing.T) {
 		p.Kill()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		ports, err := h.WaitPorts(ctx, func(ports []testpeers.SwitchPort) bool {
-			cables := 0
+			endpoints := 0
 			for _, p := range ports {
-				cables += len(p.Endpoints)
+				endpoints += len(p.Endpoints)
 			}
-			return cables == 1
+			return endpoints == 1
 		})
 		cancel()
 		if err != nil {
@@ -256,13 +264,13 @@ func TestKilledClient(t *testing.T) {
 func TestKilledSwitch(t *testing.T) {
 	testutil.NoLeaks(t)
 	rnd := randomKills(t)
-	for i := range *kills {
+	for i := range numKills() {
 		func() {
 			h := startChild(t, switchtest.Config{})
 			var conns [2]*vde.Conn
 			for i := range conns {
 				conns[i] = open(t, h.Dir())
-				if !conns[i].SharedMemory() {
+				if !conns[i].Caps().SharedMemory {
 					t.Fatal("no shared memory")
 				}
 			}
@@ -305,7 +313,7 @@ func TestKilledInExchange(t *testing.T) {
 	sw := vswitch.New(vswitch.Config{})
 	dir := serve(t, sw)
 	var answers countdown
-	tap, err := sw.Tap(1)
+	tap, err := sw.Monitor(1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -328,7 +336,7 @@ func TestKilledInExchange(t *testing.T) {
 		})
 	}
 	asker, answerer := start(askEnv, "1"), start(answerEnv, "2")
-	for i := range *kills {
+	for i := range numKills() {
 		select {
 		case <-answers.start(1 + rnd.IntN(2000)):
 		case <-time.After(time.Minute):

@@ -15,15 +15,15 @@ import (
 	"github.com/go-vde/sdk/vswitch"
 )
 
-// A model is a switch that forwards as section 14 of the protocol says, slowly
-// and in as few words as possible.
+// A model is a switch that forwards as described in docs/spec/vde-protocol.md,
+// section 14, slowly and in as few words as possible.
 type model struct {
 	ports  map[int]vswitch.PortConfig
 	agreed map[int]bool // to offloading
 	hub    bool
 	max    int
-	table  map[vswitch.Station]int
-	out    map[int][]headed
+	table  map[vswitch.StaticEntry]int
+	out    map[int][]packet
 }
 
 func (m *model) in(port int, v uint16) bool {
@@ -31,20 +31,20 @@ func (m *model) in(port int, v uint16) bool {
 	return v != vswitch.NoVLAN && (pc.VLAN == v || slices.Contains(pc.Tagged, v))
 }
 
-func (m *model) frame(from int, h headed) {
+func (m *model) frame(from int, h packet) {
 	if len(h.data) < 14 || !m.sound(&h) {
 		return
 	}
 	forms := m.forward(from, h)
-	all := []headed{h}
+	all := []packet{h}
 	for to := range forms {
 		if !m.agreed[to] {
 			all = nil
 			for _, f := range ordinary(h) {
-				all = append(all, headed{data: f})
+				all = append(all, packet{data: f})
 			}
-			if h.off.Flags&frame.VNetNeedsChecksum == 0 {
-				all = []headed{h}
+			if h.header.Flags&frame.VNetNeedsChecksum == 0 {
+				all = []packet{h}
 			}
 			break
 		}
@@ -57,8 +57,8 @@ func (m *model) frame(from int, h headed) {
 }
 
 // sound reports whether h is a frame, and forgets what means nothing.
-func (m *model) sound(h *headed) bool {
-	o := &h.off
+func (m *model) sound(h *packet) bool {
+	o := &h.header
 	switch {
 	case o.GSOType == 0 && len(h.data) > m.max || len(h.data) > frame.MaxGSO || gso.Check(*o, h.data) != nil:
 		return false
@@ -74,9 +74,9 @@ func (m *model) sound(h *headed) bool {
 }
 
 // forward learns from h and returns the ports that it goes to, and in which form.
-func (m *model) forward(from int, h headed) map[int]func(headed) headed {
-	forms := make(map[int]func(headed) headed)
-	same := func(h headed) headed { return h }
+func (m *model) forward(from int, h packet) map[int]func(packet) packet {
+	forms := make(map[int]func(packet) packet)
+	same := func(h packet) packet { return h }
 	f := h.data
 	if m.hub {
 		for to := range m.ports {
@@ -98,16 +98,16 @@ func (m *model) forward(from int, h headed) map[int]func(headed) headed {
 	}
 	dst, src := frame.MAC(f[:6]), frame.MAC(f[6:12])
 	if !src.IsGroup() {
-		m.table[vswitch.Station{MAC: src, VLAN: v}] = from
+		m.table[vswitch.StaticEntry{MAC: src, VLAN: v}] = from
 	}
-	only, known := m.table[vswitch.Station{MAC: dst, VLAN: v}]
+	only, known := m.table[vswitch.StaticEntry{MAC: dst, VLAN: v}]
 	for to, pc := range m.ports {
 		switch {
 		case to == from, !m.in(to, v), known && !dst.IsGroup() && to != only:
 		case pc.VLAN == v && isTagged:
 			forms[to] = withoutTag
 		case pc.VLAN != v && !isTagged:
-			forms[to] = func(h headed) headed { return withTag(h, v) }
+			forms[to] = func(h packet) packet { return withTag(h, v) }
 		default:
 			forms[to] = same
 		}
@@ -119,7 +119,7 @@ func (m *model) forward(from int, h headed) map[int]func(headed) headed {
 // one how many, then for each frame one for its length and its bytes. Addresses
 // are brought down to few, so that stations meet. Of a length of 255 it is a TCP
 // segment with an offload header instead; see scriptSegment.
-func script(data []byte, do func(port int, frames []headed)) {
+func script(data []byte, do func(port int, frames []packet)) {
 	next := func(n int) (b []byte) {
 		n = min(n, len(data))
 		b, data = data[:n], data[n:]
@@ -134,7 +134,7 @@ func script(data []byte, do func(port int, frames []headed)) {
 	few := 4000 // segments
 	for batches := 0; len(data) > 0 && batches < 50; batches++ {
 		port := one() % len(modelPorts)
-		var frames []headed
+		var frames []packet
 		for range 1 + one()%8 {
 			size := one()
 			if size == 255 {
@@ -155,7 +155,7 @@ func script(data []byte, do func(port int, frames []headed)) {
 			if len(f) > 100 && f[20]&1 == 1 {
 				f = append(f, make([]byte, 10*int(f[21]))...)
 			}
-			frames = append(frames, headed{data: f})
+			frames = append(frames, packet{data: f})
 		}
 		do(port, frames)
 	}
@@ -165,7 +165,7 @@ func script(data []byte, do func(port int, frames []headed)) {
 // from whom, which version of IP and tag it has, how long it is, how long its
 // parts are to be, and what is wrong with its header. few is how many parts
 // there may still be.
-func scriptSegment(one func() int, few *int) headed {
+func scriptSegment(one func() int, few *int) packet {
 	dst, src, kind := frame.MAC{byte(one() & 3), 0, 0, 0, 0, byte(one() & 7)}, frame.MAC{2, 0, 0, 0, 0, byte(one() & 7)}, one()
 	size, mss := one()<<8|one(), 1+(one()<<8|one())%2100
 	size = min(size, frame.MaxGSO-100)
@@ -178,24 +178,24 @@ func scriptSegment(one func() int, few *int) headed {
 		h = withTag(h, uint16(one())<<12|uint16(one()%8))
 	}
 	if kind&4 != 0 {
-		h.off.Flags |= frame.VNetDataValid
+		h.header.Flags |= frame.VNetDataValid
 	}
 	if kind&0x70 == 0x10 {
 		b := h.bytes()
 		b[one()%frame.VNetHeaderLen] ^= byte(one())
-		h.off, _ = frame.ParseVNetHeader(b)
+		h.header, _ = frame.ParseVNetHeader(b)
 	}
 	return h
 }
 
 // withoutTag returns h without its tag.
-func withoutTag(h headed) headed {
+func withoutTag(h packet) packet {
 	h.data = append(slices.Clone(h.data[:12]), h.data[16:]...)
-	if h.off.Flags&frame.VNetNeedsChecksum != 0 {
-		h.off.CsumStart -= 4
+	if h.header.Flags&frame.VNetNeedsChecksum != 0 {
+		h.header.CsumStart -= 4
 	}
-	if h.off.GSOType != frame.GSONone {
-		h.off.HdrLen -= 4
+	if h.header.GSOType != frame.GSONone {
+		h.header.HdrLen -= 4
 	}
 	return h
 }
@@ -241,13 +241,13 @@ func FuzzForward(f *testing.F) {
 			pc.Queue = 8192 // more than a script has frames
 			ports[n] = pc
 		}
-		sw := vswitch.New(vswitch.Config{Ports: ports, Hub: hub, MaxFrame: maxFrame})
+		sw := vswitch.New(vswitch.Config{Ports: ports, Hub: hub, MaxFrameSize: maxFrame})
 		defer sw.Close()
 		m := &model{
 			ports: ports, agreed: make(map[int]bool), hub: hub, max: maxFrame,
-			table: make(map[vswitch.Station]int), out: make(map[int][]headed),
+			table: make(map[vswitch.StaticEntry]int), out: make(map[int][]packet),
 		}
-		conns, headers := make(map[int]*vde.Conn), make(map[int]*agreedPort)
+		conns, headers := make(map[int]*vde.Conn), make(map[int]*packetPort)
 		for n := range ports {
 			ask := n
 			if n == 0 {
@@ -261,35 +261,36 @@ func FuzzForward(f *testing.F) {
 			conns[n] = c
 			if agreed>>n&1 != 0 {
 				m.agreed[n] = true
-				headers[n] = agree(t, sw, c)
+				headers[n] = packetsOn(t, sw, c)
 			}
 		}
 		sent := make(map[int]uint64)
-		script(data, func(port int, frames []headed) {
+		script(data, func(port int, frames []packet) {
 			if !m.agreed[port] {
 				for i, h := range frames {
-					if h.off != (frame.VNetHeader{}) {
-						frames[i] = headed{data: h.data[:min(len(h.data), 1999)]} // whatever it is
+					if h.header != (frame.VNetHeader{}) {
+						frames[i] = packet{data: h.data[:min(len(h.data), 1999)]} // whatever it is
 					}
 				}
 				// A Conn refuses what is no frame; a socket client may send it.
 				if !together {
-					frames = slices.DeleteFunc(frames, func(h headed) bool { return len(h.data) < frame.HeaderLen || len(h.data) > frame.DefaultMaxSize })
+					frames = slices.DeleteFunc(frames, func(h packet) bool { return len(h.data) < frame.HeaderLen || len(h.data) > frame.DefaultMaxSize })
 				}
+			}
+			if m.agreed[port] && !together {
+				frames = slices.DeleteFunc(frames, func(h packet) bool { return gso.Check(h.header, h.data) != nil })
 			}
 			var all [][]byte
 			for _, h := range frames {
 				m.frame(port, h)
-				if m.agreed[port] {
-					all = append(all, h.bytes())
-				} else {
-					all = append(all, h.data)
-				}
+				all = append(all, h.data)
 			}
 			sent[port] += uint64(len(all))
 			switch {
+			case together && m.agreed[port]:
+				inject(sw, port, frames...)
 			case together:
-				vswitch.Inject(sw, port, all, m.agreed[port])
+				vswitch.Inject(sw, port, all, nil)
 			case m.agreed[port]:
 				headers[port].send(frames...)
 			default:
@@ -300,15 +301,15 @@ func FuzzForward(f *testing.F) {
 		})
 		for n, c := range conns {
 			want := m.out[n]
-			var got []headed
+			var got []packet
 			if m.agreed[n] {
 				got = headers[n].received()
 			} else {
 				got = plain(received(t, sw, c)...)
 				// What a Conn does not take for a frame it discards. It has no headers.
-				want = slices.DeleteFunc(want, func(h headed) bool { _, err := frame.Parse(h.data); return err != nil })
+				want = slices.DeleteFunc(want, func(h packet) bool { _, err := frame.Parse(h.data); return err != nil })
 				for i := range want {
-					want[i].off = frame.VNetHeader{}
+					want[i].header = frame.VNetHeader{}
 				}
 			}
 			if !equal(got, want) {
@@ -316,18 +317,18 @@ func FuzzForward(f *testing.F) {
 			}
 		}
 		if !hub {
-			table := sw.Table()
+			table := sw.FDB()
 			if len(table) != len(m.table) {
 				t.Errorf("%d stations, want %d", len(table), len(m.table))
 			}
 			for _, e := range table {
-				if m.table[e.Station] != e.Port {
-					t.Errorf("%v is behind port %d, want %d", e.Station, e.Port, m.table[e.Station])
+				if m.table[vswitch.StaticEntry{MAC: e.MAC, VLAN: e.VLAN}] != e.Port {
+					t.Errorf("%v is behind port %d, want %d", e.MAC, e.Port, m.table[vswitch.StaticEntry{MAC: e.MAC, VLAN: e.VLAN}])
 				}
 			}
 		}
 		for n := range conns {
-			if in := counts(t, sw, n).In; in.Frames-in.SplitInto+in.Split != sent[n] {
+			if in := counts(t, sw, n).In; in.Frames-in.Segments+in.GSOFrames != sent[n] {
 				t.Errorf("port %d sent %d frames: %+v", n, sent[n], in)
 			}
 		}

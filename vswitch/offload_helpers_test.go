@@ -11,20 +11,21 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/link"
+	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
 
-// A headed is a frame and what its offload header says.
-type headed struct {
-	off  frame.VNetHeader
-	data []byte
+// A packet is a frame and its metadata.
+type packet struct {
+	header frame.VNetHeader
+	data   []byte
 }
 
-func (h headed) bytes() []byte {
+// bytes returns the header and the frame, as a datagram has them.
+func (h packet) bytes() []byte {
 	b := make([]byte, frame.VNetHeaderLen, frame.VNetHeaderLen+len(h.data))
-	h.off.Put(b)
+	h.header.Put(b)
 	return append(b, h.data...)
 }
 
@@ -80,9 +81,9 @@ func setLengths(f []byte) {
 	binary.BigEndian.PutUint16(f[tcp+16:], ones(pseudo))
 }
 
-// segment returns a TCP segment with payload, undone: its checksum is missing,
-// and it is to be cut if it has more than mss bytes.
-func segment(dst, src frame.MAC, v6 bool, seq uint32, payload []byte, mss int) headed {
+// segment returns a TCP segment with payload and a partial checksum, which is a
+// GSO frame if it has more than mss bytes.
+func segment(dst, src frame.MAC, v6 bool, seq uint32, payload []byte, mss int) packet {
 	f := make([]byte, frame.HeaderLen)
 	if v6 {
 		frame.PutHeader(f, dst, src, frame.EtherTypeIPv6)
@@ -106,30 +107,30 @@ func segment(dst, src frame.MAC, v6 bool, seq uint32, payload []byte, mss int) h
 			o.GSOType = frame.GSOTCPv6
 		}
 	}
-	return headed{o, f}
+	return packet{o, f}
 }
 
 // withTag returns h with a tag in front of its type.
-func withTag(h headed, tci uint16) headed {
+func withTag(h packet, tci uint16) packet {
 	h.data = tagged(h.data, tci)
-	if h.off.Flags&frame.VNetNeedsChecksum != 0 {
-		h.off.CsumStart += 4
+	if h.header.Flags&frame.VNetNeedsChecksum != 0 {
+		h.header.CsumStart += 4
 	}
-	if h.off.GSOType != frame.GSONone {
-		h.off.HdrLen += 4
+	if h.header.GSOType != frame.GSONone {
+		h.header.HdrLen += 4
 	}
 	return h
 }
 
-// ordinary returns what h becomes for who has not agreed to offloading, in the
+// ordinary returns what h becomes for a port that takes ordinary frames, in the
 // slow and obvious way.
-func ordinary(h headed) (frames [][]byte) {
-	if h.off.Flags&frame.VNetNeedsChecksum == 0 {
+func ordinary(h packet) (frames [][]byte) {
+	if h.header.Flags&frame.VNetNeedsChecksum == 0 {
 		return [][]byte{slices.Clone(h.data)}
 	}
 	tcp, data, _ := tcpOf(h.data)
-	payload, mss := h.data[data:], int(h.off.GSOSize)
-	if h.off.GSOType == frame.GSONone {
+	payload, mss := h.data[data:], int(h.header.GSOSize)
+	if h.header.GSOType == frame.GSONone {
 		mss = len(payload)
 	}
 	for i := 0; ; i++ {
@@ -156,9 +157,9 @@ func ordinary(h headed) (frames [][]byte) {
 	}
 }
 
-// payloadOf checks lengths and checksums of h as whoever gets it would, and
-// returns its sequence number and what TCP carries.
-func payloadOf(h headed) (seq uint32, payload []byte, err error) {
+// payloadOf checks lengths and checksums of h as its receiver would, and returns
+// the its sequence number and what TCP carries.
+func payloadOf(h packet) (seq uint32, payload []byte, err error) {
 	f := h.data
 	tcp, data, pseudo := tcpOf(f)
 	ip := ipAt(f)
@@ -169,74 +170,87 @@ func payloadOf(h headed) (seq uint32, payload []byte, err error) {
 	} else if n := int(binary.BigEndian.Uint16(f[ip+4:])); n != len(f)-tcp {
 		return 0, nil, fmt.Errorf("IPv6 header % x of %d bytes", f[ip:ip+40], len(f)-ip)
 	}
-	if h.off.Flags&frame.VNetNeedsChecksum != 0 {
-		if int(h.off.CsumStart) != tcp || h.off.CsumOffset != 16 || binary.BigEndian.Uint16(f[tcp+16:]) != ones(pseudo) {
-			return 0, nil, fmt.Errorf("checksum to be completed: %+v, % x", h.off, f[tcp:data])
+	if h.header.Flags&frame.VNetNeedsChecksum != 0 {
+		if int(h.header.CsumStart) != tcp || h.header.CsumOffset != 16 || binary.BigEndian.Uint16(f[tcp+16:]) != ones(pseudo) {
+			return 0, nil, fmt.Errorf("checksum to be completed: %+v, % x", h.header, f[tcp:data])
 		}
 	} else if ones(pseudo, f[tcp:]) != 0xffff {
-		return 0, nil, fmt.Errorf("wrong checksum: %+v, % x", h.off, f[tcp:data])
+		return 0, nil, fmt.Errorf("wrong checksum: %+v, % x", h.header, f[tcp:data])
 	}
-	if h.off.GSOType != frame.GSONone && int(h.off.HdrLen) != data {
-		return 0, nil, fmt.Errorf("headers of %d bytes: %+v", data, h.off)
+	if h.header.GSOType != frame.GSONone && int(h.header.HdrLen) != data {
+		return 0, nil, fmt.Errorf("headers of %d bytes: %+v", data, h.header)
 	}
 	return binary.BigEndian.Uint32(f[tcp+4:]), f[data:], nil
 }
 
-// An agreedPort is an in-process port whose frames have offload headers.
-type agreedPort struct {
+// A packetPort is an in-process port that takes partial frames.
+type packetPort struct {
 	tb testing.TB
 	sw *vswitch.Switch
 	c  *vde.Conn
 	l  link.Link
 }
 
-func agree(tb testing.TB, sw *vswitch.Switch, c *vde.Conn) *agreedPort {
-	p := &agreedPort{tb, sw, c, vswitch.LinkOf(sw, c)}
-	p.l.(interface{ EnableOffload() }).EnableOffload()
+// packetsOn has c take partial frames from now on.
+func packetsOn(tb testing.TB, sw *vswitch.Switch, c *vde.Conn) *packetPort {
+	p := &packetPort{tb, sw, c, vswitch.LinkOf(sw, c)}
+	if n, err := p.l.Recv(link.Rx{Headers: []frame.VNetHeader{}, NoWait: true}); n != 0 {
+		tb.Fatal(n, err)
+	}
 	return p
 }
 
 // send sends frames and fails the test unless all are taken.
-func (p *agreedPort) send(frames ...headed) {
+func (p *packetPort) send(frames ...packet) {
 	p.tb.Helper()
 	if n, err := p.trySend(true, frames...); n != len(frames) || err != nil {
 		p.tb.Fatal(n, err)
 	}
 }
 
-func (p *agreedPort) trySend(wait bool, frames ...headed) (int, error) {
-	var all [][]byte
+func (p *packetPort) trySend(wait bool, frames ...packet) (int, error) {
+	t := link.Tx{NoWait: !wait}
 	for _, h := range frames {
-		all = append(all, h.bytes())
+		t.Frames, t.Headers = append(t.Frames, h.data), append(t.Headers, h.header)
 	}
-	n, _, err := p.l.Send(all, wait)
+	n, _, err := p.l.Send(t)
 	return n, err
 }
 
 // next waits for the next frame.
-func (p *agreedPort) next() headed {
+func (p *packetPort) next() packet {
 	p.tb.Helper()
-	b, sizes := make([]byte, 1<<16), []int{0}
 	if err := p.l.SetReadDeadline(time.Now().Add(long)); err != nil {
 		p.tb.Fatal(err)
 	}
-	n, err := p.l.Recv([][]byte{b}, sizes)
-	if n != 1 || err != nil {
-		p.tb.Fatal(n, err)
+	h, err := recvPacket(p.l)
+	if err != nil {
+		p.tb.Fatal(err)
 	}
-	return parseHeaded(p.tb, b[:sizes[0]])
+	return h
 }
 
-func parseHeaded(tb testing.TB, b []byte) headed {
-	o, err := frame.ParseVNetHeader(b)
+// recvPacket waits for a frame with its metadata.
+func recvPacket(l interface {
+	Recv(r link.Rx) (int, error)
+}) (h packet, err error) {
+	b, sizes, headers := make([]byte, 1<<16), []int{0}, []frame.VNetHeader{{}}
+	if _, err := l.Recv(link.Rx{Bufs: [][]byte{b}, Sizes: sizes, Headers: headers}); err != nil {
+		return h, err
+	}
+	return packet{headers[0], b[:sizes[0]]}, nil
+}
+
+func parsePacket(tb testing.TB, b []byte) packet {
+	h, err := frame.ParseVNetHeader(b)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return headed{o, b[frame.VNetHeaderLen:]}
+	return packet{h, b[frame.VNetHeaderLen:]}
 }
 
 // received returns what is queued.
-func (p *agreedPort) received() (frames []headed) {
+func (p *packetPort) received() (frames []packet) {
 	p.tb.Helper()
 	for vswitch.Queued(p.sw, p.c) > 0 {
 		frames = append(frames, p.next())

@@ -19,7 +19,7 @@ import (
 // tcpPeer is just enough of TCP to send to a kernel that loses nothing.
 type tcpPeer struct {
 	t        *testing.T
-	port     *agreedPort
+	port     *packetPort
 	mac      frame.MAC // the kernel's
 	v6       bool
 	seq, ack uint32
@@ -68,7 +68,7 @@ func (p *tcpPeer) await() {
 func TestOffloadToKernel(t *testing.T) {
 	for _, v6 := range []bool{false, true} {
 		t.Run(map[bool]string{false: "IPv4", true: "IPv6"}[v6], func(t *testing.T) {
-			sw := vswitch.New(vswitch.Config{MaxFrame: 1518, Port: vswitch.PortConfig{Wait: vswitch.Forever}})
+			sw := vswitch.New(vswitch.Config{MaxFrameSize: 1518, DefaultPort: vswitch.PortConfig{Wait: vswitch.Forever}})
 			dir := serve(t, sw)
 			defer sw.Close()
 			local, remote := netip.MustParsePrefix("10.0.0.2/24"), "10.0.0.1"
@@ -102,7 +102,7 @@ func TestOffloadToKernel(t *testing.T) {
 				}
 				sum <- [32]byte(h.Sum(nil))
 			}()
-			p := &tcpPeer{t: t, port: agree(t, sw, attach(t, sw, 100)), mac: s.MAC(), v6: v6}
+			p := &tcpPeer{t: t, port: packetsOn(t, sw, attach(t, sw, 100)), mac: s.MAC(), v6: v6}
 			p.send(0x02, nil)
 			p.seq++
 			p.await()
@@ -118,7 +118,7 @@ func TestOffloadToKernel(t *testing.T) {
 				t.Error("other bytes arrived")
 			}
 			in := counts(t, sw, 100).In
-			if in.Split < 6 || in.SplitInto < total/1400 {
+			if in.GSOFrames < 6 || in.Segments < total/1400 {
 				t.Errorf("%+v", in)
 			}
 		})

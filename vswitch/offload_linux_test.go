@@ -15,15 +15,15 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/shm"
+	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vswitch"
 )
 
 // An end is one of the kinds of ports that frames may come from and go to.
 type end struct {
-	send   func(h headed) error
-	next   func() headed // waits for the next frame
+	send   func(h packet) error
+	next   func() packet // waits for the next frame
 	agreed bool
 }
 
@@ -33,13 +33,13 @@ var endKinds = []struct {
 	make func(t *testing.T, sw *vswitch.Switch, n int) end
 }{
 	{"in-process agreed", func(t *testing.T, sw *vswitch.Switch, n int) end {
-		p := agree(t, sw, attach(t, sw, n))
-		return end{func(h headed) error { _, err := p.trySend(true, h); return err }, p.next, true}
+		p := packetsOn(t, sw, attach(t, sw, n))
+		return end{func(h packet) error { _, err := p.trySend(true, h); return err }, p.next, true}
 	}},
 	{"in-process", func(t *testing.T, sw *vswitch.Switch, n int) end {
 		c := attach(t, sw, n)
 		buf := make([]byte, 1<<16)
-		return end{func(h headed) error { _, err := c.Write(h.data); return err }, func() headed {
+		return end{func(h packet) error { _, err := c.Write(h.data); return err }, func() packet {
 			if err := c.SetReadDeadline(time.Now().Add(long)); err != nil {
 				t.Fatal(err)
 			}
@@ -47,54 +47,62 @@ var endKinds = []struct {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return headed{data: slices.Clone(buf[:n])}
+			return packet{data: slices.Clone(buf[:n])}
 		}, false}
 	}},
 	{"socket agreed", func(t *testing.T, sw *vswitch.Switch, n int) end {
-		peer := plugSocket(t, sw, n, true)
-		return end{func(h headed) error { return writeFile(peer, h.bytes()) }, func() headed {
-			return parseHeaded(t, readFile(t, peer))
+		peer := attachSocket(t, sw, n, true)
+		return end{func(h packet) error { return writeFile(peer, h.bytes()) }, func() packet {
+			return parsePacket(t, readFile(t, peer))
 		}, true}
 	}},
 	{"socket", func(t *testing.T, sw *vswitch.Switch, n int) end {
-		peer := plugSocket(t, sw, n, false)
-		return end{func(h headed) error { return writeFile(peer, h.data) }, func() headed {
-			return headed{data: readFile(t, peer)}
+		peer := attachSocket(t, sw, n, false)
+		return end{func(h packet) error { return writeFile(peer, h.data) }, func() packet {
+			return packet{data: readFile(t, peer)}
 		}, false}
 	}},
 	{"rings agreed", func(t *testing.T, sw *vswitch.Switch, n int) end {
-		return plugRings(t, sw, n, true)
+		return attachRings(t, sw, n, true)
 	}},
 	{"rings", func(t *testing.T, sw *vswitch.Switch, n int) end {
-		return plugRings(t, sw, n, false)
+		return attachRings(t, sw, n, false)
 	}},
 }
 
-// plugRings plugs a cable of shared memory into port n until the test ends.
-func plugRings(t *testing.T, sw *vswitch.Switch, n int, agreed bool) end {
+// attachRings attaches a client with shared memory to port n until the test ends.
+func attachRings(t *testing.T, sw *vswitch.Switch, n int, takesPartial bool) end {
 	t.Helper()
-	peer, unplug, err := vswitch.PlugRings(sw, n)
+	peer, detach, err := vswitch.AttachRings(sw, n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(unplug)
-	if agreed {
+	t.Cleanup(detach)
+	if takesPartial {
 		peer.TakeOffload()
 	}
-	p := &ringPeer{End: peer}
-	send := func(h headed) error {
-		_, _, err := peer.SendHeaded([][]byte{h.bytes()}, true)
+	send := func(h packet) error {
+		_, _, err := peer.Send(link.Tx{Frames: [][]byte{h.data}, Headers: []frame.VNetHeader{h.header}})
 		return err
 	}
-	e := end{send, func() headed {
+	e := end{send, func() packet {
 		if err := peer.SetReadDeadline(time.Now().Add(long)); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := peer.Recv(p, 1, true); n != 1 || err != nil {
-			t.Fatal(n, err)
+		var h packet
+		var err error
+		if takesPartial {
+			h, err = recvPacket(peer)
+		} else {
+			b, sizes := make([]byte, 1<<16), []int{0}
+			_, err = peer.Recv(link.Rx{Bufs: [][]byte{b}, Sizes: sizes})
+			h.data = b[:sizes[0]]
 		}
-		return p.got
-	}, agreed}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}, takesPartial}
 	// The switch learns what the peer takes when it sends something.
 	c := attach(t, sw, 10+n)
 	write(t, c, testFrame(frame.Broadcast(), macC, 60, 1))
@@ -103,25 +111,14 @@ func plugRings(t *testing.T, sw *vswitch.Switch, n int, agreed bool) end {
 	return e
 }
 
-// A ringPeer is where a frame from the rings is put.
-type ringPeer struct {
-	*shm.End
-	got headed
-}
-
-func (p *ringPeer) Place(_, size int, o frame.VNetHeader) []byte {
-	p.got = headed{o, make([]byte, size)}
-	return p.got.data
-}
-
-// plugSocket plugs a socket cable into port n until the test ends.
-func plugSocket(t *testing.T, sw *vswitch.Switch, n int, agreed bool) *os.File {
+// attachSocket attaches a client with a socket to port n until the test ends.
+func attachSocket(t *testing.T, sw *vswitch.Switch, n int, agreed bool) *os.File {
 	t.Helper()
-	peer, unplug, err := vswitch.PlugSocket(sw, n, agreed)
+	peer, detach, err := vswitch.AttachSocket(sw, n, agreed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(unplug)
+	t.Cleanup(detach)
 	return peer
 }
 
@@ -172,8 +169,8 @@ func testOffloadEnds(t *testing.T, from, to func(*testing.T, *vswitch.Switch, in
 	if trunk {
 		pc.VLAN, pc.Tagged = vswitch.NoVLAN, []uint16{0}
 	}
-	sw := vswitch.New(vswitch.Config{MaxFrame: 1518, Ports: map[int]vswitch.PortConfig{
-		1: {Wait: vswitch.Forever}, 2: station(macB, pc),
+	sw := vswitch.New(vswitch.Config{MaxFrameSize: 1518, Ports: map[int]vswitch.PortConfig{
+		1: {Wait: vswitch.Forever}, 2: withStatic(macB, pc),
 	}})
 	testutil.NoLive(t, "buffers of the switch", func() int64 { return vswitch.Live(sw) })
 	src, dst := from(t, sw, 1), to(t, sw, 2)
@@ -189,13 +186,13 @@ func testOffloadEnds(t *testing.T, from, to func(*testing.T, *vswitch.Switch, in
 				size = min(size, mss)
 			}
 			h := segment(macB, macA, v6, uint32(done), data[done:done+size], mss)
-			if h.off.GSOType != 0 {
+			if h.header.GSOType != 0 {
 				cut++
 			}
 			n := len(ordinary(h))
 			ordinaries += uint64(n)
 			if !src.agreed {
-				h = headed{data: ordinary(h)[0]}
+				h = packet{data: ordinary(h)[0]}
 			}
 			if err := src.send(h); err != nil {
 				t.Error(err)
@@ -211,10 +208,10 @@ func testOffloadEnds(t *testing.T, from, to func(*testing.T, *vswitch.Switch, in
 		if err != nil || int(seq) != got {
 			t.Fatalf("after %d bytes in %d frames: %d bytes from %d on, %v", got, frames, len(p), seq, err)
 		}
-		if h.off.Flags&frame.VNetNeedsChecksum != 0 {
+		if h.header.Flags&frame.VNetNeedsChecksum != 0 {
 			undone++
 		}
-		if h.off.GSOType == 0 && len(p) > mss || trunk != (h.data[12] == 0x81) {
+		if h.header.GSOType == 0 && len(p) > mss || trunk != (h.data[12] == 0x81) {
 			t.Fatalf("%d bytes % x", len(p), h.data[:18])
 		}
 		sum.Write(p)
@@ -233,7 +230,7 @@ func testOffloadEnds(t *testing.T, from, to func(*testing.T, *vswitch.Switch, in
 	} else if !src.agreed {
 		cut = 0
 	}
-	if frames != want || in.Split != cut || in.Frames-in.SplitInto+in.Split != sent {
+	if frames != want || in.GSOFrames != cut || in.Frames-in.Segments+in.GSOFrames != sent {
 		t.Errorf("%d frames, want %d, of %d sent and %d cut; %+v", frames, want, sent, cut, in)
 	}
 	if (undone > 0) != (src.agreed && dst.agreed) {
@@ -244,20 +241,20 @@ func testOffloadEnds(t *testing.T, from, to func(*testing.T, *vswitch.Switch, in
 	}
 }
 
-// Under DropOldest the cable of another process has a queue of its own, in which
+// Under HeadDrop the endpoint of another process has a queue of its own, in which
 // frames have headers if its peer may take undone ones.
 func TestOffloadSendQueue(t *testing.T) {
 	for _, kind := range endKinds[2:] {
 		t.Run(kind.name, func(t *testing.T) {
-			sw := vswitch.New(vswitch.Config{MaxFrame: 1514, WriteBuffer: 32 << 10, Ports: map[int]vswitch.PortConfig{
-				2: station(macB, vswitch.PortConfig{Queue: 4096, Policy: vswitch.DropOldest}),
+			sw := vswitch.New(vswitch.Config{MaxFrameSize: 1514, WriteBuffer: 32 << 10, Ports: map[int]vswitch.PortConfig{
+				2: withStatic(macB, vswitch.PortConfig{Queue: 4096, Policy: vswitch.HeadDrop}),
 			}})
 			defer sw.Close()
 			testutil.NoLive(t, "buffers of the switch", func() int64 { return vswitch.Live(sw) })
-			a := agree(t, sw, attach(t, sw, 1))
+			a := packetsOn(t, sw, attach(t, sw, 1))
 			peer := kind.make(t, sw, 2)
 			before := counts(t, sw, 2).Out
-			var want []headed
+			var want []packet
 			frames, bytes := uint64(0), uint64(0)
 			for i := range 80 {
 				h := segment(macB, macA, false, uint32(i), payload(1000*(i%20)+1), 1400)
@@ -272,8 +269,8 @@ func TestOffloadSendQueue(t *testing.T) {
 				t.Errorf("nothing waits in the switch: %+v", out)
 			}
 			for i, w := range want {
-				if got := peer.next(); !equal([]headed{got}, []headed{w}) {
-					t.Fatalf("frame %d of %d: %d bytes, %+v", i, len(want), len(got.data), got.off)
+				if got := peer.next(); !equal([]packet{got}, []packet{w}) {
+					t.Fatalf("frame %d of %d: %d bytes, %+v", i, len(want), len(got.data), got.header)
 				}
 				frames++
 				bytes += uint64(len(w.data))
@@ -288,26 +285,27 @@ func TestOffloadSendQueue(t *testing.T) {
 
 // A short frame does not wait in the 64 KiB that it was read into.
 func TestOffloadSocketMemory(t *testing.T) {
-	sw := vswitch.New(vswitch.Config{MaxFrame: 1514, Ports: map[int]vswitch.PortConfig{2: station(macB, vswitch.PortConfig{})}})
+	sw := vswitch.New(vswitch.Config{MaxFrameSize: 1514, Ports: map[int]vswitch.PortConfig{2: withStatic(macB, vswitch.PortConfig{})}})
 	defer sw.Close()
-	peer := plugSocket(t, sw, 1, true)
+	peer := attachSocket(t, sw, 1, true)
 	b := attach(t, sw, 2)
 	for range 100 {
-		if err := writeFile(peer, headed{data: testFrame(macB, macA, 1000, 1)}.bytes()); err != nil {
+		if err := writeFile(peer, packet{data: testFrame(macB, macA, 1000, 1)}.bytes()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	until(t, "all queued", func() bool { return vswitch.Queued(sw, b) == 100 && vswitch.LiveLargest(sw) <= 1 })
 }
 
-// What is no header is counted from a socket, too.
+// A datagram that is not what its header says counts as a runt: the socket gives
+// it a length that no frame has.
 func TestOffloadSocketBroken(t *testing.T) {
-	sw := vswitch.New(vswitch.Config{MaxFrame: 1514})
+	sw := vswitch.New(vswitch.Config{MaxFrameSize: 1514})
 	defer sw.Close()
-	peer := plugSocket(t, sw, 1, true)
+	peer := attachSocket(t, sw, 1, true)
 	attach(t, sw, 2)
 	bad := segment(frame.Broadcast(), macA, false, 1, payload(4000), 1400)
-	bad.off.HdrLen++
+	bad.header.HdrLen++
 	for _, b := range [][]byte{
 		bad.bytes(), make([]byte, 5), make([]byte, 15), make([]byte, frame.VNetHeaderLen+1515), make([]byte, 1<<17),
 	} {
@@ -316,7 +314,7 @@ func TestOffloadSocketBroken(t *testing.T) {
 		}
 	}
 	until(t, "all counted", func() bool { return counts(t, sw, 1).In.Frames == 5 })
-	if in := counts(t, sw, 1).In; in.Dropped != (vswitch.InDropped{Offload: 1, Runt: 2, Giant: 2}) {
+	if in := counts(t, sw, 1).In; in.Dropped != (vswitch.InDropped{Runt: 3, Giant: 2}) {
 		t.Errorf("%+v", in)
 	}
 }

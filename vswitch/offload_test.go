@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/link"
+	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
@@ -31,19 +31,19 @@ func payload(n int) []byte {
 }
 
 // plain returns frames with offload headers that say nothing.
-func plain(frames ...[]byte) (all []headed) {
+func plain(frames ...[]byte) (all []packet) {
 	for _, f := range frames {
-		all = append(all, headed{data: f})
+		all = append(all, packet{data: f})
 	}
 	return all
 }
 
-func equal(a, b []headed) bool {
-	return slices.EqualFunc(a, b, func(a, b headed) bool { return a.off == b.off && bytes.Equal(a.data, b.data) })
+func equal(a, b []packet) bool {
+	return slices.EqualFunc(a, b, func(a, b packet) bool { return a.header == b.header && bytes.Equal(a.data, b.data) })
 }
 
 // lengths says what is in frames.
-func lengths(frames []headed) (all []int) {
+func lengths(frames []packet) (all []int) {
 	for _, h := range frames {
 		all = append(all, len(h.data))
 	}
@@ -75,11 +75,11 @@ func TestOffloadForms(t *testing.T) {
 	for _, v6 := range []bool{false, true} {
 		super := segment(frame.Broadcast(), macA, v6, 7, payload(5000), 1400)
 		sum := segment(frame.Broadcast(), macA, v6, 7, payload(999), 1400)
-		done := headed{frame.VNetHeader{Flags: frame.VNetDataValid}, ordinary(sum)[0]}
-		tiny := headed{data: testFrame(frame.Broadcast(), macA, 20, 1)}
+		done := packet{frame.VNetHeader{Flags: frame.VNetDataValid}, ordinary(sum)[0]}
+		tiny := packet{data: testFrame(frame.Broadcast(), macA, 20, 1)}
 		for _, test := range []struct {
 			name   string
-			send   headed
+			send   packet
 			agreed []int // besides src
 			whole  bool
 		}{
@@ -97,16 +97,16 @@ func TestOffloadForms(t *testing.T) {
 		} {
 			for _, tag := range []bool{false, true} {
 				for _, hub := range []bool{false, true} {
-					sw := vswitch.New(vswitch.Config{MaxFrame: max, Hub: hub, Ports: map[int]vswitch.PortConfig{
+					sw := vswitch.New(vswitch.Config{MaxFrameSize: max, Hub: hub, Ports: map[int]vswitch.PortConfig{
 						src: {VLAN: 5, Tagged: nil}, untagged: {VLAN: 5}, trunk: {Tagged: []uint16{5}}, other: {},
 					}})
 					conns := map[int]*vde.Conn{}
-					agreed := map[int]*agreedPort{}
+					agreed := map[int]*packetPort{}
 					for n := src; n <= other; n++ {
 						conns[n] = attach(t, sw, n)
 					}
 					for _, n := range append(test.agreed, src) {
-						agreed[n] = agree(t, sw, conns[n])
+						agreed[n] = packetsOn(t, sw, conns[n])
 					}
 					if hub {
 						conns[other].Close() // it has not agreed, and would get everything
@@ -116,15 +116,15 @@ func TestOffloadForms(t *testing.T) {
 						in = with
 					}
 					agreed[src].send(in)
-					for n, form := range map[int]headed{untagged: bare, trunk: with} {
+					for n, form := range map[int]packet{untagged: bare, trunk: with} {
 						if hub {
 							form = in
 						}
 						want := plain(ordinary(form)...)
 						if test.whole && agreed[n] != nil {
-							want = []headed{form}
+							want = []packet{form}
 						}
-						var got []headed
+						var got []packet
 						if agreed[n] != nil {
 							got = agreed[n].received()
 						} else {
@@ -136,18 +136,18 @@ func TestOffloadForms(t *testing.T) {
 						}
 						for _, h := range got {
 							if len(h.data) > 60 {
-								if _, _, err := payloadOf(h); err != nil && h.off.Flags != frame.VNetDataValid {
+								if _, _, err := payloadOf(h); err != nil && h.header.Flags != frame.VNetDataValid {
 									t.Error(err)
 								}
 							}
 						}
 					}
 					split := uint64(0)
-					if !test.whole && test.send.off.GSOType != 0 {
+					if !test.whole && test.send.header.GSOType != 0 {
 						split = 1
 					}
 					in1 := counts(t, sw, src).In
-					if in1.Split != split || in1.SplitInto != 4*split || in1.Frames-in1.SplitInto+in1.Split != 1 || in1.Flooded != in1.Frames {
+					if in1.GSOFrames != split || in1.Segments != 4*split || in1.Frames-in1.Segments+in1.GSOFrames != 1 || in1.Flooded != in1.Frames {
 						t.Errorf("%s, agreed %v: %+v", test.name, test.agreed, in1)
 					}
 					for _, c := range conns {
@@ -166,37 +166,35 @@ func TestOffloadForms(t *testing.T) {
 // A frame keeps its form on the way to one port, gathered or not, is copied by
 // read methods and handed over in its buffer to the others.
 func TestOffloadUnicast(t *testing.T) {
-	sw := vswitch.New(vswitch.Config{MaxFrame: 1518, Ports: map[int]vswitch.PortConfig{
-		2: station(macB, vswitch.PortConfig{}), 3: station(macC, vswitch.PortConfig{}),
+	sw := vswitch.New(vswitch.Config{MaxFrameSize: 1518, Ports: map[int]vswitch.PortConfig{
+		2: withStatic(macB, vswitch.PortConfig{}), 3: withStatic(macC, vswitch.PortConfig{}),
 	}})
 	defer sw.Close()
 	testutil.NoLive(t, "buffers of the switch", func() int64 { return vswitch.Live(sw) })
-	a, b := agree(t, sw, attach(t, sw, 1)), agree(t, sw, attach(t, sw, 2))
+	a, b := packetsOn(t, sw, attach(t, sw, 1)), packetsOn(t, sw, attach(t, sw, 2))
 	for _, size := range []int{0, 1, 200, 1400, 1401, 9000, 9300, 60000, frame.MaxGSO - 54} {
 		h := segment(macB, macA, false, 1, payload(size), 1400)
 		a.send(h)
-		if got := b.next(); !equal([]headed{got}, []headed{h}) {
-			t.Errorf("%d bytes: %+v", size, got.off)
+		if got := b.next(); !equal([]packet{got}, []packet{h}) {
+			t.Errorf("%d bytes: %+v", size, got.header)
 		}
-		all := h.bytes()
-		for _, pieces := range []net.Buffers{{all}, {all[:10], all[10:]}, {all[:3], all[3:40], all[40:]}, {all[:10], all[10:44], all[44:]}} {
-			if n, _, err := a.l.SendBuffers([]net.Buffers{pieces}, true); n != 1 || err != nil {
+		all := h.data
+		for _, pieces := range []net.Buffers{{all}, {all[:3], all[3:40], all[40:]}, {nil, all[:34], all[34:]}} {
+			if n, _, err := a.l.Send(link.Tx{Pieces: []net.Buffers{pieces}, Headers: []frame.VNetHeader{h.header}}); n != 1 || err != nil {
 				t.Fatal(n, err)
 			}
-			if got := b.next(); !equal([]headed{got}, []headed{h}) {
-				t.Errorf("%d bytes in %d pieces: %+v", size, len(pieces), got.off)
+			if got := b.next(); !equal([]packet{got}, []packet{h}) {
+				t.Errorf("%d bytes in %d pieces: %+v", size, len(pieces), got.header)
 			}
 		}
 	}
 	// What is completed or cut on the way is the sender's, and stays as it was.
 	ordinaryC := attach(t, sw, 3)
-	for _, h := range []headed{segment(macC, macA, false, 1, payload(100), 1400), segment(macC, macA, true, 1, payload(2000), 1400)} {
-		lent := h.bytes()
-		if n, _, err := a.l.Send([][]byte{lent}, true); n != 1 || err != nil {
-			t.Fatal(n, err)
-		}
-		if !bytes.Equal(lent, h.bytes()) {
-			t.Errorf("the bytes of a frame were changed\n%x\n%x", lent, h.bytes())
+	for _, h := range []packet{segment(macC, macA, false, 1, payload(100), 1400), segment(macC, macA, true, 1, payload(2000), 1400)} {
+		lent := packet{h.header, slices.Clone(h.data)}
+		a.send(lent)
+		if !bytes.Equal(lent.data, h.data) {
+			t.Errorf("the bytes of a frame were changed\n%x\n%x", lent.data, h.data)
 		}
 		if got := received(t, sw, ordinaryC); !slices.EqualFunc(got, ordinary(h), bytes.Equal) {
 			t.Errorf("%d frames", len(got))
@@ -206,7 +204,7 @@ func TestOffloadUnicast(t *testing.T) {
 	before := counts(t, sw, 2).Out
 	small, big := segment(macB, macA, true, 1, payload(100), 1400), segment(macB, macA, true, 1, payload(3000), 1400)
 	a.send(small, big, small)
-	if got := b.received(); !equal(got, []headed{small, big, small}) {
+	if got := b.received(); !equal(got, []packet{small, big, small}) {
 		t.Errorf("%+v", got)
 	}
 	out := counts(t, sw, 2).Out
@@ -217,19 +215,19 @@ func TestOffloadUnicast(t *testing.T) {
 
 // A frame that is too long for an offload header once it has its tag is cut.
 func TestOffloadLongest(t *testing.T) {
-	sw := vswitch.New(vswitch.Config{MaxFrame: 1518, Ports: map[int]vswitch.PortConfig{
-		2: station(macB, vswitch.PortConfig{}), 3: station(macC, vswitch.PortConfig{VLAN: vswitch.NoVLAN, Tagged: []uint16{0}}),
+	sw := vswitch.New(vswitch.Config{MaxFrameSize: 1518, Ports: map[int]vswitch.PortConfig{
+		2: withStatic(macB, vswitch.PortConfig{}), 3: withStatic(macC, vswitch.PortConfig{VLAN: vswitch.NoVLAN, Tagged: []uint16{0}}),
 	}})
 	defer sw.Close()
-	a, b, trunk := agree(t, sw, attach(t, sw, 1)), agree(t, sw, attach(t, sw, 2)), agree(t, sw, attach(t, sw, 3))
+	a, b, trunk := packetsOn(t, sw, attach(t, sw, 1)), packetsOn(t, sw, attach(t, sw, 2)), packetsOn(t, sw, attach(t, sw, 3))
 	for _, size := range []int{frame.MaxGSO - 54 - 4, frame.MaxGSO - 54 - 3, frame.MaxGSO - 54} {
 		h := segment(macB, macA, false, 1, payload(size), 1400)
 		a.send(h)
-		if got := b.received(); !equal(got, []headed{h}) {
+		if got := b.received(); !equal(got, []packet{h}) {
 			t.Errorf("%d bytes: %d", size, lengths(got))
 		}
 		h = segment(macC, macA, false, 1, payload(size), 1400)
-		want := []headed{withTag(h, 0)}
+		want := []packet{withTag(h, 0)}
 		if len(want[0].data) > frame.MaxGSO {
 			want = plain(ordinary(want[0])...)
 		}
@@ -251,7 +249,7 @@ func TestOffloadMirrors(t *testing.T) {
 		src    int // 1 sends, 2 receives
 		agreed bool
 		tap    bool
-		send   headed
+		send   packet
 		whole  bool
 	}{
 		{"from", 1, true, false, super, true},
@@ -267,14 +265,14 @@ func TestOffloadMirrors(t *testing.T) {
 		{"dropped", 1, false, true, foreign, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			sw := vswitch.New(vswitch.Config{MaxFrame: 1518, Ports: map[int]vswitch.PortConfig{2: station(macB, vswitch.PortConfig{})}})
+			sw := vswitch.New(vswitch.Config{MaxFrameSize: 1518, Ports: map[int]vswitch.PortConfig{2: withStatic(macB, vswitch.PortConfig{})}})
 			defer sw.Close()
 			testutil.NoLive(t, "buffers of the switch", func() int64 { return vswitch.Live(sw) })
-			a, b := agree(t, sw, attach(t, sw, 1)), agree(t, sw, attach(t, sw, 2))
+			a, b := packetsOn(t, sw, attach(t, sw, 1)), packetsOn(t, sw, attach(t, sw, 2))
 			var m *vde.Conn
 			if test.tap {
 				var err error
-				if m, err = sw.Tap(test.src); err != nil {
+				if m, err = sw.Monitor(test.src); err != nil {
 					t.Fatal(err)
 				}
 				defer m.Close()
@@ -284,13 +282,13 @@ func TestOffloadMirrors(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			want := []headed{test.send}
+			want := []packet{test.send}
 			if !test.whole {
 				want = plain(ordinary(test.send)...)
 			}
-			var seen []headed
+			var seen []packet
 			if test.agreed {
-				p := agree(t, sw, m)
+				p := packetsOn(t, sw, m)
 				a.send(test.send)
 				seen = p.received()
 			} else {
@@ -300,64 +298,70 @@ func TestOffloadMirrors(t *testing.T) {
 			if !equal(seen, want) {
 				t.Errorf("the mirror got\n%d %+v, want\n%d", lengths(seen), seen, lengths(want))
 			}
-			if test.send.off == foreign.off {
+			if test.send.header == foreign.header {
 				want = nil
 			}
 			if got := b.received(); !equal(got, want) {
 				t.Errorf("the port got\n%d %+v, want\n%d", lengths(got), got, lengths(want))
 			}
 			in := counts(t, sw, 1).In
-			if in.Frames-in.SplitInto+in.Split != 1 || (in.Split == 0) != test.whole || test.send.off == foreign.off && in.Dropped.VLAN != in.Frames {
+			if in.Frames-in.Segments+in.GSOFrames != 1 || (in.GSOFrames == 0) != test.whole || test.send.header == foreign.header && in.Dropped.VLAN != in.Frames {
 				t.Errorf("%+v", in)
 			}
 		})
 	}
 }
 
-// What is not what its header says goes nowhere, not to mirrors either.
+// inject forwards frames as if a client with shared memory had sent them.
+func inject(sw *vswitch.Switch, n int, frames ...packet) {
+	var all [][]byte
+	headers := []frame.VNetHeader{}
+	for _, h := range frames {
+		all, headers = append(all, h.data), append(headers, h.header)
+	}
+	vswitch.Inject(sw, n, all, headers)
+}
+
+// A frame that is not what its header says goes nowhere, not to mirrors either.
 func TestOffloadBroken(t *testing.T) {
-	sw := vswitch.New(vswitch.Config{MaxFrame: 1514})
+	sw := vswitch.New(vswitch.Config{MaxFrameSize: 1514})
 	defer sw.Close()
-	a, b := agree(t, sw, attach(t, sw, 1)), agree(t, sw, attach(t, sw, 2))
+	attach(t, sw, 1)
+	b := packetsOn(t, sw, attach(t, sw, 2))
 	if err := sw.Mirror(1, 2); err != nil {
 		t.Fatal(err)
 	}
 	good := segment(frame.Broadcast(), macA, false, 1, payload(4000), 1400)
-	change := func(f func(*headed)) []byte {
-		h := headed{good.off, slices.Clone(good.data)}
+	change := func(f func(*packet)) packet {
+		h := packet{good.header, slices.Clone(good.data)}
 		f(&h)
-		return h.bytes()
+		return h
 	}
 	for _, test := range []struct {
 		name string
-		send []byte
+		send packet
 		want vswitch.InDropped
 	}{
-		{"empty", nil, vswitch.InDropped{Empty: 1}},
-		{"part of a header", make([]byte, 9), vswitch.InDropped{Runt: 1}},
-		{"header alone", make([]byte, 10), vswitch.InDropped{Empty: 1}},
-		{"runt", make([]byte, 23), vswitch.InDropped{Runt: 1}},
-		{"ordinary giant", make([]byte, 10+1515), vswitch.InDropped{Giant: 1}},
-		{"unknown flag", change(func(h *headed) { h.off.Flags |= 4 }), vswitch.InDropped{Offload: 1}},
-		{"unknown kind", change(func(h *headed) { h.off.GSOType = 3 }), vswitch.InDropped{Offload: 1}},
-		{"other version", change(func(h *headed) { h.off.GSOType = frame.GSOTCPv6 }), vswitch.InDropped{Offload: 1}},
-		{"no segment size", change(func(h *headed) { h.off.GSOSize = 0 }), vswitch.InDropped{Offload: 1}},
-		{"header length", change(func(h *headed) { h.off.HdrLen-- }), vswitch.InDropped{Offload: 1}},
-		{"checksum elsewhere", change(func(h *headed) { h.off.CsumStart = 65535 }), vswitch.InDropped{Offload: 1}},
-		{"no checksum", change(func(h *headed) { h.off.Flags = 0 }), vswitch.InDropped{Offload: 1}},
-		{"cut off", change(func(h *headed) { h.data = h.data[:40] }), vswitch.InDropped{Offload: 1}},
-		{"too short for IP", change(func(h *headed) { h.data = h.data[:14] }), vswitch.InDropped{Offload: 1}},
-		{"segments too long", change(func(h *headed) { h.off.GSOSize = 1514 - 54 + 1 }), vswitch.InDropped{Giant: 1}},
-		{"longer than any", append(good.bytes(), make([]byte, 65536)...), vswitch.InDropped{Giant: 1}},
+		{"empty", packet{}, vswitch.InDropped{Empty: 1}},
+		{"empty with header", packet{header: good.header}, vswitch.InDropped{Empty: 1}},
+		{"runt", packet{data: make([]byte, 13)}, vswitch.InDropped{Runt: 1}},
+		{"runt with header", packet{good.header, make([]byte, 13)}, vswitch.InDropped{Runt: 1}},
+		{"ordinary giant", packet{data: make([]byte, 1515)}, vswitch.InDropped{Giant: 1}},
+		{"unknown flag", change(func(h *packet) { h.header.Flags |= 4 }), vswitch.InDropped{Offload: 1}},
+		{"unknown kind", change(func(h *packet) { h.header.GSOType = 3 }), vswitch.InDropped{Offload: 1}},
+		{"other version", change(func(h *packet) { h.header.GSOType = frame.GSOTCPv6 }), vswitch.InDropped{Offload: 1}},
+		{"no segment size", change(func(h *packet) { h.header.GSOSize = 0 }), vswitch.InDropped{Offload: 1}},
+		{"header length", change(func(h *packet) { h.header.HdrLen-- }), vswitch.InDropped{Offload: 1}},
+		{"checksum elsewhere", change(func(h *packet) { h.header.CsumStart = 65535 }), vswitch.InDropped{Offload: 1}},
+		{"no checksum", change(func(h *packet) { h.header.Flags = 0 }), vswitch.InDropped{Offload: 1}},
+		{"cut off", change(func(h *packet) { h.data = h.data[:40] }), vswitch.InDropped{Offload: 1}},
+		{"too short for IP", change(func(h *packet) { h.data = h.data[:14] }), vswitch.InDropped{Offload: 1}},
+		{"segments too long", change(func(h *packet) { h.header.GSOSize = 1514 - 54 + 1 }), vswitch.InDropped{Giant: 1}},
+		{"longer than any", packet{good.header, append(slices.Clone(good.data), make([]byte, 65536)...)}, vswitch.InDropped{Giant: 1}},
 	} {
 		before := counts(t, sw, 1).In
-		for _, send := range []func() (int, int, error){
-			func() (int, int, error) { return a.l.Send([][]byte{test.send}, true) },
-			func() (int, int, error) { return a.l.SendBuffers([]net.Buffers{{test.send}}, true) },
-		} {
-			if n, _, err := send(); n != 1 || err != nil {
-				t.Error(test.name, n, err)
-			}
+		for range 2 {
+			inject(sw, 1, test.send)
 		}
 		in := counts(t, sw, 1).In
 		want := before.Dropped
@@ -377,10 +381,10 @@ func TestOffloadBroken(t *testing.T) {
 	// What does not matter is not passed on.
 	sum := segment(frame.Broadcast(), macA, false, 1, payload(400), 1400)
 	odd := sum
-	odd.off.HdrLen, odd.off.GSOSize = 1, 2
-	a.send(odd, headed{frame.VNetHeader{HdrLen: 5, GSOSize: 6, CsumStart: 7, CsumOffset: 8}, ordinary(sum)[0]})
-	done := headed{data: ordinary(sum)[0]}
-	if got := b.received(); !equal(got, []headed{sum, done, sum, done}) { // in the VLAN, and mirrored
+	odd.header.HdrLen, odd.header.GSOSize = 1, 2
+	inject(sw, 1, odd, packet{frame.VNetHeader{HdrLen: 5, GSOSize: 6, CsumStart: 7, CsumOffset: 8}, ordinary(sum)[0]})
+	done := packet{data: ordinary(sum)[0]}
+	if got := b.received(); !equal(got, []packet{sum, done, sum, done}) { // in the VLAN, and mirrored
 		t.Errorf("%+v", got)
 	}
 }
@@ -389,13 +393,13 @@ func TestOffloadBroken(t *testing.T) {
 // among others.
 func TestOffloadLarge(t *testing.T) {
 	pc := vswitch.PortConfig{Queue: 1 << 14}
-	sw := vswitch.New(vswitch.Config{MaxFrame: 1514, Ports: map[int]vswitch.PortConfig{
-		2: station(macB, pc), 3: station(macC, pc),
+	sw := vswitch.New(vswitch.Config{MaxFrameSize: 1514, Ports: map[int]vswitch.PortConfig{
+		2: withStatic(macB, pc), 3: withStatic(macC, pc),
 	}})
 	defer sw.Close()
 	testutil.NoLive(t, "buffers of the switch", func() int64 { return vswitch.Live(sw) })
-	a, b, c := agree(t, sw, attach(t, sw, 1)), attach(t, sw, 2), agree(t, sw, attach(t, sw, 3))
-	var send, toC []headed
+	a, b, c := packetsOn(t, sw, attach(t, sw, 1)), attach(t, sw, 2), packetsOn(t, sw, attach(t, sw, 3))
+	var send, toC []packet
 	var toB [][]byte
 	frames, split := uint64(0), uint64(0)
 	for i := range 100 {
@@ -403,7 +407,7 @@ func TestOffloadLarge(t *testing.T) {
 		h := segment(macB, macA, i%4 == 0, uint32(i), payload(size), 100)
 		toB = append(toB, ordinary(h)...)
 		send = append(send, h)
-		if h.off.GSOType != 0 {
+		if h.header.GSOType != 0 {
 			split++
 		}
 		if i%3 == 0 {
@@ -425,7 +429,7 @@ func TestOffloadLarge(t *testing.T) {
 		}
 	}
 	in := counts(t, sw, 1).In
-	if in.Frames-in.SplitInto+in.Split != frames || in.Split != split {
+	if in.Frames-in.Segments+in.GSOFrames != frames || in.GSOFrames != split {
 		t.Errorf("%+v", in)
 	}
 }
@@ -438,30 +442,30 @@ func TestOffloadExact(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		wait time.Duration // of the port
-		send func(t *testing.T, a *agreedPort) (int, error)
+		send func(t *testing.T, a *packetPort) (int, error)
 		err  error
 		drop vswitch.OutDropped
 	}{
-		{"try", 0, func(t *testing.T, a *agreedPort) (int, error) { return a.trySend(false, h, h) }, link.ErrFull, vswitch.OutDropped{Full: 2}},
-		{"deadline", vswitch.Forever, func(t *testing.T, a *agreedPort) (int, error) {
+		{"try", 0, func(t *testing.T, a *packetPort) (int, error) { return a.trySend(false, h, h) }, link.ErrFull, vswitch.OutDropped{Full: 2}},
+		{"deadline", vswitch.Forever, func(t *testing.T, a *packetPort) (int, error) {
 			if err := a.l.SetWriteDeadline(time.Now().Add(short)); err != nil {
 				t.Fatal(err)
 			}
 			return a.trySend(true, h, h)
 		}, os.ErrDeadlineExceeded, vswitch.OutDropped{Timeout: 2}},
-		{"close", vswitch.Forever, func(t *testing.T, a *agreedPort) (int, error) {
+		{"close", vswitch.Forever, func(t *testing.T, a *packetPort) (int, error) {
 			time.AfterFunc(short, func() { a.c.Close() })
 			return a.trySend(true, h, h)
 		}, net.ErrClosed, vswitch.OutDropped{Timeout: 2}},
-		{"policy", time.Millisecond, func(t *testing.T, a *agreedPort) (int, error) { return a.trySend(true, h, h) }, nil, vswitch.OutDropped{Timeout: 12}},
+		{"policy", time.Millisecond, func(t *testing.T, a *packetPort) (int, error) { return a.trySend(true, h, h) }, nil, vswitch.OutDropped{Timeout: 12}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			sw := vswitch.New(vswitch.Config{MaxFrame: 1514, Ports: map[int]vswitch.PortConfig{
-				2: station(macB, vswitch.PortConfig{Queue: queue, Wait: test.wait}),
+			sw := vswitch.New(vswitch.Config{MaxFrameSize: 1514, Ports: map[int]vswitch.PortConfig{
+				2: withStatic(macB, vswitch.PortConfig{Queue: queue, Wait: test.wait}),
 			}})
 			defer sw.Close()
 			testutil.NoLive(t, "buffers of the switch", func() int64 { return vswitch.Live(sw) })
-			a, b := agree(t, sw, attach(t, sw, 1)), attach(t, sw, 2)
+			a, b := packetsOn(t, sw, attach(t, sw, 1)), attach(t, sw, 2)
 			n, err := test.send(t, a)
 			taken := 1
 			if test.err == nil {
@@ -471,7 +475,7 @@ func TestOffloadExact(t *testing.T) {
 				t.Errorf("%d frames taken, %v", n, err)
 			}
 			p := counts(t, sw, 1).In
-			if p.Split != uint64(taken) || p.Frames != uint64(10*taken) || p.SplitInto != p.Frames {
+			if p.GSOFrames != uint64(taken) || p.Frames != uint64(10*taken) || p.Segments != p.Frames {
 				t.Errorf("%+v", p)
 			}
 			if out := counts(t, sw, 2).Out; out.Dropped != test.drop || out.Queued != queue {
@@ -484,29 +488,29 @@ func TestOffloadExact(t *testing.T) {
 	}
 }
 
-// Under DropOldest, and where there are several cables, frames are cut like
+// Under HeadDrop, and where there are several endpoints, frames are cut like
 // anywhere else.
 func TestOffloadPolicies(t *testing.T) {
 	h := segment(macB, macA, false, 0, payload(40*1400), 1400)
 	all := ordinary(h)
-	sw := vswitch.New(vswitch.Config{MaxFrame: 1514, Ports: map[int]vswitch.PortConfig{
-		2: station(macB, vswitch.PortConfig{Queue: 16, Policy: vswitch.DropOldest}),
+	sw := vswitch.New(vswitch.Config{MaxFrameSize: 1514, Ports: map[int]vswitch.PortConfig{
+		2: withStatic(macB, vswitch.PortConfig{Queue: 16, Policy: vswitch.HeadDrop}),
 	}})
 	defer sw.Close()
 	testutil.NoLive(t, "buffers of the switch", func() int64 { return vswitch.Live(sw) })
-	a, b := agree(t, sw, attach(t, sw, 1)), attach(t, sw, 2)
+	a, b := packetsOn(t, sw, attach(t, sw, 1)), attach(t, sw, 2)
 	a.send(h, h)
 	if got := received(t, sw, b); !slices.EqualFunc(got, all[24:], bytes.Equal) {
 		t.Errorf("%d frames", len(got))
 	}
-	two := agree(t, sw, attach(t, sw, 2)) // beside b, which has not agreed
+	two := packetsOn(t, sw, attach(t, sw, 2)) // beside b, which has not agreed
 	a.send(h)
 	if got, got2 := received(t, sw, b), two.received(); !slices.EqualFunc(got, all[24:], bytes.Equal) || !equal(got2, plain(all[24:]...)) {
 		t.Errorf("%d and %d frames", len(got), len(got2))
 	}
 	b.Close()
 	a.send(h, h)
-	if got := two.received(); !equal(got, []headed{h, h}) {
+	if got := two.received(); !equal(got, []packet{h, h}) {
 		t.Errorf("%d frames", len(got))
 	}
 	for range 20 {
@@ -515,16 +519,16 @@ func TestOffloadPolicies(t *testing.T) {
 	if got := two.received(); len(got) != 16 {
 		t.Errorf("%d frames", len(got))
 	}
-	if in := counts(t, sw, 1).In; in.Split != 3 || in.SplitInto != 120 || in.Frames != 120+22 {
+	if in := counts(t, sw, 1).In; in.GSOFrames != 3 || in.Segments != 120 || in.Frames != 120+22 {
 		t.Errorf("%+v", in)
 	}
 }
 
 // A frame that is cut counts against the limit as what it became.
 func TestOffloadStorm(t *testing.T) {
-	sw := vswitch.New(vswitch.Config{MaxFrame: 1514, Ports: map[int]vswitch.PortConfig{1: {StormLimit: 1}}})
+	sw := vswitch.New(vswitch.Config{MaxFrameSize: 1514, Ports: map[int]vswitch.PortConfig{1: {StormLimit: 1}}})
 	defer sw.Close()
-	a, b := agree(t, sw, attach(t, sw, 1)), attach(t, sw, 2)
+	a, b := packetsOn(t, sw, attach(t, sw, 1)), attach(t, sw, 2)
 	h := segment(macB, macA, false, 0, payload(40*1400), 1400)
 	a.send(h)
 	a.send(h)
@@ -548,8 +552,8 @@ func TestEnableOffload(t *testing.T) {
 		all = append(all, testFrame(frame.Broadcast(), macA, 100*i+14, byte(i)))
 		write(t, a, all[i])
 	}
-	agree(t, sw, b)
-	p := agree(t, sw, b) // again changes nothing
+	packetsOn(t, sw, b)
+	p := packetsOn(t, sw, b) // again changes nothing
 	if got := p.received(); !equal(got, plain(all...)) {
 		t.Errorf("%+v", got)
 	}
@@ -570,18 +574,18 @@ func TestEnableOffload(t *testing.T) {
 	}
 }
 
-// Somebody who is plugged in after it was decided that a frame may stay undone
+// Somebody who is attached after it was decided that a frame may stay undone
 // gets it neither undone nor at all.
 func TestOffloadLateComer(t *testing.T) {
-	sw := vswitch.New(vswitch.Config{MaxFrame: 1514, Ports: map[int]vswitch.PortConfig{
-		2: station(macB, vswitch.PortConfig{Queue: 1, Wait: vswitch.Forever}), 5: station(macC, vswitch.PortConfig{}),
+	sw := vswitch.New(vswitch.Config{MaxFrameSize: 1514, Ports: map[int]vswitch.PortConfig{
+		2: withStatic(macB, vswitch.PortConfig{Queue: 1, Wait: vswitch.Forever}), 5: withStatic(macC, vswitch.PortConfig{}),
 	}})
 	defer sw.Close()
 	testutil.NoLive(t, "buffers of the switch", func() int64 { return vswitch.Live(sw) })
-	a, b := agree(t, sw, attach(t, sw, 1)), agree(t, sw, attach(t, sw, 2))
+	a, b := packetsOn(t, sw, attach(t, sw, 1)), packetsOn(t, sw, attach(t, sw, 2))
 	toC := segment(macC, macA, false, 0, payload(5000), 1400)
 	to, all := segment(macB, macA, false, 0, payload(5000), 1400), segment(frame.Broadcast(), macA, false, 0, payload(5000), 1400)
-	last := headed{data: testFrame(frame.Broadcast(), macA, 60, 1)}
+	last := packet{data: testFrame(frame.Broadcast(), macA, 60, 1)}
 	sent := make(chan error, 1)
 	go func() {
 		_, err := a.trySend(true, to, to, toC, all, last)
@@ -592,8 +596,8 @@ func TestOffloadLateComer(t *testing.T) {
 	if err := errors.Join(sw.Mirror(1, 4), sw.Mirror(2, 4)); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []headed{to, to} {
-		if got := b.next(); !equal([]headed{got}, []headed{want}) {
+	for _, want := range []packet{to, to} {
+		if got := b.next(); !equal([]packet{got}, []packet{want}) {
 			t.Errorf("%+v", got)
 		}
 	}
@@ -607,7 +611,7 @@ func TestOffloadLateComer(t *testing.T) {
 			t.Errorf("%d bytes, want %d frames", lengths(plain(got...)), n)
 		}
 	}
-	if in := counts(t, sw, 1).In; in.Frames != 5 || in.Split != 0 {
+	if in := counts(t, sw, 1).In; in.Frames != 5 || in.GSOFrames != 0 {
 		t.Errorf("%+v", in)
 	}
 }

@@ -8,26 +8,25 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/vde"
+	"github.com/go-vde/sdk/vswitch/internal/fdb"
 )
 
-// A port is the record of one port number. It stays when its last cable is
-// pulled, with its configuration and its counters.
+// A port is the record of one port number. It stays when its last endpoint has
+// gone, with its configuration and its counters.
 type port struct {
 	sw  *Switch
 	num int
 
-	conf    atomic.Pointer[portConf]
-	cables  atomic.Pointer[[]*cable] // replaced with sw.mu held
-	mirrors atomic.Pointer[[]*mirror]
-	in      inCounters
-	out     outCounters
-	storm   bucket
+	conf      atomic.Pointer[portConf]
+	endpoints atomic.Pointer[[]*endpoint] // replaced with sw.mu held
+	mirrors   atomic.Pointer[[]*mirror]
+	in        inCounters
+	out       outCounters
+	storm     bucket
 
-	// Of the table, guarded by table.mu:
-	plugged     bool
-	stations    *station // the stations behind this port, the latest first
-	numStations int
+	fdb fdb.Port[*port]
 }
 
 // A portConf is a PortConfig made ready for use. It does not change.
@@ -43,7 +42,8 @@ func (c *portConf) member(v uint16) bool {
 
 func newPort(sw *Switch, num int) *port {
 	p := &port{sw: sw, num: num}
-	p.cables.Store(new([]*cable))
+	p.fdb.Owner = p
+	p.endpoints.Store(new([]*endpoint))
 	p.mirrors.Store(new([]*mirror))
 	return p
 }
@@ -59,99 +59,71 @@ func (p *port) configure(pc PortConfig) {
 	}
 	p.conf.Store(conf)
 	p.storm.configure(pc.StormLimit)
-	p.sw.table.configure(p, conf)
+	p.configureFDB(conf)
 }
 
-// maxMisses is how often senders wait in vain for a port before they leave off:
-// often enough to tell a peer that stopped from one that waits for a processor.
-const maxMisses = 5
+// maxTimeouts is how many time-outs in a row make senders stop waiting for a
+// port: enough to tell a peer that stopped from one that waits for a processor.
+const maxTimeouts = 5
 
-// A cable connects one in-process or socket peer to a port.
-type cable struct {
-	port *port // set by plug, nil before
-	info Cable
-	out  outlet
+// An endpoint connects one in-process peer or link to a port.
+type endpoint struct {
+	port   *port // set by addEndpoint, nil before
+	info   Endpoint
+	egress egress
 
-	misses atomic.Int32 // how often senders have waited in vain since it took a frame
+	timeouts atomic.Int32 // of senders that waited, since it took a frame
 
-	// Ending: hangup unplugs the cable and calls ended once.
+	// Ending: hangup detaches the endpoint and calls ended once.
 	once  sync.Once
 	ended func(cause error)
 }
 
-// hangup ends the cable from the switch's side. It does not wait for its
+// hangup ends the endpoint from the switch's side. It does not wait for its
 // goroutines.
-func (c *cable) hangup(cause error) {
-	c.once.Do(func() {
-		c.port.sw.unplug(c, cause)
-		c.ended(cause)
+func (e *endpoint) hangup(cause error) {
+	e.once.Do(func() {
+		e.port.sw.removeEndpoint(e, cause)
+		e.ended(cause)
 	})
 }
 
-// An outlet is the way from the switch to the other end of a cable.
-type outlet interface {
-	// plugged is called with sw.mu held when the cable gets its port.
-	plugged(c *cable) error
+// A Kind says what an [Endpoint] is. It is its own text form.
+type Kind string
 
-	// offer hands over as many of the items as the other end takes without
-	// waiting, in order, in the form that as asks for (see item.inAlt), and
-	// returns how many. If not all, cause says why. With give it may take the
-	// items' buffers instead of adding references. What is left undone about a
-	// frame in that form is in batch.header.
-	offer(b *batch, items []uint8, as *portConf, give bool) (n int, cause dropCause)
-
-	// offload reports whether the other end takes undone frames at this moment.
-	// Who does not is offered none, but for those of a batch that is under way
-	// when that changes.
-	offload() bool
-
-	// await waits until there may be room, at most for the given time.
-	await(b *batch, left time.Duration) waitResult
-
-	// queued returns how many frames are in the switch's own queue.
-	queued() int
-}
-
-// A waitResult says why waiting for room has ended.
-type waitResult int
-
+// Kinds of endpoints.
 const (
-	waitRoom    waitResult = iota // there may be room
-	waitTimeout                   // the time is over
-	waitAborted                   // the sender does not want to wait any more
+	KindInProcess    Kind = "in-process"    // from Attach
+	KindSocket       Kind = "socket"        // from a control socket
+	KindSharedMemory Kind = "shared-memory" // from a control socket; its frames go through shared memory
+	KindLink         Kind = "link"          // from AttachLink
+	KindMonitor      Kind = "monitor"       // from Monitor
 )
 
-// Kinds of cables.
-const (
-	KindInProcess    = "in-process"    // from Attach
-	KindSocket       = "socket"        // from a control socket
-	KindSharedMemory = "shared-memory" // from a control socket; its frames go through shared memory
-	KindTap          = "tap"           // from Tap
-)
-
-// A Cable describes what is plugged into a port.
-type Cable struct {
+// An Endpoint describes what is attached to a port. A port may have several, of
+// the same user.
+type Endpoint struct {
 	ID          uint64 // unique in the life of the switch
-	Kind        string
+	Kind        Kind
 	Description string
 	UID, GID    uint32 // of the peer; for in-process ports of this process
 	PID         int32
 	Dir         string `json:",omitempty"` // control directory, if any
 	Since       time.Time
-	Queued      int  // frames in the switch's own queue to it
-	Offload     bool `json:",omitempty"` // has agreed to frames with offload headers
+	Queued      int          // frames in the switch's own queue to it
+	Offload     link.Offload `json:",omitempty"` // the partial frames it takes
 }
 
 // PortInfo describes a port.
 type PortInfo struct {
-	Number   int
-	Config   PortConfig
-	Stations int // known to be behind it
-	Cables   []Cable
+	Number     int
+	Config     PortConfig
+	FDBEntries int
+	Endpoints  []Endpoint
 }
 
-// Active reports whether anything is plugged in.
-func (p PortInfo) Active() bool { return len(p.Cables) > 0 }
+// Active reports whether the port has an endpoint.
+func (p PortInfo) Active() bool { return len(p.Endpoints) > 0 }
 
 // Ports lists the ports that are or have been in use or configured, by number.
 func (sw *Switch) Ports() []PortInfo {
@@ -159,25 +131,27 @@ func (sw *Switch) Ports() []PortInfo {
 	list := make([]PortInfo, len(records))
 	for i, p := range records {
 		list[i] = PortInfo{Number: p.num, Config: p.conf.Load().PortConfig}
-		for _, c := range *p.cables.Load() {
+		for _, c := range *p.endpoints.Load() {
 			info := c.info
-			info.Queued, info.Offload = c.out.queued(), c.out.offload()
-			list[i].Cables = append(list[i].Cables, info)
+			info.Queued, info.Offload = c.egress.queued(), c.egress.offload()
+			list[i].Endpoints = append(list[i].Endpoints, info)
 		}
 	}
-	sw.table.mu.RLock()
-	defer sw.table.mu.RUnlock()
-	for i, p := range records {
-		list[i].Stations = p.numStations
+	if sw.cfgErr == nil {
+		sw.fdb.RLock()
+		defer sw.fdb.RUnlock()
+		for i, p := range records {
+			list[i].FDBEntries = p.fdb.Len()
+		}
 	}
 	return list
 }
 
-// PortOf returns the port that c, from Attach, is plugged into.
+// PortOf returns the port of c, which [Switch.Attach] returned.
 func (sw *Switch) PortOf(c *vde.Conn) (n int, ok bool) {
 	for _, p := range *sw.active.Load() {
-		for _, cable := range *p.cables.Load() {
-			if o, ok := cable.out.(*inprocOutlet); ok && o.conn == c {
+		for _, e := range *p.endpoints.Load() {
+			if l, ok := e.egress.(*inproc); ok && l.conn == c {
 				return p.num, true
 			}
 		}
@@ -185,9 +159,9 @@ func (sw *Switch) PortOf(c *vde.Conn) (n int, ok bool) {
 	return 0, false
 }
 
-func (c *cable) logAttrs() []any {
+func (c *endpoint) logAttrs() []any {
 	return []any{
-		"port", c.port.num, "cable", c.info.ID, "kind", c.info.Kind, "dir", c.info.Dir,
+		"port", c.port.num, "endpoint", c.info.ID, "kind", c.info.Kind, "dir", c.info.Dir,
 		"uid", c.info.UID, "pid", c.info.PID, "description", c.info.Description,
 	}
 }

@@ -220,7 +220,7 @@ func (p *rawPlug) expect(f []byte) {
 	}
 }
 
-// active returns the numbers of the ports with a cable.
+// active returns the numbers of the ports with an endpoint.
 func active(sw *vswitch.Switch) (list []int) {
 	for _, p := range sw.Ports() {
 		if p.Active() {
@@ -239,8 +239,8 @@ func start(t *testing.T, cfg vswitch.Config) (sw *vswitch.Switch, dir string) {
 	return sw, serve(t, sw)
 }
 
-// Section 9: what each kind of request gets, and that refusals are answered at
-// once by the end of the stream.
+// docs/spec/vde-protocol.md, section 9: what each kind of request gets, and that
+// refusals are answered at once by the end of the stream.
 func TestRequests(t *testing.T) {
 	sw, dir := start(t, vswitch.Config{NumPorts: 31})
 	abstract := "@" + strings.Repeat("n", 40) + fmt.Sprint(os.Getpid()) + strings.Repeat("\x00", 107)
@@ -298,28 +298,29 @@ func TestRequests(t *testing.T) {
 			}
 			ports := sw.Ports()
 			i := slices.IndexFunc(ports, func(i vswitch.PortInfo) bool { return i.Active() })
-			if got := ports[i]; got.Number != test.port || got.Cables[0].Description != test.desc ||
-				got.Cables[0].UID != uint32(os.Geteuid()) || got.Cables[0].PID != int32(os.Getpid()) {
+			if got := ports[i]; got.Number != test.port || got.Endpoints[0].Description != test.desc ||
+				got.Endpoints[0].UID != uint32(os.Geteuid()) || got.Endpoints[0].PID != int32(os.Getpid()) {
 				t.Errorf("port %+v, want port %d, description %q", got, test.port, test.desc)
 			}
 			if want := fmt.Sprintf("%s/%03d.", dir, test.port); !strings.HasPrefix(p.peer, want) {
 				t.Errorf("data socket %s, want %s…", p.peer, want)
 			}
 			p.close()
-			until(t, "cable pulled", func() bool { return len(active(sw)) == 0 })
+			until(t, "endpoint pulled", func() bool { return len(active(sw)) == 0 })
 			until(t, "data socket removed", func() bool { _, err := os.Lstat(p.peer); return errors.Is(err, fs.ErrNotExist) })
 		})
 	}
 }
 
-// Section 10 and defects 5, 7, 13 of section 15: whatever comes on ctl and
-// however, no cable outlives its stream, and no byte of one client gets into the
+// docs/spec/vde-protocol.md, section 10, and
+// docs/spec/vde-protocol.md, section 15, items 5, 7 and 13: whatever comes on ctl and
+// however, no endpoint outlives its stream, and no byte of one client gets into the
 // request of another.
 func TestControlStream(t *testing.T) {
 	sw, dir := start(t, vswitch.Config{})
 	gone := func(t *testing.T) {
 		t.Helper()
-		until(t, "all cables pulled", func() bool { return len(active(sw)) == 0 })
+		until(t, "all endpoints pulled", func() bool { return len(active(sw)) == 0 })
 	}
 	t.Run("garbage", func(t *testing.T) {
 		p := plug(t, dir, plugOptions{})
@@ -376,12 +377,12 @@ func TestControlStream(t *testing.T) {
 		p.close()
 		gone(t)
 	})
-	if s := sw.Stats().Serve; s.Late != 2 || s.Silent < 2 {
+	if s := sw.Stats().Serve; s.TrailingBytes != 2 || s.Silent < 2 {
 		t.Errorf("%+v", s)
 	}
 }
 
-// Frames: sizes, several cables on one port, no flush when a port opens, moves at
+// Frames: sizes, several endpoints on one port, no flush when a port opens, moves at
 // once, strangers kept out.
 func TestFrames(t *testing.T) {
 	bc := frame.Broadcast()
@@ -402,9 +403,9 @@ func TestFrames(t *testing.T) {
 		}
 	})
 	t.Run("65550 bytes", func(t *testing.T) {
-		_, dir := start(t, vswitch.Config{MaxFrame: vswitch.MaxMaxFrame})
+		_, dir := start(t, vswitch.Config{MaxFrameSize: vswitch.MaxFrameSizeLimit})
 		a, b := plug(t, dir, plugOptions{}), plug(t, dir, plugOptions{})
-		f := testFrame(bc, macA, vswitch.MaxMaxFrame, 7)
+		f := testFrame(bc, macA, vswitch.MaxFrameSizeLimit, 7)
 		a.send(f)
 		b.expect(f)
 	})
@@ -422,7 +423,7 @@ func TestFrames(t *testing.T) {
 			t.Errorf("active ports %v", got)
 		}
 		a.close()
-		until(t, "one cable", func() bool { return len(sw.Ports()[1].Cables) == 1 })
+		until(t, "one endpoint", func() bool { return len(sw.Ports()[1].Endpoints) == 1 })
 		c.send(f) // the station stays, for its port does
 		b.expect(f)
 	})
@@ -481,24 +482,25 @@ func TestFrames(t *testing.T) {
 // All ports taken: refused at once; port numbers from 1.
 func TestFullSwitch(t *testing.T) {
 	sw, dir := start(t, vswitch.Config{NumPorts: 3})
-	var plugs []*rawPlug
+	var clients []*rawPlug
 	for range 3 {
-		plugs = append(plugs, plug(t, dir, plugOptions{}))
+		clients = append(clients, plug(t, dir, plugOptions{}))
 	}
 	if p := plug(t, dir, plugOptions{}); p.peer != "" {
 		t.Errorf("a fourth client got %s", p.peer)
 	}
-	if _, err := sw.Attach(); !errors.Is(err, vswitch.ErrFull) {
+	if _, err := sw.Attach(); !errors.Is(err, vswitch.ErrNoFreePort) {
 		t.Errorf("Attach: %v", err)
 	}
-	plugs[1].close()
+	clients[1].close()
 	until(t, "a free port", func() bool { return len(active(sw)) == 2 })
 	if p := plug(t, dir, plugOptions{}); !strings.HasPrefix(filepath.Base(p.peer), "002.") {
 		t.Errorf("got %s", p.peer)
 	}
 }
 
-// Defects 4 and 9: refusals and silent connections cost nothing lasting.
+// docs/spec/vde-protocol.md, section 15, items 4 and 9: refusals and silent
+// connections cost nothing lasting.
 func TestSilentConnections(t *testing.T) {
 	sw, dir := start(t, vswitch.Config{MaxPending: 10, HandshakeTimeout: 50 * time.Millisecond})
 	files := func() int {
@@ -544,7 +546,7 @@ func TestSilentConnections(t *testing.T) {
 	until(t, "descriptors closed", func() bool { return files() == before })
 }
 
-// Defects 2 and 3: identity is what the kernel says.
+// docs/spec/vde-protocol.md, section 15, items 2 and 3: identity is what the kernel says.
 func TestIdentity(t *testing.T) {
 	testpeers.Need(t, "CAP_SETUID")
 	sw, dir := start(t, vswitch.Config{Mode: 0o666})
@@ -704,7 +706,7 @@ func TestRefusalsWaitForEarlierRequests(t *testing.T) {
 
 func TestPortGroups(t *testing.T) {
 	sw, dir := start(t, vswitch.Config{PortGroups: map[string]vswitch.PortGroup{
-		"lan": {First: 10, Last: 11, Port: vswitch.PortConfig{VLAN: 7}},
+		"lan": {First: 10, Last: 11, DefaultPort: vswitch.PortConfig{VLAN: 7}},
 	}})
 	for _, want := range []int{10, 11} {
 		open(t, dir+"[lan]")
@@ -776,7 +778,7 @@ func TestTakeOver(t *testing.T) {
 		}
 	}
 	if err := c.Err(); err != nil {
-		t.Errorf("the attempt ended a cable: %v", err)
+		t.Errorf("the attempt ended an endpoint: %v", err)
 	}
 	if err := sw.Close(); err != nil {
 		t.Error(err)
@@ -841,7 +843,7 @@ func TestStartRace(t *testing.T) {
 	}
 }
 
-// What ends how: Serve's context its own cables only, Close everything.
+// What ends how: Serve's context its own endpoints only, Close everything.
 func TestEnds(t *testing.T) {
 	testutil.NoLeaks(t)
 	base := testutil.ShortDir(t)

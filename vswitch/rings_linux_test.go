@@ -52,17 +52,17 @@ func TestSharedMemoryUsers(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			if got := c.SharedMemory(); got != test.want {
+			if got := c.Caps().SharedMemory; got != test.want {
 				t.Errorf("shared memory: %v, want %v", got, test.want)
 			}
 			kind := vswitch.KindSocket
 			if test.want {
 				kind = vswitch.KindSharedMemory
 			}
-			if got := sw.Ports()[0].Cables[0].Kind; got != kind {
-				t.Errorf("the cable is %q, want %q", got, kind)
+			if got := sw.Ports()[0].Endpoints[0].Kind; got != kind {
+				t.Errorf("the endpoint is %q, want %q", got, kind)
 			}
-			if n := sw.Stats().Serve.BadOffers; n != 0 {
+			if n := sw.Stats().Serve.RingsRejected; n != 0 {
 				t.Errorf("%d bad offers", n)
 			}
 		})
@@ -75,12 +75,12 @@ func TestSharedMemoryUsers(t *testing.T) {
 func TestWriterAndLeaver(t *testing.T) {
 	testutil.NoLeaks(t)
 	sw := vswitch.New(vswitch.Config{Ports: map[int]vswitch.PortConfig{
-		1: {Stations: []vswitch.Station{{MAC: macB}}, Wait: vswitch.Forever},
+		1: {Static: []vswitch.StaticEntry{{MAC: macB}}, Wait: vswitch.Forever},
 	}})
 	dir := serve(t, sw)
 	defer sw.Close()
 	c := open(t, dir, vde.WithPort(1))
-	if !c.SharedMemory() {
+	if !c.Caps().SharedMemory {
 		t.Fatal("no shared memory")
 	}
 	a := attach(t, sw, 2)
@@ -116,22 +116,22 @@ func TestBrokenRings(t *testing.T) {
 	news := newNews()
 	sw := vswitch.New(vswitch.Config{Logger: slog.New(news)})
 	defer sw.Close()
-	wreck, unplug, err := vswitch.PlugBrokenRings(sw, 1)
+	wreck, detach, err := vswitch.AttachViolator(sw, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unplug()
+	defer detach()
 	a, b := attach(t, sw, 2), attach(t, sw, 3)
 	wreck()
 	for deadline := time.Now().Add(time.Minute); ; {
 		changed := news.next()
-		if sw.Stats().Serve.Broken == 1 && len(sw.Ports()[0].Cables) == 0 {
+		if sw.Stats().Serve.Violations == 1 && len(sw.Ports()[0].Endpoints) == 0 {
 			break
 		}
 		select {
 		case <-changed:
 		case <-time.After(time.Until(deadline)):
-			t.Fatalf("still plugged in: %+v", sw.Stats().Serve)
+			t.Fatalf("still attached: %+v", sw.Stats().Serve)
 		}
 	}
 	f := frame.AppendHeader(nil, frame.Broadcast(), frame.MAC{2, 0, 0, 0, 0, 2}, frame.EtherTypeExperimental)
@@ -158,18 +158,18 @@ func TestExchange(t *testing.T) {
 		overtake = 50  // and then
 	)
 	silent := frame.MAC{2, 0, 0, 0, 0, 0xd}
-	sw := vswitch.New(vswitch.Config{Port: vswitch.PortConfig{Wait: vswitch.Forever}, Ports: map[int]vswitch.PortConfig{
-		3: {Wait: vswitch.Forever, Stations: []vswitch.Station{{MAC: silent}}},
+	sw := vswitch.New(vswitch.Config{DefaultPort: vswitch.PortConfig{Wait: vswitch.Forever}, Ports: map[int]vswitch.PortConfig{
+		3: {Wait: vswitch.Forever, Static: []vswitch.StaticEntry{{MAC: silent}}},
 	}})
 	defer sw.Close()
-	a, b, c := plugRings(t, sw, 1, false), plugRings(t, sw, 2, false), plugRings(t, sw, 3, false)
+	a, b, c := attachRings(t, sw, 1, false), attachRings(t, sw, 2, false), attachRings(t, sw, 3, false)
 	for _, e := range []end{a, a, b} {
-		e.next() // flooded when the others were plugged in
+		e.next() // flooded when the others were attached
 	}
-	numbered := func(dst, src frame.MAC, n int) headed {
+	numbered := func(dst, src frame.MAC, n int) packet {
 		f := testFrame(dst, src, 64, 0)
 		binary.BigEndian.PutUint32(f[frame.HeaderLen:], uint32(n))
-		return headed{data: f}
+		return packet{data: f}
 	}
 	send := func(e end, dst, src frame.MAC, n int) {
 		t.Helper()

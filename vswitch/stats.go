@@ -15,33 +15,33 @@ type dropCause uint8
 const (
 	inEmpty    dropCause = iota // a datagram of length zero
 	inRunt                      // no whole header
-	inGiant                     // longer than MaxFrame
+	inGiant                     // longer than MaxFrameSize
 	inVLAN                      // of a VLAN that the port is not in
-	inSecurity                  // of a station that may not be behind the port
+	inSecurity                  // from an address that may not be behind the port
 	inStorm                     // too much to flood
 	inLocal                     // its destination is behind the port it comes from
-	inClosed                    // the cable was pulled with the frame unread
-	inOffload                   // not what its offload header says
+	inClosed                    // the endpoint ended with the frame unread
+	inOffload                   // not what its virtio-net header says
 	numInCauses
 )
 
 // Causes at a port that a copy is for.
 const (
 	outFull     dropCause = iota // no room, and the policy or the kind of frame forbids waiting
-	outOldest                    // made room for a later one
+	outHeadDrop                  // made room for a later one
 	outTimeout                   // no room within the policy's time
-	outStalled                   // no room, and senders have waited in vain often enough
+	outStalled                   // no room, and senders have stopped waiting
 	outRefused                   // the peer's socket is gone or refuses us
 	outNoBuffer                  // the kernel has no memory
 	outTooLong                   // longer than the kernel's queue allows
-	outClosed                    // the cable was pulled with the frame unread
+	outClosed                    // the endpoint ended with the frame unread
 	numOutCauses
 )
 
 // inCounters count what comes from a port.
 type inCounters struct {
 	frames, bytes, forwarded, flooded, copies atomic.Uint64
-	split, splitInto                          atomic.Uint64
+	gsoFrames, segments                       atomic.Uint64
 	dropped                                   [numInCauses]atomic.Uint64
 }
 
@@ -53,7 +53,7 @@ type outCounters struct {
 
 // serveCounters count what happens at control sockets.
 type serveCounters struct {
-	accepted, joined, refused, malformed, silent, evicted, late, badOffers, broken atomic.Uint64
+	accepted, joined, refused, malformed, silent, evicted, trailingBytes, ringsRejected, violations atomic.Uint64
 }
 
 // Stats are the counters of a switch since New, all of one moment: a batch is
@@ -66,30 +66,29 @@ type serveCounters struct {
 //
 // and over all ports
 //
-//	the sum of In.Copies = the sum of Out.Offered + Taps.Offered
+//	the sum of In.Copies = the sum of Out.Offered + Monitors.Offered
 //
-// A forwarded frame makes one copy for each cable that it is for, none if there
-// is no such cable, and one for each mirror that sees it.
+// A forwarded frame makes one copy for each endpoint that it is for, none if
+// there is no such endpoint, and one for each mirror and monitor that sees it.
 //
-// A port that has agreed to offloading may send TCP segments that are longer
-// than its MTU. One that goes to ports that have agreed too is one frame in all
-// counters. One that has to be cut counts as the frames that it became, in
-// Frames and everything that follows from it, so that
+// A GSO frame that goes only to ports that take it is one frame in all counters.
+// One that is segmented counts as its segments, in Frames and everything that
+// follows from it, so that
 //
-//	In.Frames - In.SplitInto + In.Split
+//	In.Frames - In.Segments + In.GSOFrames
 //
 // is the number of frames that the port's peer sent. Bytes are those of frames,
-// without offload headers.
+// without metadata.
 //
 // The struct marshals to JSON; for package expvar see the example.
 type Stats struct {
-	Ports []PortStats // by number
-	Taps  OutStats    // of all taps together
-	Table TableStats
-	Serve ServeStats
+	Ports    []PortStats // by number
+	Monitors OutStats    // of all monitor sessions together
+	FDB      FDBStats
+	Serve    ServeStats
 }
 
-// PortStats counts the frames of a port over all cables it has had.
+// PortStats counts the frames of a port over all endpoints it has had.
 type PortStats struct {
 	Port int
 	In   InStats
@@ -105,22 +104,22 @@ type InStats struct {
 	Forwarded uint64 // not dropped here
 	Flooded   uint64 // of Forwarded: to all ports of the VLAN
 	Copies    uint64 // made of Forwarded
-	Split     uint64 // frames that were cut, of which Frames counts none
-	SplitInto uint64 // of Frames: what those became
+	GSOFrames uint64 // GSO frames that were segmented; Frames counts none of them
+	Segments  uint64 // of Frames: the segments of GSOFrames
 	Dropped   InDropped
 }
 
 // InDropped counts frames dropped where they came in, by cause.
 type InDropped struct {
-	Empty    uint64 // of length zero: how old clients say goodbye
+	Empty    uint64 // of length zero: old clients send one as they leave
 	Runt     uint64 // no whole header, or a VLAN tag cut off
-	Giant    uint64 // longer than Config.MaxFrame
+	Giant    uint64 // longer than Config.MaxFrameSize
 	VLAN     uint64 // of a VLAN that the port is not in
-	Security uint64 // of a station that may not be behind the port
+	Security uint64 // from an address that may not be behind the port: see MACLimit, Static
 	Storm    uint64 // over PortConfig.StormLimit
-	Local    uint64 // for a station behind the same port
-	Closed   uint64 // still unread when the switch pulled a socket client's cable
-	Offload  uint64 // not what its offload header says
+	Local    uint64 // for an address behind the same port
+	Closed   uint64 // still unread when the switch ended the endpoint
+	Offload  uint64 // not what its virtio-net header says
 }
 
 // OutStats counts copies of frames for a port.
@@ -136,13 +135,13 @@ type OutStats struct {
 // OutDropped counts copies dropped where they should have gone out, by cause.
 type OutDropped struct {
 	Full     uint64 // queue full, and the policy, or being flooded or mirrored, forbade waiting
-	Oldest   uint64 // made room for later ones under DropOldest
+	HeadDrop uint64 // made room for later ones under HeadDrop
 	Timeout  uint64 // still no room when PortConfig.Wait was over
-	Stalled  uint64 // queue full, and so it was when the last senders' time was over
+	Stalled  uint64 // queue full, and senders no longer wait after several time-outs
 	Refused  uint64 // the peer's data socket is gone, or takes nothing from us
 	NoBuffer uint64 // the kernel had no memory
 	TooLong  uint64 // longer than the kernel's queue: see Config.WriteBuffer
-	Closed   uint64 // in the queue, or on the way to it, when the cable was pulled
+	Closed   uint64 // in the queue, or on the way to it, when the endpoint ended
 }
 
 // Sum returns the number of frames dropped for any cause.
@@ -152,30 +151,30 @@ func (d InDropped) Sum() uint64 {
 
 // Sum returns the number of copies dropped for any cause.
 func (d OutDropped) Sum() uint64 {
-	return d.Full + d.Oldest + d.Timeout + d.Stalled + d.Refused + d.NoBuffer + d.TooLong + d.Closed
+	return d.Full + d.HeadDrop + d.Timeout + d.Stalled + d.Refused + d.NoBuffer + d.TooLong + d.Closed
 }
 
-// TableStats counts what happened to the learning table.
-type TableStats struct {
-	Stations int    // in the table now
-	Learned  uint64 // entries made
-	Moved    uint64 // entries whose station was seen on another port
-	Aged     uint64 // entries forgotten for their age
-	Full     uint64 // frames of stations not learned because the table was full
-	Pinned   uint64 // frames that claimed to come from a fixed station of another port
+// FDBStats counts what happened to the FDB.
+type FDBStats struct {
+	Entries     int    // at this moment
+	Learned     uint64 // entries made, static ones not included
+	Moved       uint64 // entries whose address was seen on another port
+	Aged        uint64 // entries removed for their age
+	Full        uint64 // frames from addresses not learned because the FDB was full
+	StaticMoves uint64 // frames from the address of a static entry of another port
 }
 
 // ServeStats counts what happened at control sockets.
 type ServeStats struct {
-	Accepted  uint64 // connections
-	Joined    uint64 // of which became cables
-	Refused   uint64 // asked for what they cannot have
-	Malformed uint64 // sent no valid request
-	Silent    uint64 // did not send their request in time, or closed before
-	Evicted   uint64 // were closed before their request for there being too many
-	Late      uint64 // cables pulled because the peer sent something after its request
-	BadOffers uint64 // of Joined: offered shared memory that could not be used, and got a socket
-	Broken    uint64 // cables pulled because the peer broke the rules of the shared memory
+	Accepted      uint64 // connections
+	Joined        uint64 // connections that became endpoints
+	Refused       uint64 // asked for what they may not have
+	Malformed     uint64 // sent no valid request
+	Silent        uint64 // did not send their request in time, or closed before
+	Evicted       uint64 // were closed before their request because there were too many
+	TrailingBytes uint64 // endpoints ended because the peer sent bytes after its request
+	RingsRejected uint64 // of Joined: offered shared memory that could not be used, and got a socket
+	Violations    uint64 // endpoints ended because the peer violated the shared memory protocol
 }
 
 // records returns all ports there is anything to say about, by number.
@@ -200,21 +199,18 @@ func (sw *Switch) Stats() Stats {
 		s.Ports[i] = p.stats()
 	}
 	if sw.cfgErr == nil {
-		s.Taps = sw.taps.stats().Out
+		s.Monitors = sw.monitors.stats().Out
 	}
 	sw.forwarding.Unlock()
 
-	t := &sw.table
-	t.mu.RLock()
-	s.Table.Stations = len(t.stations)
-	t.mu.RUnlock()
-	s.Table.Learned, s.Table.Moved, s.Table.Aged = t.learned.Load(), t.moved.Load(), t.aged.Load()
-	s.Table.Full, s.Table.Pinned = t.full.Load(), t.pinned.Load()
+	if sw.fdb != nil {
+		s.FDB = FDBStats(sw.fdb.Stats())
+	}
 	v := &sw.serve
 	s.Serve = ServeStats{
 		Accepted: v.accepted.Load(), Joined: v.joined.Load(), Refused: v.refused.Load(), Malformed: v.malformed.Load(),
-		Silent: v.silent.Load(), Evicted: v.evicted.Load(), Late: v.late.Load(),
-		BadOffers: v.badOffers.Load(), Broken: v.broken.Load(),
+		Silent: v.silent.Load(), Evicted: v.evicted.Load(), TrailingBytes: v.trailingBytes.Load(),
+		RingsRejected: v.ringsRejected.Load(), Violations: v.violations.Load(),
 	}
 	return s
 }
@@ -228,7 +224,7 @@ func (p *port) stats() PortStats {
 		In: InStats{
 			Frames: in.frames.Load(), Bytes: in.bytes.Load(),
 			Forwarded: in.forwarded.Load(), Flooded: in.flooded.Load(), Copies: in.copies.Load(),
-			Split: in.split.Load(), SplitInto: in.splitInto.Load(),
+			GSOFrames: in.gsoFrames.Load(), Segments: in.segments.Load(),
 			Dropped: InDropped{
 				Empty: in.dropped[inEmpty].Load(), Runt: in.dropped[inRunt].Load(), Giant: in.dropped[inGiant].Load(),
 				VLAN: in.dropped[inVLAN].Load(), Security: in.dropped[inSecurity].Load(),
@@ -239,7 +235,7 @@ func (p *port) stats() PortStats {
 		Out: OutStats{
 			Offered: out.offered.Load(), Mirrored: out.mirrored.Load(), Frames: out.frames.Load(), Bytes: out.bytes.Load(),
 			Dropped: OutDropped{
-				Full: out.dropped[outFull].Load(), Oldest: out.dropped[outOldest].Load(),
+				Full: out.dropped[outFull].Load(), HeadDrop: out.dropped[outHeadDrop].Load(),
 				Timeout: out.dropped[outTimeout].Load(), Stalled: out.dropped[outStalled].Load(),
 				Refused: out.dropped[outRefused].Load(), NoBuffer: out.dropped[outNoBuffer].Load(),
 				TooLong: out.dropped[outTooLong].Load(), Closed: out.dropped[outClosed].Load(),

@@ -10,35 +10,39 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/go-vde/sdk/pool"
 	"github.com/go-vde/sdk/vde"
+	"github.com/go-vde/sdk/vswitch/internal/fdb"
 )
 
 // Errors of a switch.
 var (
-	// ErrClosed is the reason why things end after [Switch.Close]: it is returned
+	// ErrClosed is the reason of every end after [Switch.Close]: it is returned
 	// by the methods of a closed switch and is the cause of the contexts of its
 	// in-process ports, where it matches [vde.ErrHangup] too.
-	ErrClosed error = closedError{}
+	ErrClosed error = &sentinel{"switch closed", vde.ErrHangup}
 
-	// ErrPort is in errors about a port that does not exist, or that may not be
-	// had.
-	ErrPort = errors.New("vswitch: no such port")
+	// ErrNoPort is in errors about a port that does not exist, or that may not be
+	// used. It matches [vde.ErrPortRefused].
+	ErrNoPort error = &sentinel{"port not available", vde.ErrPortRefused}
 
-	// ErrFull is in errors about the lack of a free port.
-	ErrFull = errors.New("vswitch: no free port")
+	// ErrNoFreePort is in errors about the lack of a free port. It matches
+	// [vde.ErrSwitchFull].
+	ErrNoFreePort error = &sentinel{"no free port", vde.ErrSwitchFull}
 
 	// ErrInUse is returned by [Switch.Listen] and [Switch.Serve] for a directory
 	// in which another switch answers.
-	ErrInUse = errors.New("vswitch: another switch serves this directory")
+	ErrInUse = errors.New("another switch serves this directory")
 )
 
-// closedError makes ErrClosed match vde.ErrHangup: who was plugged in has been
-// hung up on.
-type closedError struct{}
+// A sentinel is an error that matches the one with the same meaning in package
+// vde too.
+type sentinel struct {
+	text string
+	as   error
+}
 
-func (closedError) Error() string        { return "vswitch: switch closed" }
-func (closedError) Is(target error) bool { return target == vde.ErrHangup }
+func (e *sentinel) Error() string        { return e.text }
+func (e *sentinel) Is(target error) bool { return target == e.as }
 
 // noCopy makes vet report copies of a struct that holds it.
 type noCopy struct{}
@@ -51,38 +55,40 @@ type Switch struct {
 	_ noCopy
 
 	cfg    Config
-	cfgErr error // why nothing can be plugged in
+	cfgErr error // why nothing can be attached
 
-	hub     atomic.Bool
-	table   table
-	pools   [4]*pool.Pool // of buffers for frames, by size; see poolFor
-	batches sync.Pool     // of *batch
-
-	largeBuffer int // what a buffer of pools[2] holds
+	hub        atomic.Bool
+	fdb        *fdb.Table[*port] // nil if cfgErr is not
+	buffers    *bufferPools      // nil if cfgErr is not
+	forwarders sync.Pool         // of *forwarder
 
 	// forwarding is held for reading while counters of several ports change
 	// together, never while waiting for room. Stats takes it for writing and so
 	// sees each batch whole.
 	forwarding sync.RWMutex
 
-	mu        sync.Mutex
-	closed    bool               // guarded by mu
-	ports     map[int]*port      // guarded by mu; those that have ever been used or configured
-	lastCable uint64             // guarded by mu
-	listeners map[*Listener]bool // guarded by mu
+	mu           sync.Mutex
+	closed       bool               // guarded by mu
+	ports        map[int]*port      // guarded by mu; those that have ever been used or configured
+	lastEndpoint uint64             // guarded by mu
+	listeners    map[*Listener]bool // guarded by mu
 
-	// active are the ports that have a cable, by number. The slice is replaced,
+	// active are the ports that have an endpoint, by number. The slice is replaced,
 	// never changed, with mu held.
 	active atomic.Pointer[[]*port]
 
-	taps  *port // what all taps have in common; no real port
-	serve serveCounters
+	running sync.WaitGroup // goroutines of links; added to with mu held and closed false
+
+	monitors *port // what all monitor sessions have in common; no real port
+	serve    serveCounters
 }
 
-// New returns a switch that nothing is plugged into. It needs no Close until
-// something is. An impossible cfg is reported by Attach, Listen and Serve.
+// New returns a switch without endpoints. It needs no Close until it has one. An impossible cfg is reported by Attach, Listen and Serve.
 func New(cfg Config) *Switch {
 	cfg, err := cfg.normalize()
+	if err != nil {
+		err = fmt.Errorf("invalid configuration: %w", err)
+	}
 	sw := &Switch{
 		cfg:       cfg,
 		cfgErr:    err,
@@ -94,13 +100,13 @@ func New(cfg Config) *Switch {
 		return sw
 	}
 	sw.hub.Store(cfg.Hub)
-	sw.table.init(cfg.Age, cfg.MaxStations)
-	sw.makePools()
-	sw.taps = newPort(sw, tapPort)
-	sw.taps.configure(PortConfig{VLAN: NoVLAN, Policy: DropNewest, Queue: DefaultQueue})
+	sw.fdb = fdb.New[*port](cfg.AgeingTime, cfg.MaxFDBEntries)
+	sw.buffers = newBufferPools(cfg.MaxFrameSize)
+	sw.monitors = newPort(sw, monitorPort)
+	sw.monitors.configure(PortConfig{VLAN: NoVLAN, Policy: TailDrop, Queue: DefaultQueue})
 	for n, pc := range cfg.Ports {
-		if len(pc.Stations) > 0 {
-			sw.port(n) // its stations are in the table from the beginning
+		if len(pc.Static) > 0 {
+			sw.port(n) // its entries are in the FDB from the beginning
 		}
 	}
 	return sw
@@ -113,7 +119,7 @@ func (sw *Switch) port(n int) *port {
 	if p == nil {
 		pc, ok := sw.cfg.Ports[n]
 		if !ok {
-			pc = sw.cfg.Port
+			pc = sw.cfg.DefaultPort
 		}
 		p = newPort(sw, n)
 		p.configure(pc)
@@ -133,10 +139,10 @@ func (sw *Switch) check() error {
 // anyPort lets the switch choose among the ports from first to last.
 const anyPort = -2
 
-// plug makes c a cable of port n, or of the lowest free one from first to last
-// if n is anyPort. A port that has a cable takes another one only from the same
-// user.
-func (sw *Switch) plug(c *cable, n, first, last int) error {
+// addEndpoint makes c an endpoint of port n, or of the lowest free one from first to
+// last if n is anyPort. A port that has an endpoint takes another one only from
+// the same user.
+func (sw *Switch) addEndpoint(c *endpoint, n, first, last int) error {
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
 	if err := sw.check(); err != nil {
@@ -146,37 +152,37 @@ func (sw *Switch) plug(c *cable, n, first, last int) error {
 	switch {
 	case n == anyPort:
 		if n = sw.freePort(first, last); n < 0 {
-			return fmt.Errorf("%w from %d to %d", ErrFull, first, last)
+			return fmt.Errorf("%w from %d to %d", ErrNoFreePort, first, last)
 		}
 		p = sw.port(n)
 	case n < 0 || n > sw.cfg.NumPorts:
-		return fmt.Errorf("%w: %d, there are 0 to %d", ErrPort, n, sw.cfg.NumPorts)
+		return fmt.Errorf("%w: %d, there are 0 to %d", ErrNoPort, n, sw.cfg.NumPorts)
 	default:
 		p = sw.port(n)
-		if cs := *p.cables.Load(); len(cs) > 0 && cs[0].info.UID != c.info.UID {
-			return fmt.Errorf("%w: %d is in use by user %d", ErrPort, n, cs[0].info.UID)
+		if cs := *p.endpoints.Load(); len(cs) > 0 && cs[0].info.UID != c.info.UID {
+			return fmt.Errorf("%w: %d is in use by user %d", ErrNoPort, n, cs[0].info.UID)
 		}
 	}
-	sw.lastCable++
-	c.info.ID = sw.lastCable
+	sw.lastEndpoint++
+	c.info.ID = sw.lastEndpoint
 	c.port = p
-	if err := c.out.plugged(c); err != nil {
+	if err := c.egress.attached(c); err != nil {
 		return err
 	}
-	cables := append(slices.Clone(*p.cables.Load()), c)
-	p.cables.Store(&cables)
-	if len(cables) == 1 {
-		sw.table.plug(p, true)
+	endpoints := append(slices.Clone(*p.endpoints.Load()), c)
+	p.endpoints.Store(&endpoints)
+	if len(endpoints) == 1 {
+		sw.fdb.SetActive(&p.fdb, true)
 		active := *sw.active.Load()
 		i, _ := slices.BinarySearchFunc(active, n, func(p *port, n int) int { return p.num - n })
 		active = slices.Insert(slices.Clone(active), i, p)
 		sw.active.Store(&active)
 	}
-	sw.cfg.Logger.Info("plugged in", c.logAttrs()...)
+	sw.cfg.Logger.Info("attached", c.logAttrs()...)
 	return nil
 }
 
-// freePort returns the lowest port without a cable, or -1; mu is held.
+// freePort returns the lowest port without an endpoint, or -1; mu is held.
 func (sw *Switch) freePort(first, last int) int {
 	n := first
 	for _, p := range *sw.active.Load() { // by number
@@ -190,32 +196,32 @@ func (sw *Switch) freePort(first, last int) int {
 	return n
 }
 
-// unplug removes c from its port and reports whether it was there.
-func (sw *Switch) unplug(c *cable, cause error) bool {
+// removeEndpoint removes c from its port and reports whether it was there.
+func (sw *Switch) removeEndpoint(c *endpoint, cause error) bool {
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
 	p := c.port
 	if p == nil {
 		return false
 	}
-	cables := slices.Clone(*p.cables.Load())
-	i := slices.Index(cables, c)
+	endpoints := slices.Clone(*p.endpoints.Load())
+	i := slices.Index(endpoints, c)
 	if i < 0 {
 		return false
 	}
-	cables = slices.Delete(cables, i, i+1)
-	p.cables.Store(&cables)
+	endpoints = slices.Delete(endpoints, i, i+1)
+	p.endpoints.Store(&endpoints)
 	switch {
-	case p == sw.taps:
-		sw.removeTap(c)
-	case len(cables) == 0:
+	case p == sw.monitors:
+		sw.removeMonitor(c)
+	case len(endpoints) == 0:
 		active := slices.Clone(*sw.active.Load())
 		i := slices.Index(active, p)
 		active = slices.Delete(active, i, i+1)
 		sw.active.Store(&active)
-		sw.table.plug(p, false)
+		sw.fdb.SetActive(&p.fdb, false)
 	}
-	sw.cfg.Logger.Info("unplugged", append(c.logAttrs(), "cause", cause)...)
+	sw.cfg.Logger.Info("detached", append(c.logAttrs(), "cause", cause)...)
 	return true
 }
 
@@ -226,7 +232,7 @@ func (sw *Switch) SetHub(hub bool) { sw.hub.Store(hub) }
 // Hub reports whether the switch is in hub mode.
 func (sw *Switch) Hub() bool { return sw.hub.Load() }
 
-// SetPort configures port n, whether or not anything is plugged in. Stations
+// SetPort configures port n, whether or not it has an endpoint. FDB entries
 // that were learned stay as far as pc allows.
 func (sw *Switch) SetPort(n int, pc PortConfig) error {
 	sw.mu.Lock()
@@ -235,11 +241,11 @@ func (sw *Switch) SetPort(n int, pc PortConfig) error {
 		return err
 	}
 	if n < 0 || n > sw.cfg.NumPorts {
-		return fmt.Errorf("%w: %d, there are 0 to %d", ErrPort, n, sw.cfg.NumPorts)
+		return fmt.Errorf("%w: %d, there are 0 to %d", ErrNoPort, n, sw.cfg.NumPorts)
 	}
 	pc, err := pc.normalize()
 	if err != nil {
-		return err
+		return fmt.Errorf("invalid configuration of port %d: %w", n, err)
 	}
 	sw.port(n).configure(pc)
 	return nil
@@ -253,36 +259,36 @@ func (sw *Switch) Port(n int) (PortConfig, error) {
 		return PortConfig{}, sw.cfgErr
 	}
 	if n < 0 || n > sw.cfg.NumPorts {
-		return PortConfig{}, fmt.Errorf("%w: %d, there are 0 to %d", ErrPort, n, sw.cfg.NumPorts)
+		return PortConfig{}, fmt.Errorf("%w: %d, there are 0 to %d", ErrNoPort, n, sw.cfg.NumPorts)
 	}
 	pc := sw.port(n).conf.Load().PortConfig
-	pc.Tagged, pc.Stations = slices.Clone(pc.Tagged), slices.Clone(pc.Stations)
+	pc.Tagged, pc.Static = slices.Clone(pc.Tagged), slices.Clone(pc.Static)
 	return pc, nil
 }
 
-// Disconnect hangs up on cable id of port n, or on all its cables if id is 0.
-// The other end sees what it would see if the switch went away.
+// Disconnect hangs up on endpoint id of port n, or on all its endpoints if id
+// is 0. The other side sees what it would see if the switch went away.
 func (sw *Switch) Disconnect(n int, id uint64) error {
 	sw.mu.Lock()
-	var cables []*cable
+	var endpoints []*endpoint
 	if p := sw.ports[n]; p != nil {
-		for _, c := range *p.cables.Load() {
+		for _, c := range *p.endpoints.Load() {
 			if id == 0 || c.info.ID == id {
-				cables = append(cables, c)
+				endpoints = append(endpoints, c)
 			}
 		}
 	}
 	sw.mu.Unlock()
-	if len(cables) == 0 {
-		return fmt.Errorf("%w: nothing is plugged into port %d under this number", ErrPort, n)
+	if len(endpoints) == 0 {
+		return fmt.Errorf("%w: port %d has no such endpoint", ErrNoPort, n)
 	}
-	for _, c := range cables {
+	for _, c := range endpoints {
 		c.hangup(vde.ErrHangup)
 	}
 	return nil
 }
 
-// Close ends all cables and all serving, and removes the files that serving
+// Close ends all endpoints and all serving, and removes the files that serving
 // made. The contexts of in-process ports are canceled with [ErrClosed]; their
 // owners still have to close them. Socket clients see the end of their control
 // stream. Calls after the first wait for the same and return nil.
@@ -294,17 +300,20 @@ func (sw *Switch) Close() error {
 		listeners = append(listeners, l)
 	}
 	sw.mu.Unlock()
-	sw.table.stop()
+	if sw.fdb != nil {
+		sw.fdb.Stop()
+	}
 	var err error
 	for _, l := range listeners {
 		err = errors.Join(err, l.end(ErrClosed))
 	}
-	if sw.taps != nil {
-		for _, p := range append(slices.Clone(*sw.active.Load()), sw.taps) {
-			for _, c := range *p.cables.Load() {
+	if sw.monitors != nil {
+		for _, p := range append(slices.Clone(*sw.active.Load()), sw.monitors) {
+			for _, c := range *p.endpoints.Load() {
 				c.hangup(ErrClosed)
 			}
 		}
 	}
+	sw.running.Wait()
 	return err
 }

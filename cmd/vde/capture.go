@@ -33,7 +33,7 @@ func newCapture() *cobra.Command {
 		Long: `Joins the network VNL (default: the default network of this machine) and writes
 every frame that reaches its port to a pcapng file, which Wireshark and tcpdump
 read, until it is interrupted. A switch sends a port what is for everybody and
-for unknown stations; to see everything, capture on a hub, or on the port that
+for unknown addresses; to see everything, capture on a hub, or on the port that
 another one is mirrored to.`,
 		Example: "  vde capture /run/vde.ctl -w - | tcpdump -n -r -",
 		Args:    cobra.MaximumNArgs(1),
@@ -69,47 +69,53 @@ func runCapture(ctx context.Context, out, messages io.Writer, vnl string, o capt
 	if err != nil {
 		return err
 	}
-	conn, err := vde.Open(ctx, vnl, vde.WithDescription("vde capture"), vde.WithMaxFrameSize(longest), vde.WithTap(port.Tap))
+	conn, err := vde.Open(ctx, vnl, vde.WithDescription("vde capture"), vde.WithMaxFrameSize(longest), vde.WithFrameHook(port.Record))
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	port.Watch(conn)
+	port.CountDrops(conn)
 	if err := file.Flush(); err != nil {
 		return err
 	}
 	fmt.Fprintf(messages, "Capturing on %v.\n", conn.LocalAddr())
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	n, err := receive(conn, file, o.count, live)
+	fmt.Fprintf(messages, "%d frames captured.\n", n)
+	return err
+}
+
+// receive reads frames from conn, whose hook writes them to file, until count
+// have come, or until conn is closed if count is 0. It returns their number. If
+// live, it flushes the file after each batch.
+func receive(conn *vde.Conn, file *capture.File, count uint64, live bool) (n uint64, err error) {
 	bufs := make([][]byte, 64)
 	for i := range bufs {
 		bufs[i] = make([]byte, longest)
 	}
 	windows := make([][]byte, len(bufs))
-	var n uint64
-	for o.count == 0 || n < o.count {
+	for count == 0 || n < count {
 		want := len(bufs)
-		if left := o.count - n; o.count > 0 && left < uint64(want) {
+		if left := count - n; count > 0 && left < uint64(want) {
 			want = int(left)
 		}
 		copy(windows, bufs)
 		k, err := conn.ReadBatch(windows[:want])
 		n += uint64(k)
+		if errors.Is(err, net.ErrClosed) {
+			return n, nil // told to stop
+		}
 		if err != nil {
-			fmt.Fprintf(messages, "%d frames captured.\n", n)
-			if errors.Is(err, net.ErrClosed) {
-				return nil // told to stop
-			}
-			return err
+			return n, err
 		}
 		if err := file.Err(); err != nil {
-			return err
+			return n, err
 		}
 		if live {
 			if err := file.Flush(); err != nil {
-				return err
+				return n, err
 			}
 		}
 	}
-	fmt.Fprintf(messages, "%d frames captured.\n", n)
-	return nil
+	return n, nil
 }

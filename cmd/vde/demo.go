@@ -121,7 +121,7 @@ func runDemo(ctx context.Context, out, progress io.Writer, o demoOptions) (err e
 
 // carrier says what carries c's frames.
 func carrier(c *vde.Conn) string {
-	if c.SharedMemory() {
+	if c.Caps().SharedMemory {
 		return "shared memory"
 	}
 	return "sockets"
@@ -199,7 +199,7 @@ func startNetwork(ctx context.Context, out io.Writer, maxFrame int) (*network, e
 	}
 	// All stations here read all the time, so a wait for one of them ends soon
 	// however busy the machine is, and nothing need be lost.
-	sw := vswitch.New(vswitch.Config{Name: "demo", MaxFrame: maxFrame, Port: vswitch.PortConfig{Wait: time.Second}})
+	sw := vswitch.New(vswitch.Config{Name: "demo", MaxFrameSize: maxFrame, DefaultPort: vswitch.PortConfig{Wait: time.Second}})
 	listener, err := sw.Listen(filepath.Join(tmp, "ctl.d"))
 	if err != nil {
 		return nil, errors.Join(err, sw.Close(), os.RemoveAll(tmp))

@@ -43,7 +43,7 @@ func TestDoctorOfHealthyNetworks(t *testing.T) {
 		healthy = healthy[2:]
 	}
 	t.Run("vswitch", func(t *testing.T) {
-		sw := vswitch.New(vswitch.Config{MaxFrame: 4000})
+		sw := vswitch.New(vswitch.Config{MaxFrameSize: 4000})
 		defer sw.Close()
 		listener, err := sw.Listen(filepath.Join(testutil.ShortDir(t), "sw"))
 		if err != nil {

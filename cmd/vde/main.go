@@ -34,6 +34,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newCapture(), newDemo(), newDoctor(), newGet(), newPing(), newServe(), newSwitch())
+	root.AddCommand(newCapture(), newDemo(), newDoctor(), newGet(), newPing(), newServe(), newSwitch(), newVersion())
 	return root
 }

@@ -316,7 +316,7 @@ func TestHelpAndCompletion(t *testing.T) {
 		{[]string{"--help"}, "demo"},
 		{[]string{"switch", "--help"}, "--policy"},
 		{[]string{"completion", "bash"}, "__start_vde"},
-		{[]string{"__complete", "switch", "x", "--policy", ""}, "drop-oldest"},
+		{[]string{"__complete", "switch", "x", "--policy", ""}, "head-drop"},
 	} {
 		out, err := execute(t.Context(), test.args...)
 		if err != nil || !strings.Contains(out, test.want) {

@@ -30,7 +30,7 @@ func report(out io.Writer, sw *vswitch.Switch, flows []*flow, elapsed time.Durat
 		s := byPort[p.Number]
 		lost := s.In.Dropped.Sum() + s.Out.Dropped.Sum()
 		dropped += lost
-		fmt.Fprintf(w, "%d\t%s\t%d\t%d\t%d\t%d\t\n", p.Number, cables(p), p.Stations, s.In.Frames, s.Out.Frames, lost)
+		fmt.Fprintf(w, "%d\t%s\t%d\t%d\t%d\t%d\t\n", p.Number, cables(p), p.FDBEntries, s.In.Frames, s.Out.Frames, lost)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -64,7 +64,7 @@ func report(out io.Writer, sw *vswitch.Switch, flows []*flow, elapsed time.Durat
 // cables tells what is plugged into a port.
 func cables(p vswitch.PortInfo) string {
 	var texts []string
-	for _, c := range p.Cables {
+	for _, c := range p.Endpoints {
 		text, _, _ := strings.Cut(c.Description, " user=")
 		texts = append(texts, fmt.Sprintf("%s (%s)", text, c.Kind))
 	}

@@ -48,13 +48,13 @@ it created.`,
 	f.StringVarP(&o.mode, "mode", "m", "", "permissions of the sockets, octal (default 0600)")
 	f.StringVar(&o.dirMode, "dirmode", "", "permissions of DIR, octal (default 02700, or what --mode lets in)")
 	f.StringVarP(&o.config.Group, "group", "g", "", "group of DIR and the sockets")
-	f.IntVar(&o.config.MaxFrame, "max-frame", frame.DefaultMaxSize, "longest frame in bytes, header included")
-	f.DurationVar(&o.config.Age, "age", vswitch.DefaultAge, "how long a silent station is remembered")
-	f.StringVar(&o.policy, "policy", vswitch.WaitForRoom.String(), "at a full queue: wait, drop-newest or drop-oldest")
-	f.DurationVar(&o.config.Port.Wait, "wait", vswitch.DefaultWait, "longest wait for a full queue under the policy wait")
+	f.IntVar(&o.config.MaxFrameSize, "max-frame", frame.DefaultMaxSize, "longest frame in bytes, header included")
+	f.DurationVar(&o.config.AgeingTime, "age", vswitch.DefaultAgeingTime, "how long an FDB entry is kept after its last frame")
+	f.StringVar(&o.policy, "policy", vswitch.Backpressure.String(), "at a full queue: backpressure, tail-drop or head-drop")
+	f.DurationVar(&o.config.DefaultPort.Wait, "wait", vswitch.DefaultWait, "longest delay at a full queue under the policy backpressure")
 	f.StringVar(&o.sharedMemory, "shared-memory", vde.SharedMemorySameUser.String(), "whose frames may go through shared memory: same-user, always or never")
 	f.StringVar(&o.logLevel, "log", "info", "what to log: debug, info, warn or error")
-	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions([]string{"wait", "drop-newest", "drop-oldest"}, cobra.ShellCompDirectiveNoFileComp)))
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions([]string{"backpressure", "tail-drop", "head-drop"}, cobra.ShellCompDirectiveNoFileComp)))
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("shared-memory", cobra.FixedCompletions([]string{"same-user", "always", "never"}, cobra.ShellCompDirectiveNoFileComp)))
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("log", cobra.FixedCompletions([]string{"debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp)))
 	return cmd
@@ -66,7 +66,7 @@ func runSwitch(ctx context.Context, log io.Writer, dir string, o switchOptions) 
 		return fmt.Errorf("--log %q: give debug, info, warn or error", o.logLevel)
 	}
 	o.config.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level}))
-	if err := o.config.Port.Policy.UnmarshalText([]byte(o.policy)); err != nil {
+	if err := o.config.DefaultPort.Policy.UnmarshalText([]byte(o.policy)); err != nil {
 		return fmt.Errorf("--policy: %w", err)
 	}
 	if err := o.config.SharedMemory.UnmarshalText([]byte(o.sharedMemory)); err != nil {

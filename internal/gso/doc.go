@@ -1,9 +1,10 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Package offload does for a frame what its [frame.VNetHeader] says was left
-// undone: it completes the checksum, and cuts a long TCP segment into frames.
+// Package gso finishes frames whose [frame.VNetHeader] says that they are
+// partial: it completes checksums, and segments GSO frames.
 //
-// Frames come from others. [Check] is the one place that looks at them with
-// suspicion; everything else is given only what passed it.
+// [Check] is the one place that looks at a stranger's header and frame together.
+// It is called where they enter the program; every other function of the package
+// takes only what has passed it.
 package gso

@@ -140,3 +140,16 @@ func (s *Segmenter) take(dst []byte) {
 		}
 	}
 }
+
+// Segments returns the frames that the GSO frame f becomes, which has passed
+// [Check], each in memory of its own.
+func Segments(o frame.VNetHeader, f []byte) (frames [][]byte) {
+	var s Segmenter
+	s.Reset(o, f)
+	for !s.done {
+		dst := make([]byte, s.Size())
+		s.Next(dst)
+		frames = append(frames, dst)
+	}
+	return frames
+}

@@ -5,7 +5,7 @@
 
 package shm
 
-// sharedAtomics says that package sync/atomic makes 64-bit operations of
-// instructions that are atomic for all processors, and not with a lock of its own
+// sharedAtomics says that package sync/atomic implements 64-bit operations by
+// instructions that are atomic for all processors, and not by a lock of its own
 // process.
 const sharedAtomics = true

@@ -6,6 +6,8 @@ package shm
 import (
 	"fmt"
 	"testing"
+
+	"github.com/go-vde/sdk/link"
 )
 
 // BenchmarkRing sends batches from one goroutine to another.
@@ -19,7 +21,7 @@ func BenchmarkRing(b *testing.B) {
 			}
 			go func() {
 				for left := b.N; left > 0; {
-					n, _, err := client.Send(batch[:min(left, len(batch))], true)
+					n, _, err := client.Send(link.Tx{Frames: batch[:min(left, len(batch))]})
 					if err != nil {
 						return
 					}
@@ -31,7 +33,7 @@ func BenchmarkRing(b *testing.B) {
 			b.ReportAllocs()
 			calls := 0
 			for got := 0; got < b.N; calls++ {
-				n, err := sw.Recv(s, maxBatch, true)
+				n, err := sw.Recv(s.rx(maxBatch))
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -41,4 +43,34 @@ func BenchmarkRing(b *testing.B) {
 			b.ReportMetric(float64(b.N)/float64(calls), "frames/call")
 		})
 	}
+}
+
+// BenchmarkExchange asks one question after the other and waits for each answer.
+func BenchmarkExchange(b *testing.B) {
+	client, sw := newPair(b, 1514)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s := newSlab(1514)
+		for {
+			if _, err := sw.Recv(s.rx(maxBatch)); err != nil {
+				return
+			}
+			if _, _, err := sw.Send(short); err != nil {
+				return
+			}
+		}
+	}()
+	s := newSlab(1514)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := client.Send(short); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := client.Recv(s.rx(maxBatch)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	sw.Close()
+	<-done
 }

@@ -1,10 +1,15 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Package shm moves frames between two processes through memory that both have
-// mapped: a region with a ring for each direction, and a bell for each thing
-// that one may sleep for. docs/shared-memory.md says it byte for byte; this
-// package is one side of it, an [End], for the client and for the switch.
+// Package shm carries frames between two processes through memory that both have
+// mapped: a region with a ring for each direction, and a doorbell for each thing
+// that a side can sleep for. docs/shared-memory.md specifies the region to the byte.
+// The package implements one side, an [End], for the client and for the switch.
+//
+// A client makes an [Offer] and attaches its descriptors to its request; the switch
+// calls [Accept] with them and attaches those that it gets to its reply; the client
+// passes these to [Offer.Taken]. Both then have an End, a [transport.Transport].
+// Ends in one process can form a [Group].
 //
 // # Trust
 //
@@ -12,13 +17,13 @@
 // region at any time. So
 //
 //   - positions and lengths are loaded once, atomically, and bounded before they
-//     are used; what is ours to write is kept outside the region and never read
+//     are used; the state of this side is kept outside the region and never read
 //     back from it;
-//   - a frame is copied out before anything looks at it, so that it cannot change
+//   - a frame is copied out before its bytes are used, so that it cannot change
 //     under a reader;
-//   - the region cannot shrink under us: its seals are checked before it is
-//     mapped;
-//   - what is found broken ends this End, with [ErrBroken], and nothing else.
+//   - the region cannot shrink while it is mapped: its seals are checked before;
+//   - what breaks the rules ends this End, with [link.ErrViolation], and nothing
+//     else.
 //
 // # Memory ordering
 //
@@ -30,9 +35,9 @@
 // can therefore be neither seen before the tail that covers them nor overwritten
 // before the head that frees them.
 //
-// Going to sleep needs more than acquire and release: the sleeper stores its flag
-// and then loads the position, the other side stores the position and then loads
-// the flag, and one of the two must see the other's store (Dekker). Sequential
-// consistency is what guarantees that; in C it takes memory_order_seq_cst on all
-// four.
+// Sleeping needs more than acquire and release: the side that goes to sleep stores
+// its need-wakeup flag and then loads the position, the other side stores the
+// position and then loads the flag, and at least one of the two must see the other's
+// store (as in Dekker's algorithm). Sequential consistency guarantees that; in C it
+// takes memory_order_seq_cst on all four.
 package shm

@@ -9,30 +9,43 @@ import (
 	"sync/atomic"
 )
 
-// A Group is Ends in one process. Who polls for one of them looks after others
-// too, whose receives sleep: so in an exchange between them one goroutine does for
-// all, and none has to be woken. There is no more than one such leader at a time.
+// A Group is Ends in one process. While one of them polls, it is the group's leader
+// and polls for the others too, whose receives sleep. So one goroutine serves all
+// directions of an exchange between them, and none has to be woken.
+//
+// For the Ends that the leader polls, notifications are suppressed: their
+// need-wakeup flag is 0, and the other side does not ring. This invariant keeps
+// frames from being left in a ring:
+//
+//	The receive of an End of the group that sleeps has its need-wakeup flag set,
+//	or is being woken; or else its notifications are suppressed, and then there is
+//	a leader, which polls the End again within a bound, or releases it.
+//
+// These rules keep it:
+//
+//  1. Notifications are suppressed in [Group.poll] alone, by the leader, while mu
+//     is held, and only those of Ends in asleep.
+//  2. The leader does not sleep. Its polls end after maxPoll; a [link.Receiver] that
+//     it calls must call release before it does anything that can wait; and it
+//     releases the others itself before it sleeps or serves a stream.
+//  3. To release them is to set the need-wakeup flag of each, then to look at its
+//     ring once more, and to wake its receive if there is a frame, all while mu is
+//     held.
+//  4. An End that leaves asleep is resumed like that, or its receive is awake.
 //
 // A nil Group has no members.
 type Group struct {
-	// leader stays it while frames of its own or of others are dealt with. Only its
-	// own receive makes an End the leader, and only that or its HandBack ends it.
+	// leader stays the leader while frames of its own or of others are dealt with.
+	// An End becomes it in its own receive alone, and stops being it, while mu is
+	// held, in that or in its own release.
 	leader atomic.Pointer[End]
 
 	mu     sync.Mutex
-	asleep []*End // guarded by mu; those that may be looked after, the longest quiet first
+	asleep []*End // guarded by mu; those that the leader may poll, the longest without frames first
 }
 
-// maxAsleep bounds what one look costs.
+// maxAsleep bounds what one poll costs.
 const maxAsleep = 8
-
-// Join makes e one of g. It is to be called before the first receive; from then on
-// [End.AwaitFrame] is the only one that may wait. owner is for who is told about e by
-// another End.
-func (e *End) Join(g *Group, owner any) { e.group, e.owner = g, owner }
-
-// Owner returns what Join was given.
-func (e *End) Owner() any { return e.owner }
 
 // lead makes e the leader if there is none.
 func (g *Group) lead(e *End) {
@@ -41,8 +54,9 @@ func (g *Group) lead(e *End) {
 	}
 }
 
-// look returns an End that has frames, of those that leader looks after.
-func (g *Group) look(leader *End) *End {
+// poll returns an End that has frames, of those that leader polls for, and
+// suppresses the notifications of those that it has looked at.
+func (g *Group) poll(leader *End) *End {
 	if g == nil || g.leader.Load() != leader {
 		return nil
 	}
@@ -50,21 +64,21 @@ func (g *Group) look(leader *End) *End {
 	defer g.mu.Unlock()
 	for i := 0; i < len(g.asleep); {
 		e := g.asleep[i]
-		if !e.reading.TryLock() {
-			i++
+		if !e.rx.mu.TryLock() {
+			i++ // its receive is awake, or a receiver is taking frames
 			continue
 		}
-		streams, news := e.streams, false
+		streams, found := e.rx.exchange.streams, false
 		if streams {
-			e.sleepAlone()
+			e.rx.resume()
 		} else {
-			news = e.lookAfter()
+			found = e.rx.suppress()
 		}
-		e.reading.Unlock()
+		e.rx.mu.Unlock()
 		switch {
 		case streams:
 			g.asleep = slices.Delete(g.asleep, i, i+1)
-		case news:
+		case found:
 			g.asleep = append(slices.Delete(g.asleep, i, i+1), e) // the next time others come first
 			return e
 		default:
@@ -74,35 +88,8 @@ func (g *Group) look(leader *End) *End {
 	return nil
 }
 
-// lookAfter reports whether e, whose receive sleeps, has news, and has the other
-// side not ring; reading is held.
-func (e *End) lookAfter() bool {
-	if e.closed.Load() {
-		return false // its receive wakes up
-	}
-	if e.rx.sleeps.Load() != 0 {
-		e.rx.sleeps.Store(0)
-	}
-	ok, err := e.rx.ready()
-	return ok || err != nil
-}
-
-// takeTurns returns every other time an End that e looks after and that has frames,
-// whether e has any or not.
-func (e *End) takeTurns() *End {
-	if e.group == nil {
-		return nil
-	}
-	if e.othersFirst = !e.othersFirst; e.othersFirst {
-		return e.group.look(e)
-	}
-	return nil
-}
-
-// HandBack has those that e looks after sleep by themselves again. Who is in a group
-// calls it before doing anything that can take long.
-func (e *End) HandBack() {
-	g := e.group
+// release ends the leadership of e, if it is the leader.
+func (g *Group) release(e *End) {
 	if g == nil || g.leader.Load() != e {
 		return
 	}
@@ -110,47 +97,32 @@ func (e *End) HandBack() {
 	defer g.mu.Unlock()
 	g.leader.Store(nil)
 	g.asleep = slices.DeleteFunc(g.asleep, func(x *End) bool {
-		x.reading.Lock()
-		defer x.reading.Unlock()
-		return x.sleepAlone() // who is being woken is not found once more
+		x.rx.mu.Lock()
+		defer x.rx.mu.Unlock()
+		return x.rx.resume() // one that is being woken must not be found once more
 	})
 }
 
-// sleepAlone has the other side of e, whose receive sleeps, ring again. If there is
-// something already, it wakes the receive and returns true; reading is held.
-func (e *End) sleepAlone() (woken bool) {
-	if e.closed.Load() {
-		return false
-	}
-	e.rx.sleeps.Store(1)
-	ok, err := e.rx.ready()
-	if !ok && err == nil {
-		return false
-	}
-	e.rx.sleeps.Store(0)
-	e.nudge()
-	return true
-}
-
-// sleep adds e to those that may be looked after; awaiting is held.
-func (g *Group) sleep(e *End) {
-	if g == nil || !e.mayPoll() {
+// enter adds e, whose receive is about to sleep, to those that the leader may poll.
+// e.rx.waitMu is held.
+func (g *Group) enter(e *End) {
+	if g == nil || !e.poller.mayPoll() {
 		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.asleep) == maxAsleep {
 		x := g.asleep[0]
-		x.reading.Lock()
-		x.sleepAlone()
-		x.reading.Unlock()
+		x.rx.mu.Lock()
+		x.rx.resume()
+		x.rx.mu.Unlock()
 		g.asleep = slices.Delete(g.asleep, 0, 1)
 	}
 	g.asleep = append(g.asleep, e)
 }
 
-// wake undoes sleep.
-func (g *Group) wake(e *End) {
+// leave undoes enter; the receive of e is awake.
+func (g *Group) leave(e *End) {
 	if g == nil {
 		return
 	}
@@ -158,30 +130,40 @@ func (g *Group) wake(e *End) {
 	defer g.mu.Unlock()
 	if i := slices.Index(g.asleep, e); i >= 0 {
 		g.asleep = slices.Delete(g.asleep, i, i+1)
+		e.rx.mu.Lock()
+		e.rx.suppressed = false
+		e.rx.mu.Unlock()
 	}
 }
 
-// nudge wakes e's receive, which sleeps, without its bell: the other side has that
-// too, and can make whoever rings it wait.
-func (e *End) nudge() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.hungUp.Load() && !e.closed.Load() { // else it has been woken for good
-		e.nudged = true
-		_ = e.rxBell.file.SetReadDeadline(aLongTimeAgo) // fails only when closed
+// suppress has the other side not ring, and reports whether there is something to
+// find. mu and that of the group are held.
+func (r *receiver) suppress() (found bool) {
+	if r.life.closed.Load() {
+		return false // its receive wakes up
 	}
+	if !r.suppressed {
+		r.suppressed = true
+		r.ring.frameWakeup.Store(0)
+	}
+	ok, err := r.ring.ready()
+	return ok || err != nil
 }
 
-// nudgedAwake reports whether there was a nudge, and forgets it.
-func (e *End) nudgedAwake() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.nudged {
+// resume has the other side ring again, if notifications are suppressed. If there is
+// something to find already, it wakes the receive and returns true. mu and that of
+// the group are held.
+func (r *receiver) resume() (woken bool) {
+	if !r.suppressed || r.life.closed.Load() {
 		return false
 	}
-	e.nudged = false
-	if !e.hungUp.Load() && !e.closed.Load() {
-		_ = e.rxBell.file.SetReadDeadline(e.rxDeadline.time())
+	r.suppressed = false
+	r.ring.frameWakeup.Store(1)
+	ok, err := r.ring.ready()
+	if !ok && err == nil {
+		return false
 	}
+	r.ring.frameWakeup.Store(0)
+	r.wake()
 	return true
 }

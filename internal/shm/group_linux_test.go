@@ -4,155 +4,208 @@
 package shm
 
 import (
-	"errors"
-	"math/rand/v2"
 	"net"
-	"os"
 	"runtime"
 	"slices"
-	"sync"
 	"testing"
-	"time"
 )
 
-// asleep returns once e's receive sleeps, watched over by g.
-func asleep(t *testing.T, g *Group, e *End) {
+// checkGroup reports where g breaks the invariant that [Group] states; all are the
+// Ends that have joined it. It may be called at any time.
+func checkGroup(t *testing.T, g *Group, all ...*End) {
 	t.Helper()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	leader := g.leader.Load() // stays it while mu is held, if there is one
+	if slices.Contains(g.asleep, leader) {
+		t.Error("the leader sleeps")
+	}
+	if len(g.asleep) > maxAsleep {
+		t.Errorf("%d Ends may be polled", len(g.asleep))
+	}
+	for i, e := range all {
+		e.rx.mu.Lock()
+		suppressed, closed := e.rx.suppressed, e.life.closed.Load()
+		e.rx.mu.Unlock()
+		switch asleep := slices.Contains(g.asleep, e); {
+		case closed || !suppressed: // its receive is awake, is being woken, or has set the flag
+		case !asleep:
+			t.Errorf("notifications of End %d are suppressed, and nobody polls it", i)
+		case leader == nil:
+			t.Errorf("notifications of End %d are suppressed, and there is no leader", i)
+		}
+	}
+}
+
+// watchGroup has a goroutine call checkGroup again and again, until stop is called.
+func watchGroup(t *testing.T, g *Group, all ...*End) (stop func()) {
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for !t.Failed() {
+			checkGroup(t, g, all...)
+			select {
+			case <-over:
+				return
+			default:
+				runtime.Gosched()
+			}
+		}
+	}()
+	return func() { close(over); <-done }
+}
+
+// joined returns an End that has joined g, and the other side.
+func joined(t *testing.T, g *Group, maxFrame int) (peer, e *End) {
+	peer, e = newPair(t, maxFrame)
+	e.Join(g)
+	return peer, e
+}
+
+// enter adds e to those that the leader may poll, as if its receive slept.
+func enter(t *testing.T, g *Group, e *End) {
+	t.Helper()
+	e.poller.expects = true
+	g.enter(e)
+	if e.rx.frameCame() {
+		t.Fatal("there is a frame already")
+	}
+}
+
+// sleepIn has a receive of e, which has joined g, sleep, and returns what it is woken
+// with.
+func sleepIn(t *testing.T, g *Group, e *End) <-chan wakeup {
+	t.Helper()
+	e.rx.mu.Lock()
+	e.rx.exchange.answered = true
+	e.rx.mu.Unlock()
+	e.poller.skip = 2 // sleep at once
+	woken := make(chan wakeup, 1)
+	go func() {
+		x, err := e.awaitFrame()
+		woken <- wakeup{x, err}
+	}()
+	awaitSleep(g, e)
+	return woken
+}
+
+// A wakeup is what awaitFrame returned.
+type wakeup struct {
+	end *End
+	err error
+}
+
+// awaitSleep waits until the receive of e sleeps and e may be polled.
+func awaitSleep(g *Group, e *End) {
 	for {
 		g.mu.Lock()
-		n := len(g.asleep)
+		entered := slices.Contains(g.asleep, e)
 		g.mu.Unlock()
-		if n > 0 && e.rx.sleeps.Load() != 0 {
+		if entered && e.rx.ring.frameWakeup.Load() != 0 {
 			return
 		}
 		runtime.Gosched()
 	}
 }
 
-// TestGroup has one End look after another: the other side does not ring, the
-// leader finds the frame; when it hands back, the bell wakes the sleeper, also for
-// what has come before.
+// TestGroup has the leader poll an End whose receive sleeps: the other side does not
+// ring, and the leader finds the frame. When it releases the End, the receive is
+// woken, also for a frame that came before.
 func TestGroup(t *testing.T) {
 	for _, before := range []bool{true, false} {
 		var g Group
-		_, leader := newPair(t, 64)
-		peer, e := newPair(t, 64)
-		owner := new(int)
-		leader.Join(&g, nil)
-		e.Join(&g, owner)
-		if e.Owner() != owner {
-			t.Error("another owner")
-		}
-		e.reading.Lock()
-		e.answered = true
-		e.reading.Unlock()
-		e.poller.pass = 2 // sleep at once
-		type result struct {
-			who *End
-			err error
-		}
-		woken := make(chan result, 1)
-		go func() {
-			who, err := e.AwaitFrame()
-			woken <- result{who, err}
-		}()
-		asleep(t, &g, e)
+		_, leader := joined(t, &g, 64)
+		peer, e := joined(t, &g, 64)
+		woken := sleepIn(t, &g, e)
+		checkGroup(t, &g, leader, e)
 
 		g.lead(leader)
-		if x := g.look(leader); x != nil {
-			t.Fatal("something was found where nothing is")
+		if x := g.poll(leader); x != nil {
+			t.Fatal("a frame was found where there is none")
 		}
-		if x := g.look(e); x != nil {
-			t.Fatal("somebody else looks too")
+		if x := g.poll(e); x != nil {
+			t.Fatal("another End polls too")
 		}
-		if e.rx.sleeps.Load() != 0 {
+		if e.rx.ring.frameWakeup.Load() != 0 {
 			t.Error("the other side would ring")
 		}
+		checkGroup(t, &g, leader, e)
 		if before {
 			send(t, peer, 64)
-			if g.look(leader) != e {
+			if g.poll(leader) != e {
 				t.Error("the frame was not found")
 			}
 			select {
 			case <-woken:
-				t.Error("the sleeper was woken")
+				t.Error("the receive was woken")
 			default:
 			}
 		}
-		e.HandBack() // is not the leader
-		leader.HandBack()
-		if x := g.look(leader); x != nil {
-			t.Error("still looks after others")
+		e.release() // is not the leader
+		checkGroup(t, &g, leader, e)
+		leader.release()
+		checkGroup(t, &g, leader, e)
+		if x := g.poll(leader); x != nil {
+			t.Error("still polls for others")
 		}
 		if !before {
-			if e.rx.sleeps.Load() == 0 {
+			if e.rx.ring.frameWakeup.Load() == 0 {
 				t.Error("the other side would not ring")
 			}
 			send(t, peer, 64)
 		}
-		if r := <-woken; r.who != e || r.err != nil {
-			t.Errorf("woken with %v, %v", r.who, r.err)
+		if w := <-woken; w.end != e || w.err != nil {
+			t.Errorf("woken with %v, %v", w.end, w.err)
 		}
 		if len(g.asleep) != 0 {
-			t.Error("still among those that sleep")
+			t.Error("may still be polled")
 		}
 	}
 }
 
-// TestGroupEnds closes an End while another one looks after it.
+// TestGroupEnds closes an End while the leader polls it.
 func TestGroupEnds(t *testing.T) {
 	var g Group
-	_, leader := newPair(t, 64)
-	_, e := newPair(t, 64)
-	leader.Join(&g, nil)
-	e.Join(&g, nil)
-	e.answered, e.poller.pass = true, 2
-	ended := make(chan error, 1)
-	go func() {
-		_, err := e.AwaitFrame()
-		ended <- err
-	}()
-	asleep(t, &g, e)
+	_, leader := joined(t, &g, 64)
+	_, e := joined(t, &g, 64)
+	woken := sleepIn(t, &g, e)
 	g.lead(leader)
 	closing := make(chan struct{})
 	go func() {
 		defer close(closing)
 		e.Close()
 	}()
-	for looking := true; looking; {
-		if x := g.look(leader); x != nil {
+	for polling := true; polling; {
+		if x := g.poll(leader); x != nil {
 			t.Error("a closed End has a frame")
 		}
 		select {
 		case <-closing:
-			looking = false
+			polling = false
 		default:
 		}
 	}
-	leader.HandBack()
-	if err := <-ended; err != net.ErrClosed {
-		t.Errorf("the sleeper ended with %v", err)
+	leader.release()
+	if w := <-woken; w.err != net.ErrClosed {
+		t.Errorf("the receive ended with %v", w.err)
 	}
 }
 
-// TestGroupTakesTurns: neither who looks after others nor they are kept waiting by
-// frames that keep coming for the other.
+// TestGroupTakesTurns: neither the leader nor the others are kept waiting by frames
+// that keep coming for the other.
 func TestGroupTakesTurns(t *testing.T) {
 	var g Group
-	leaderPeer, leader := newPair(t, 64)
-	peer, e := newPair(t, 64)
-	leader.Join(&g, nil)
-	e.Join(&g, nil)
-	e.answered, e.expects = true, true
-	g.sleep(e)
-	defer g.wake(e)
+	leaderPeer, leader := joined(t, &g, 64)
+	peer, e := joined(t, &g, 64)
+	enter(t, &g, e)
+	defer g.leave(e)
 	g.lead(leader)
 	send(t, leaderPeer, 64)
 	send(t, peer, 64)
 	var got [4]*End
 	for i := range got {
 		var err error
-		if got[i], err = leader.AwaitFrame(); err != nil {
+		if got[i], err = leader.awaitFrame(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -161,210 +214,102 @@ func TestGroupTakesTurns(t *testing.T) {
 	}
 }
 
-// TestGroupStream: a stream is left to the receive that it is for.
+// TestGroupStream: an End that receives a stream is left to its own receive.
 func TestGroupStream(t *testing.T) {
 	var g Group
-	_, leader := newPair(t, 1<<16)
-	peer, e := newPair(t, 1<<16)
-	leader.Join(&g, nil)
-	e.Join(&g, nil)
-	e.answered, e.expects = true, true
-	g.sleep(e)
+	_, leader := joined(t, &g, 1<<16)
+	peer, e := joined(t, &g, 1<<16)
+	enter(t, &g, e)
 	g.lead(leader)
+	g.poll(leader)
 	send(t, peer, 60000)
-	if g.look(leader) != e {
+	if g.poll(leader) != e {
 		t.Fatal("the first frame was not found")
 	}
-	if _, err := e.Recv(newSlab(1<<16), maxBatch, false); err != nil {
+	if _, err := e.RecvPlaced(newSlab(1<<16), maxBatch); err != nil {
 		t.Fatal(err)
 	}
-	if g.look(leader) != nil || len(g.asleep) != 0 || e.rx.sleeps.Load() == 0 {
-		t.Error("still looked after")
+	if g.poll(leader) != nil || len(g.asleep) != 0 || e.rx.ring.frameWakeup.Load() == 0 {
+		t.Error("still polled")
 	}
+	checkGroup(t, &g, leader, e)
 }
 
-// TestGroupMany: of very many that sleep, those are looked after that had frames or
-// fell asleep last, all of them in turn.
+// TestGroupMany: of very many Ends whose receives sleep, the leader polls those that
+// had frames or fell asleep last, all of them in turn.
 func TestGroupMany(t *testing.T) {
 	var g Group
 	var peers, ends []*End
 	for range maxAsleep + 2 {
-		peer, e := newPair(t, 64)
-		e.Join(&g, nil)
-		e.expects = true
+		peer, e := joined(t, &g, 64)
 		peers, ends = append(peers, peer), append(ends, e)
 	}
 	leader := ends[0]
 	g.lead(leader)
 	for _, e := range ends[1:] {
-		g.sleep(e)
-		g.look(leader)
+		enter(t, &g, e)
+		g.poll(leader)
+		checkGroup(t, &g, ends...)
 	}
 	if got := len(g.asleep); got != maxAsleep || slices.Contains(g.asleep, ends[1]) {
-		t.Fatalf("%d are looked after", got)
+		t.Fatalf("%d are polled", got)
 	}
-	if ends[1].rx.sleeps.Load() == 0 {
-		t.Error("the other side of the one that had to go would not ring")
+	if ends[1].rx.ring.frameWakeup.Load() == 0 {
+		t.Error("the other side of the one that was removed would not ring")
 	}
 	for _, peer := range peers[2:] {
 		send(t, peer, 64)
 	}
 	for range 3 {
 		for i, want := range ends[2:] {
-			if got := g.look(leader); got != want {
-				t.Errorf("look %d found %p, want %p", i, got, want)
+			if got := g.poll(leader); got != want {
+				t.Errorf("poll %d found %p, want %p", i, got, want)
 			}
 		}
 	}
+	checkGroup(t, &g, ends...)
 }
 
-// TestFavors: who finds frames of others only, sleeps after a while.
-func TestFavors(t *testing.T) {
+// TestGroupReleases: whatever ends the leadership, no End stays suppressed.
+func TestGroupReleases(t *testing.T) {
 	mayPoll(t)
-	var g Group
-	peer, e := newPair(t, 64)
-	_, leader := newPair(t, 64)
-	leader.Join(&g, nil)
-	e.Join(&g, nil)
-	leader.expects, e.expects = true, true
-	g.sleep(e)
-	send(t, peer, 64)
-	for i := range maxFavors {
-		if abstain.until.Store(0); leader.poll() != e {
-			t.Fatalf("poll %d did not find it", i)
-		}
-	}
-	if abstain.until.Store(0); leader.poll() != nil {
-		t.Error("polls for others for ever")
-	}
-}
-
-// TestScribblerInGroup has a peer write to the memory that it shares, so that it seems
-// to have frames all the time or sleepers are not to be woken, while another one asks
-// and is answered: by whoever of their two receivers polls. It gets all its answers.
-func TestScribblerInGroup(t *testing.T) {
-	mayPoll(t)
-	seed := uint64(time.Now().UnixNano())
-	t.Log("seed", seed)
-	rnd := rand.New(rand.NewPCG(seed, 0))
-	serve := func(e *End) {
-		s, answer := newSlab(1514), [][]byte{make([]byte, 60)}
-		defer e.HandBack()
-		for {
-			who, err := e.AwaitFrame()
-			if err != nil {
-				return
+	for _, test := range []struct {
+		name string
+		end  func(t *testing.T, peer, leader *End)
+	}{
+		{"closed", func(t *testing.T, _, leader *End) {
+			leader.Close()
+			leader.Serve(newAnswerer(leader))
+		}},
+		{"a stream", func(t *testing.T, peer, leader *End) {
+			leader.rx.exchange.streams = true
+			send(t, peer, 64)
+			if x, err := leader.awaitFrame(); x != leader || err != nil {
+				t.Error(x, err)
 			}
-			taking := who.Owner().(*sync.Mutex)
-			if !taking.TryLock() {
-				e.HandBack()
-				if who != e {
-					continue
-				}
-				taking.Lock()
+		}},
+		{"sleep", func(t *testing.T, _, leader *End) {
+			leader.rx.wake() // out of the sleep that follows
+			if x, err := leader.await(); x != leader || err != nil {
+				t.Error(x, err)
 			}
-			n, _ := who.Recv(s, maxBatch, false)
-			_, _, _ = who.Send(answer, false) // there may be no room
-			taking.Unlock()
-			if who != e && n == 0 {
-				e.HandBack()
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var g Group
+			peer, leader := joined(t, &g, 64)
+			_, e := joined(t, &g, 64)
+			enter(t, &g, e)
+			g.lead(leader)
+			g.poll(leader)
+			if !e.rx.suppressed {
+				t.Fatal("notifications are not suppressed")
 			}
-		}
-	}
-	for range 25 {
-		var g Group
-		var wg sync.WaitGroup
-		join := func() (peer, e *End) {
-			peer, e = newPair(t, 1514)
-			e.Join(&g, new(sync.Mutex))
-			wg.Go(func() { serve(e) })
-			return peer, e
-		}
-		honest, toHonest := join()
-		honest.SameProcess() // leaves the polls to the others
-		liar, toLiar := join()
-		abstain.until.Store(0)
-		over := make(chan struct{})
-		var lying sync.WaitGroup
-		lies := rnd.Uint64()
-		lying.Go(func() {
-			rnd := rand.New(rand.NewPCG(seed, lies))
-			for {
-				select {
-				case <-over:
-					return
-				default:
-				}
-				switch rnd.IntN(4) {
-				case 0: // so many frames without a byte
-					head := liar.tx.ring.head.Load()
-					liar.tx.tail.Store(head + uint64(rnd.IntN(2*maxBatch))*slotHeader)
-				case 1:
-					liar.tx.sleeps.Store(uint32(rnd.IntN(2)))
-				case 2:
-					ringBell(liar.frameBell)
-				case 3:
-					_, _, _ = liar.Send([][]byte{make([]byte, 60)}, false)
-				}
-				if rnd.IntN(100) == 0 {
-					word64(liar.region, upAt+rnd.IntN(4*line)&^7).Store(rnd.Uint64())
-				}
-				runtime.Gosched()
+			test.end(t, peer, leader)
+			if g.leader.Load() != nil || e.rx.ring.frameWakeup.Load() == 0 {
+				t.Error("not released")
 			}
+			checkGroup(t, &g, leader, e)
 		})
-		for i := range 200 {
-			send(t, honest, 60)
-			if err := honest.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := honest.Recv(newSlab(1514), 1, true); err != nil {
-				t.Errorf("answer %d: %v", i, err)
-				break
-			}
-		}
-		close(over)
-		lying.Wait()
-		toHonest.Close()
-		toLiar.Close()
-		wg.Wait()
-		honest.Close()
-		liar.Close()
-		if t.Failed() {
-			return
-		}
-	}
-}
-
-// TestNudge: a nudge wakes a receive, once, and its deadline stays what it was, or
-// becomes what is set meanwhile.
-func TestNudge(t *testing.T) {
-	for _, later := range []time.Time{{}, time.Now().Add(time.Hour)} {
-		peer, e := newPair(t, 64)
-		if err := e.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
-			t.Fatal(err)
-		}
-		e.nudge()
-		if err := e.SetReadDeadline(later); err != nil {
-			t.Fatal(err)
-		}
-		if who, err := e.await(); who != e || err != nil {
-			t.Fatal(who, err)
-		}
-		if e.nudgedAwake() {
-			t.Error("nudged for ever")
-		}
-		if got := e.rxDeadline.time(); got.IsZero() != later.IsZero() || got.Sub(later).Abs() > time.Second {
-			t.Errorf("the deadline is %v, was set to %v", got, later)
-		}
-		send(t, peer, 64)
-		recv(t, e)
-	}
-	_, e := newPair(t, 64)
-	e.nudge()
-	if err := e.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := e.Recv(newSlab(64), 1, true); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("with a deadline: %v", err)
 	}
 }

@@ -4,11 +4,13 @@
 package shm
 
 import (
+	"os"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/link"
 )
 
 // dup returns descriptors as they arrive at the other end of a socket.
@@ -25,7 +27,7 @@ func dup(tb testing.TB, fds []int) []int {
 	return copies
 }
 
-// newPair returns the two sides of a region, closed at the end.
+// newPair returns the two sides of a region, which are closed when the test ends.
 func newPair(tb testing.TB, maxFrame int) (client, sw *End) {
 	tb.Helper()
 	offer, err := NewOffer(allFeatures, maxFrame)
@@ -49,9 +51,9 @@ func newPair(tb testing.TB, maxFrame int) (client, sw *End) {
 
 // A slab receives frames into slices of its own.
 type slab struct {
-	frames [maxBatch][]byte
-	offs   [maxBatch]frame.VNetHeader
-	sizes  [maxBatch]int
+	frames  [maxBatch][]byte
+	headers [maxBatch]frame.VNetHeader
+	sizes   [maxBatch]int
 }
 
 func newSlab(size int) *slab {
@@ -62,7 +64,51 @@ func newSlab(size int) *slab {
 	return s
 }
 
-func (s *slab) Place(i, size int, o frame.VNetHeader) []byte {
-	s.sizes[i], s.offs[i] = size, o
+// rx returns where to receive at most n frames, without and with their metadata.
+func (s *slab) rx(n int) link.Rx { return link.Rx{Bufs: s.frames[:n], Sizes: s.sizes[:]} }
+
+func (s *slab) rxHeaders(n int) link.Rx {
+	r := s.rx(n)
+	r.Headers = s.headers[:]
+	return r
+}
+
+func (s *slab) Place(i, size int, h frame.VNetHeader) []byte {
+	s.sizes[i], s.headers[i] = size, h
 	return s.frames[i]
+}
+
+// short is a short frame to send.
+var short = link.Tx{Frames: [][]byte{make([]byte, 60)}}
+
+func sendTx(t *testing.T, e *End, tx link.Tx) {
+	t.Helper()
+	if _, _, err := e.Send(tx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// send sends frames of these sizes, each by itself.
+func send(t *testing.T, e *End, sizes ...int) {
+	t.Helper()
+	for _, n := range sizes {
+		sendTx(t, e, link.Tx{Frames: [][]byte{make([]byte, n)}})
+	}
+}
+
+func recv(t *testing.T, e *End) {
+	t.Helper()
+	if _, err := e.Recv(newSlab(1 << 16).rx(maxBatch)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// descriptors counts those this process has open.
+func descriptors(tb testing.TB) int {
+	tb.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return len(entries)
 }

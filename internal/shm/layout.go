@@ -20,7 +20,7 @@ const (
 
 	offerAt   = 0    // written by the client before it offers the region
 	answerAt  = 512  // written by the switch before it replies
-	acceptsAt = 768  // takesUndone or 0, the client's, and a line further the switch's
+	offloadAt = 768  // takesOffload or 0, the client's, and a line further the switch's
 	upAt      = 1024 // control words of the ring to the switch
 	downAt    = 2048 // of the ring to the client
 	line      = 128
@@ -30,12 +30,12 @@ const (
 	version     = 1
 )
 
-// Control words of a ring, from its place on.
+// Control words of a ring, relative to the first.
 const (
-	tailAt   = 0 * line // 64 bits: bytes published; the highest bit: closed by the consumer
-	headAt   = 1 * line // 64 bits: bytes taken
-	sleepsAt = 2 * line // 32 bits: 1 when the consumer wants its bell rung at the next frame
-	waitsAt  = 3 * line // 32 bits: 1 when the producer wants its bell rung when half the ring is free
+	tailAt        = 0 * line // 64 bits: bytes published; the highest bit: closed by the consumer
+	headAt        = 1 * line // 64 bits: bytes taken
+	frameWakeupAt = 2 * line // 32 bits: 1 when the consumer needs to be woken at the next frame
+	roomWakeupAt  = 3 * line // 32 bits: 1 when the producer needs to be woken when half the ring is free
 )
 
 // Features that are offered and taken.
@@ -44,16 +44,17 @@ const (
 	FeatureRings = 1 << 0
 
 	// FeatureHeaders: if frames go through the data sockets, each datagram begins
-	// with an offload header, and what it says may be undone. (In rings each slot
-	// has room for one, and each side says in the region when it takes such.)
+	// with a virtio-net header, and may be partial or a GSO frame. (In rings the
+	// header of a slot holds that metadata, and each side says in the region when it
+	// takes such frames.)
 	FeatureHeaders = 1 << 1
 
 	allFeatures = FeatureRings | FeatureHeaders
 )
 
-// takesUndone is what a side writes at acceptsAt, or a line further, when it takes
-// frames undone.
-const takesUndone = 1
+// takesOffload is what a side writes at offloadAt, or a line further, when it takes
+// partial checksums and GSO frames.
+const takesOffload = 1
 
 // Sizes of rings, in bytes. The smallest still holds four of the longest frames.
 const (
@@ -150,20 +151,19 @@ const (
 func slotLen(n int) uint64 { return slotHeader + (uint64(n)+slotAlign-1)&^(slotAlign-1) }
 
 // packSlot returns a slot's header as the two words that make it up.
-func packSlot(n int, o frame.VNetHeader) (w0, w1 uint64) {
+func packSlot(n int, h frame.VNetHeader) (w0, w1 uint64) {
 	var b [slotHeader]byte
 	binary.NativeEndian.PutUint32(b[0:], uint32(n))
-	b[4], b[5] = o.Flags, o.GSOType
-	binary.NativeEndian.PutUint16(b[6:], o.HdrLen)
-	binary.NativeEndian.PutUint16(b[8:], o.GSOSize)
-	binary.NativeEndian.PutUint16(b[10:], o.CsumStart)
-	binary.NativeEndian.PutUint16(b[12:], o.CsumOffset)
+	b[4], b[5] = h.Flags, h.GSOType
+	binary.NativeEndian.PutUint16(b[6:], h.HdrLen)
+	binary.NativeEndian.PutUint16(b[8:], h.GSOSize)
+	binary.NativeEndian.PutUint16(b[10:], h.CsumStart)
+	binary.NativeEndian.PutUint16(b[12:], h.CsumOffset)
 	return binary.NativeEndian.Uint64(b[0:]), binary.NativeEndian.Uint64(b[8:])
 }
 
-// unpackSlot is the reverse of packSlot. n is what the header says, whatever
-// that may be.
-func unpackSlot(w0, w1 uint64) (n uint32, o frame.VNetHeader) {
+// unpackSlot is the reverse of packSlot. n is what the header says, and unchecked.
+func unpackSlot(w0, w1 uint64) (n uint32, h frame.VNetHeader) {
 	var b [slotHeader]byte
 	binary.NativeEndian.PutUint64(b[0:], w0)
 	binary.NativeEndian.PutUint64(b[8:], w1)

@@ -12,8 +12,8 @@ import (
 )
 
 // ErrLost is returned by [Offer.Taken] when the switch took the rings but its
-// descriptors did not arrive, most likely because this process may have no more
-// of them. The switch now sends nowhere else, so the port is lost.
+// descriptors did not arrive, most likely because this process has reached its limit
+// of open files. The switch sends through the rings alone, so the port is lost.
 var ErrLost = errors.New("shm: the descriptors of the reply did not arrive")
 
 // An Offer is what a client makes to attach to its request.
@@ -21,7 +21,7 @@ type Offer struct {
 	offer
 	fd     int
 	region []byte
-	bells  [2]*bell // for frames, for room; nil without FeatureRings
+	ours   [2]*doorbell // for frames, for room; nil without FeatureRings
 }
 
 // NewOffer offers features for frames of up to maxFrame bytes. It must be
@@ -45,13 +45,13 @@ func NewOffer(features uint64, maxFrame int) (_ *Offer, err error) {
 		return nil, err
 	}
 	if o.ring != 0 {
-		if err := newBells(o.bells[:]); err != nil {
-			o.bells = [2]*bell{}
+		if err := newDoorbells(o.ours[:]); err != nil {
+			o.ours = [2]*doorbell{}
 			o.Close()
 			return nil, err
 		}
-		// Where our own cannot be told for a bell, the switch's could not either.
-		if err := checkBell(o.bells[0].fd); err != nil {
+		// Where this cannot be checked, the switch's doorbells could not be either.
+		if err := checkDoorbell(o.ours[0].fd); err != nil {
 			o.Close()
 			return nil, err
 		}
@@ -65,13 +65,13 @@ func (o *Offer) Descriptors() []int {
 	if o.ring == 0 {
 		return []int{o.fd}
 	}
-	return []int{o.fd, o.bells[0].fd, o.bells[1].fd}
+	return []int{o.fd, o.ours[0].fd, o.ours[1].fd}
 }
 
-// Taken tells what became of the offer, given the descriptors that came with the
-// reply, which it takes over, as it does o. The End is nil if the switch did not
-// take the rings; headers is whether each datagram begins with an offload header
-// then.
+// Taken returns what the switch took of the offer, given the descriptors that came
+// with the reply, which it takes over, as it does o. The End is nil if the switch did
+// not take the rings; headers then reports whether each datagram begins with a
+// virtio-net header.
 func (o *Offer) Taken(fds []int) (end *End, headers bool, err error) {
 	features := parseAnswer(o.region[answerAt:]) & o.features
 	if features&FeatureRings == 0 {
@@ -83,7 +83,7 @@ func (o *Offer) Taken(fds []int) (end *End, headers bool, err error) {
 		err = fmt.Errorf("%w: %d of 2", ErrLost, len(fds))
 	}
 	for _, fd := range fds {
-		err = errors.Join(err, checkBell(fd))
+		err = errors.Join(err, checkDoorbell(fd))
 	}
 	if err != nil {
 		CloseRights(fds)
@@ -91,66 +91,77 @@ func (o *Offer) Taken(fds []int) (end *End, headers bool, err error) {
 		return nil, false, err
 	}
 	unix.Close(o.fd) // the mapping stays
-	return newEnd(o.region, int(o.ring), true, o.bells, [2]int(fds)), false, nil
+	return newEnd(o.region, int(o.ring), true, o.ours, [2]int(fds)), false, nil
 }
 
-// Close takes the offer back.
+// Close withdraws the offer.
 func (o *Offer) Close() {
 	unix.Close(o.fd)
 	unix.Munmap(o.region)
-	if o.ring != 0 && o.bells[0] != nil {
-		closeBells(o.bells[:])
+	if o.ring != 0 && o.ours[0] != nil {
+		closeDoorbells(o.ours[:])
 	}
 }
 
-// Accept is the switch's side: it looks at the descriptors that came with a
-// request, which it takes over, and takes what it can of the features in want.
-// end is nil if that does not include rings; else attach are the descriptors to
-// attach to the reply, which stay end's. An error says why an offer was not
-// taken; the port can be given all the same.
+// Accept is the switch's side: it checks the descriptors that came with a request,
+// which it takes over, and takes those of the offered features that are in want. end
+// is nil if these do not include rings; else attach are the descriptors to attach
+// to the reply, which stay end's. headers is as for [Offer.Taken]. An error says why
+// an offer was not taken; the port can be given all the same.
 func Accept(fds []int, want uint64) (end *End, headers bool, attach []int, err error) {
 	defer CloseRights(fds) // but for those that are set to -1
 	if len(fds) == 0 || want == 0 {
 		return nil, false, nil, nil
 	}
-	if err := checkSeals(fds[0]); err != nil {
-		return nil, false, nil, err
-	}
-	// Read once: what the client changes afterwards is not looked at.
-	var b [offerLen]byte
-	if n, err := unix.Pread(fds[0], b[:], offerAt); err != nil {
-		return nil, false, nil, os.NewSyscallError("pread", err)
-	} else if n != len(b) {
-		return nil, false, nil, fmt.Errorf("%w: %d bytes", errOffer, n)
-	}
-	o, err := parseOffer(b[:])
+	o, err := readOffer(fds[0])
 	if err != nil {
-		return nil, false, nil, err
-	}
-	if err := checkLen(fds[0], o.regionLen()); err != nil {
 		return nil, false, nil, err
 	}
 	features := o.features & want
 	if supported() != nil {
 		features &^= FeatureRings
 	}
-	if features == 0 {
+	switch {
+	case features == 0:
 		return nil, false, nil, nil
-	}
-	if features&FeatureRings == 0 {
+	case features&FeatureRings == 0:
 		return nil, features&FeatureHeaders != 0, nil, answer(fds[0], features)
-	}
-	if len(fds) != 3 {
+	case len(fds) != 3:
 		return nil, false, nil, fmt.Errorf("%w: rings with %d descriptors", errOffer, len(fds))
 	}
+	end, attach, err = o.accept(fds, features)
+	return end, false, attach, err
+}
+
+// readOffer checks the region fd, which the client made, and reads the offer in it:
+// once, so that later changes have no effect.
+func readOffer(fd int) (o offer, err error) {
+	if err := checkSeals(fd); err != nil {
+		return o, err
+	}
+	var b [offerLen]byte
+	if n, err := unix.Pread(fd, b[:], offerAt); err != nil {
+		return o, os.NewSyscallError("pread", err)
+	} else if n != len(b) {
+		return o, fmt.Errorf("%w: %d bytes", errOffer, n)
+	}
+	if o, err = parseOffer(b[:]); err != nil {
+		return o, err
+	}
+	return o, checkLen(fd, o.regionLen())
+}
+
+// accept makes the switch's End of an offer with rings. It takes over those of fds
+// that it sets to -1.
+func (o offer) accept(fds []int, features uint64) (end *End, attach []int, err error) {
 	for _, fd := range fds[1:] {
-		if err := checkBell(fd); err != nil {
-			return nil, false, nil, err
+		if err := checkDoorbell(fd); err != nil {
+			return nil, nil, err
 		}
 	}
-	var bells [2]*bell
-	if err := newBells(bells[:]); err != nil {
-		return nil, false, nil, err
+	var ours [2]*doorbell
+	if err := newDoorbells(ours[:]); err != nil {
+		return nil, nil, err
 	}
 	region, err := mapRegion(fds[0], o.regionLen())
 	if err == nil {
@@ -159,19 +170,19 @@ func Accept(fds []int, want uint64) (end *End, headers bool, attach []int, err e
 		}
 	}
 	if err != nil {
-		closeBells(bells[:])
-		return nil, false, nil, err
+		closeDoorbells(ours[:])
+		return nil, nil, err
 	}
-	end = newEnd(region, int(o.ring), false, bells, [2]int(fds[1:]))
+	end = newEnd(region, int(o.ring), false, ours, [2]int(fds[1:]))
 	fds[1], fds[2] = -1, -1
 	end.TakeOffload()
-	return end, false, []int{bells[0].fd, bells[1].fd}, nil
+	return end, []int{ours[0].fd, ours[1].fd}, nil
 }
 
-// answer writes into the region fd that features are taken.
+// answer writes into the region fd which features are taken.
 func answer(fd int, features uint64) error {
 	var b [offerLen]byte
 	putAnswer(b[:], features)
-	_, err := unix.Pwrite(fd, b[:], answerAt) // a memory file takes all or nothing of so little
+	_, err := unix.Pwrite(fd, b[:], answerAt) // so little is written to a memory file as a whole
 	return os.NewSyscallError("pwrite", err)
 }

@@ -12,114 +12,124 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Busy polling. To sleep until the bell is rung costs both sides some microseconds
-// where processors are busy, and tens where they are virtual and idle; a question
-// and its answer through a switch take four such turns. So a receive that expects
-// an answer at any moment does not sleep at once: it looks again and again for up
-// to maxPoll, and between looks gives its processor to any other process that
-// wants it. Those are the other parties first of all, of which there can be more
-// than processors. (A stream of frames in one direction is nothing of that kind:
-// it gains when its receiver sleeps, because frames then come in larger batches.)
+// A poller decides about the polls of one End.
 //
-// It does so only if
+// Sleeping until the doorbell is rung costs both sides some microseconds where
+// processors are busy, and tens where they are virtual and idle, and a question and
+// its answer through a switch take four such turns. So a receive that expects an
+// answer at any moment does not sleep at once: it looks again and again for up to
+// maxPoll, and between looks yields its processor to any other process, first of
+// all those of the other parties, of which there can be more than processors. (A
+// stream of frames in one direction is different: it gains when its receiver
+// sleeps, because frames then come in larger batches.)
+//
+// A receive polls only if
 //
 //   - the last receive brought the answer to something, and both were short,
-//   - it leaves the runtime a processor for everybody else,
-//   - it was of use lately: after polls in vain there are ever fewer, and
-//   - nobody computes on the processors: one that is given away to such comes back
-//     when its time slice is over.
-const (
-	maxPoll     = 200 * time.Microsecond
-	maxExchange = 4096 // bytes in both rings: a frame or two of 1500 each way
-	maxPass     = 63
-	maxFavors   = 63 // polls in a row that found frames of others only
-)
-
-// polls is how many go on in this process, or are just being refused.
-var polls atomic.Int32
-
-// A poller decides about the polls of one End.
+//   - the poll leaves the runtime a processor for everything else,
+//   - polls found something lately: each miss makes them rarer, and
+//   - nobody computes on the processors: one that is yielded to a process that
+//     computes comes back when that process's time slice is over.
 type poller struct {
-	near bool // the other side is in this process: the runtime wakes it sooner
+	sameProcess bool // the other side is in this process: the runtime wakes it sooner
 
-	vain int // pass after the next poll in vain
-	pass int // so many waits without a poll
+	expects bool // exchange.answered when the wait began
 
-	favors int // polls that found frames of others since the last that found e's
+	skip    int // waits to come without a poll
+	penalty int // what the next miss sets skip to
 
-	courtesy courtesy
+	otherHits int // polls that found frames of other Ends since the last that found this one's
+
+	yield yieldPolicy
 }
 
-// SameProcess tells that the other side is in this process too. It is to be called
+const (
+	maxPoll      = 200 * time.Microsecond
+	maxSkip      = 63
+	maxOtherHits = 63
+)
+
+// polls is how many polls are under way in this process, or are being refused.
+var polls atomic.Int32
+
+// SameProcess says that the other side is in this process too. It must be called
 // before the first receive.
-func (e *End) SameProcess() { e.poller.near = true }
+func (e *End) SameProcess() { e.poller.sameProcess = true }
 
-// mayPoll reports whether polls make sense for e at all; awaiting is held.
-func (e *End) mayPoll() bool { return e.expects && !e.poller.near }
+// mayPoll reports whether polls are useful at all for the wait that has begun.
+func (p *poller) mayPoll() bool { return p.expects && !p.sameProcess }
 
-// poll looks for a frame of e's, or of another End of its group, for a while, and
-// returns whose there is; nil means that it is time to sleep. awaiting is held.
+// hit notes that a poll found frames of x for e, and reports whether e goes on to
+// receive them.
+func (p *poller) hit(x, e *End) bool {
+	switch {
+	case x == e:
+		p.penalty, p.otherHits = 0, 0
+	case p.otherHits < maxOtherHits:
+		p.otherHits++
+	default: // e has no part in the exchange of the others
+		p.otherHits = 0
+		return false
+	}
+	return true
+}
+
+// miss notes that a poll found nothing.
+func (p *poller) miss() { p.skip, p.penalty = p.penalty, min(2*p.penalty+1, maxSkip) }
+
+// poll looks for a frame of e, or of another End of its group, for a while, and
+// returns the End that has one, or nil when it is time to sleep. rx.waitMu is held.
 func (e *End) poll() *End {
 	p := &e.poller
-	if !e.mayPoll() {
+	if !p.mayPoll() {
 		return nil
 	}
-	if p.pass > 0 {
-		p.pass--
+	if p.skip > 0 {
+		p.skip--
 		return nil
 	}
 	begun := time.Since(start)
-	if begun < time.Duration(abstain.until.Load()) {
+	if begun < time.Duration(backoff.until.Load()) {
 		return nil
 	}
 	defer polls.Add(-1)
 	if polls.Add(1) >= int32(runtime.GOMAXPROCS(0)) {
 		return nil
 	}
-	e.group.lead(e)
-	p.courtesy.offer(begun)
-	begun = time.Since(start) // what ran meanwhile is this process's
+	e.member.group.lead(e)
+	p.yield.gosched(begun)
+	begun = time.Since(start) // what ran meanwhile belongs to this process
 	for now := begun; now-begun <= maxPoll; {
-		x := e.group.look(e)
-		if x == nil && e.hasNews() {
+		x := e.member.group.poll(e)
+		if x == nil && e.hasFrame() {
 			x = e
 		}
-		switch {
-		case x == e:
-			p.vain, p.favors = 0, 0
+		if x != nil {
+			if !p.hit(x, e) {
+				return nil
+			}
 			return x
-		case x != nil && p.favors < maxFavors:
-			p.favors++
-			return x
-		case x != nil: // what passes there is nothing that e has a part in
-			p.favors = 0
-			return nil
 		}
 		unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
-		gaveAway := now
-		if now = time.Since(start); now-gaveAway > longSlice {
-			abstain.more(now)
+		yielded := now
+		if now = time.Since(start); now-yielded > longSlice {
+			backoff.extend(now)
 		}
 	}
-	p.pass, p.vain = p.vain, min(2*p.vain+1, maxPass)
+	p.miss()
 	return nil
 }
 
-// hasNews reports whether it is time to look for what there is.
-func (e *End) hasNews() bool {
-	e.reading.Lock()
-	defer e.reading.Unlock()
-	if e.closed.Load() {
-		return true
-	}
-	ok, err := e.rx.ready()
-	return ok || err != nil
+func (e *End) hasFrame() bool {
+	e.rx.mu.Lock()
+	defer e.rx.mu.Unlock()
+	return e.rx.ready()
 }
 
-// An abstinence keeps a process from polls while others compute on the processors.
-// One of those may do so at any time, for a moment; so it begins short, and becomes
-// longer each time that it turns out to have been too short.
-type abstinence struct {
+// A pollBackoff keeps a process from polling while others compute on the
+// processors. Any of those may do so for a moment; so the back-off begins short,
+// and becomes longer each time that it turns out to have been too short.
+type pollBackoff struct {
 	mu     sync.Mutex
 	length time.Duration // guarded by mu
 
@@ -127,57 +137,59 @@ type abstinence struct {
 }
 
 const (
-	longSlice     = time.Millisecond // none of the parties of an exchange keeps a processor so long
-	minAbstinence = 10 * time.Millisecond
-	maxAbstinence = time.Second
-	probation     = 50 * time.Millisecond
+	longSlice     = time.Millisecond // no party of an exchange keeps a processor so long
+	minBackoff    = 10 * time.Millisecond
+	maxBackoff    = time.Second
+	backoffMemory = 50 * time.Millisecond // how long after its end a back-off still was too short
 )
 
-var abstain abstinence
+// backoff is that of this process.
+var backoff pollBackoff
 
-// more begins an abstinence, as it took until now to get back a processor that was
-// given away.
-func (a *abstinence) more(now time.Duration) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	switch until := time.Duration(a.until.Load()); {
+// extend begins a back-off, because a processor that was yielded came back only
+// now.
+func (b *pollBackoff) extend(now time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch until := time.Duration(b.until.Load()); {
 	case now < until:
-		return // another poll was delayed by the same
-	case a.length > 0 && now < until+probation:
-		a.length = min(4*a.length, maxAbstinence)
+		return // another poll was delayed by the same time slice
+	case b.length > 0 && now < until+backoffMemory:
+		b.length = min(4*b.length, maxBackoff)
 	default:
-		a.length = minAbstinence
+		b.length = minBackoff
 	}
-	a.until.Store(int64(now + a.length))
+	b.until.Store(int64(now + b.length))
 }
 
-// A courtesy lets other goroutines run before a poll keeps one of the runtime's
-// processors: those that the last frame was for, and one to wait for descriptors.
-// As the offer costs a microsecond or two, and often wakes a thread for nothing, it
-// is made ever less often while nobody takes it.
-type courtesy struct {
-	last time.Duration // when it was made
-	rare int           // rest after the next one that nobody takes
-	rest int           // so many polls without
+// A yieldPolicy decides when a poll first lets other goroutines run, before it
+// keeps one of the runtime's processors: those that the last frame was for, and one
+// that waits for descriptors. As a yield costs a microsecond or two, and often
+// wakes a thread for nothing, it becomes rarer while no goroutine makes use of it.
+type yieldPolicy struct {
+	last    time.Duration // when a poll last yielded
+	skip    int           // polls to come without a yield
+	penalty int           // about what the next yield for nothing sets skip to
 }
 
 const (
-	maxRest  = 1023
-	restTime = 10 * time.Millisecond // the longest without, as long as there are polls
-	ranOther = 5 * time.Microsecond  // what it takes if somebody runs
+	maxYieldSkip = 1023
+	yieldTime    = 10 * time.Millisecond // the longest without a yield, as long as there are polls
+	otherRan     = 5 * time.Microsecond  // how long a yield takes if another goroutine runs
 )
 
-func (c *courtesy) offer(now time.Duration) {
-	if c.rest > 0 && now-c.last < restTime {
-		c.rest--
+// gosched yields to other goroutines if it is time to.
+func (y *yieldPolicy) gosched(now time.Duration) {
+	if y.skip > 0 && now-y.last < yieldTime {
+		y.skip--
 		return
 	}
 	runtime.Gosched()
-	c.last = time.Since(start)
-	if c.last-now > ranOther {
-		c.rare /= 2 // not 0: a thread that was woken can take as long
+	y.last = time.Since(start)
+	if y.last-now > otherRan {
+		y.penalty /= 2 // not 0: waking a thread can take as long
 	} else {
-		c.rare = min(2*c.rare+1, maxRest)
+		y.penalty = min(2*y.penalty+1, maxYieldSkip)
 	}
-	c.rest = c.rare
+	y.skip = y.penalty
 }

@@ -9,38 +9,24 @@ import (
 	"time"
 )
 
-// mayPoll lets the test poll on a machine with one processor, and whatever else
-// was busy there.
+// mayPoll lets the test poll on a machine with one processor too, and after a
+// back-off.
 func mayPoll(t *testing.T) {
 	t.Helper()
 	before := runtime.GOMAXPROCS(2)
-	abstain.until.Store(0)
+	backoff.until.Store(0)
 	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
 }
 
-func send(t *testing.T, e *End, sizes ...int) {
-	t.Helper()
-	for _, n := range sizes {
-		if _, _, err := e.Send([][]byte{make([]byte, n)}, true); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func recv(t *testing.T, e *End) {
-	t.Helper()
-	if _, err := e.Recv(newSlab(1<<16), maxBatch, true); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// TestExpects: an answer is expected after one to something, if both were short.
+// TestExpects: a receive expects an answer after the answer to something, if both were
+// short.
 func TestExpects(t *testing.T) {
 	mayPoll(t)
 	for _, test := range []struct {
 		name           string
 		sent, received []int
-		near, want     bool
+		sameProcess    bool
+		want           bool
 	}{
 		{"nothing sent", nil, []int{64}, false, false},
 		{"short", []int{64}, []int{64}, false, true},
@@ -52,34 +38,34 @@ func TestExpects(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e, peer := newPair(t, 1<<16)
-			if test.near {
+			if test.sameProcess {
 				e.SameProcess()
 			}
 			send(t, e, test.sent...)
 			send(t, peer, test.received...)
 			recv(t, e)
-			e.expects = e.answered // as when a wait begins
-			if got := e.mayPoll(); got != test.want {
+			e.poller.expects = e.rx.exchange.answered // as when a wait begins
+			if got := e.poller.mayPoll(); got != test.want {
 				t.Errorf("expects an answer: %v, want %v", got, test.want)
 			}
 			// What was sent before the last receive has been answered.
 			send(t, peer, 64)
 			recv(t, e)
-			if e.answered {
+			if e.rx.exchange.answered {
 				t.Error("answered twice")
 			}
 		})
 	}
 }
 
-// TestVainPolls: after polls in vain there are ever fewer, and after one that paid
-// off as many as can be.
-func TestVainPolls(t *testing.T) {
+// TestPollMisses: each poll that finds nothing makes the next one rarer, and one that
+// finds a frame makes them as frequent as at first.
+func TestPollMisses(t *testing.T) {
 	mayPoll(t)
 	e, peer := newPair(t, 64)
-	e.expects = true
-	passes := func() (n int) {
-		for ; e.poller.pass > 0; n++ {
+	e.poller.expects = true
+	skipped := func() (n int) {
+		for ; e.poller.skip > 0; n++ {
 			if e.poll() != nil {
 				t.Fatal("a poll found something")
 			}
@@ -87,17 +73,17 @@ func TestVainPolls(t *testing.T) {
 		return n
 	}
 	for _, want := range []int{0, 1, 3, 7, 15, 31, 63, 63} {
-		abstain.until.Store(0) // the machine may be busy
+		backoff.until.Store(0) // the machine may be busy
 		if e.poll() != nil {
 			t.Fatal("a poll found something")
 		}
-		if got := passes(); got != want {
+		if got := skipped(); got != want {
 			t.Errorf("%d waits without a poll, want %d", got, want)
 		}
 	}
-	abstain.until.Store(0)
+	backoff.until.Store(0)
 	send(t, peer, 64)
-	if e.poll() != e || e.poller.vain != 0 {
+	if e.poll() != e || e.poller.penalty != 0 {
 		t.Errorf("a frame that was there was not found, %+v", e.poller)
 	}
 	if n := polls.Load(); n != 0 {
@@ -109,7 +95,7 @@ func TestVainPolls(t *testing.T) {
 func TestPollsLeaveAProcessor(t *testing.T) {
 	mayPoll(t)
 	e, peer := newPair(t, 64)
-	e.expects = true
+	e.poller.expects = true
 	send(t, peer, 64)
 	polls.Add(1)
 	defer polls.Add(-1)
@@ -118,8 +104,28 @@ func TestPollsLeaveAProcessor(t *testing.T) {
 	}
 }
 
-func TestAbstinence(t *testing.T) {
-	var a abstinence
+// TestPollForOthers: a receive that finds frames of other Ends only, sleeps after a
+// while.
+func TestPollForOthers(t *testing.T) {
+	mayPoll(t)
+	var g Group
+	peer, e := joined(t, &g, 64)
+	_, leader := joined(t, &g, 64)
+	leader.poller.expects = true
+	enter(t, &g, e)
+	send(t, peer, 64)
+	for i := range maxOtherHits {
+		if backoff.until.Store(0); leader.poll() != e {
+			t.Fatalf("poll %d did not find it", i)
+		}
+	}
+	if backoff.until.Store(0); leader.poll() != nil {
+		t.Error("polls for others for ever")
+	}
+}
+
+func TestPollBackoff(t *testing.T) {
+	var b pollBackoff
 	now := time.Millisecond // of the life of a process
 	for _, step := range []struct{ after, want time.Duration }{
 		{0, 10 * time.Millisecond},
@@ -128,33 +134,33 @@ func TestAbstinence(t *testing.T) {
 		{200 * time.Millisecond, 640 * time.Millisecond},
 		{640 * time.Millisecond, time.Second},
 		{time.Second, time.Second},
-		{time.Second + probation, 10 * time.Millisecond},
+		{time.Second + backoffMemory, 10 * time.Millisecond},
 		{5 * time.Millisecond, 5 * time.Millisecond}, // for the same slice as the one before
 	} {
 		now += step.after
-		a.more(now)
-		if got := time.Duration(a.until.Load()) - now; got != step.want {
-			t.Errorf("%v later: abstains for %v, want %v", step.after, got, step.want)
+		b.extend(now)
+		if got := time.Duration(b.until.Load()) - now; got != step.want {
+			t.Errorf("%v later: backs off for %v, want %v", step.after, got, step.want)
 		}
 	}
 }
 
-// TestCourtesy: the offer is made ever less often while nobody takes it, but at
-// least every so often.
-func TestCourtesy(t *testing.T) {
-	var c courtesy
-	c.rest = 3
+// TestYieldPolicy: a poll yields only when it is time to, but at least once in
+// yieldTime.
+func TestYieldPolicy(t *testing.T) {
+	var y yieldPolicy
+	y.skip = 3
 	now := time.Since(start)
-	c.last = now
+	y.last = now
 	for range 3 {
-		c.offer(now)
+		y.gosched(now)
 	}
-	if c.last != now || c.rest != 0 {
-		t.Errorf("an offer was made: %+v", c)
+	if y.last != now || y.skip != 0 {
+		t.Errorf("yielded: %+v", y)
 	}
-	c.rest = 3
-	c.offer(now + restTime)
-	if c.last == now {
-		t.Error("no offer was made for long")
+	y.skip = 3
+	y.gosched(now + yieldTime)
+	if y.last == now {
+		t.Error("did not yield for long")
 	}
 }

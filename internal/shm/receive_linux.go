@@ -6,30 +6,51 @@ package shm
 import (
 	"net"
 	"os"
+	"sync"
+	"sync/atomic"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/link"
+	"github.com/go-vde/sdk/internal/transport"
+	"github.com/go-vde/sdk/link"
 )
 
-// A Placer says where a frame of size bytes, the i-th of a receive, is to be
-// copied to, and is told what is left to do about it. What does not fit there is
-// lost.
-type Placer interface {
-	Place(i, size int, o frame.VNetHeader) []byte
+// A receiver is the receiving side of an End.
+type receiver struct {
+	sleeper                     // sleeps while the ring is empty
+	peerDoorbell int            // rung when there is room for the other side's frames
+	sent         *atomic.Uint64 // see [sender]
+	step         func(uintptr) bool
+
+	waitMu sync.Mutex // held by a receive that may wait, also while it waits
+
+	mu         sync.Mutex // held while frames are looked for and taken, not while waiting; guards what follows
+	ring       consumer
+	into       destination // of the receive under way
+	rounds     int         // see spin
+	exchange   exchange
+	suppressed bool // see [Group]
 }
 
-// Recv takes as many frames as there are, at most limit and 64, and copies each
-// to where p says. With wait it waits for the first; without, it returns
-// [link.ErrEmpty] if nothing is there, and ignores the deadline. err is non-nil
-// only if n is 0.
-func (e *End) Recv(p Placer, limit int, wait bool) (n int, err error) {
-	if !wait {
-		return e.recv(p, limit, false)
+func (r *receiver) init(l *life, d *doorbell, peer int, sent *atomic.Uint64) {
+	r.life, r.doorbell, r.peerDoorbell, r.sent = l, d, peer, sent
+	r.step = func(uintptr) bool { return r.frameCame() }
+}
+
+// Recv implements [transport.Transport]. It receives at most 64 frames. The first
+// call with Headers tells the other side that this one takes partial checksums
+// and GSO frames, like [End.TakeOffload]; without Headers the metadata of a slot
+// is ignored. A frame that is not what its metadata says has the length 1.
+func (e *End) Recv(r link.Rx) (n int, err error) {
+	if r.Headers != nil && !e.offload.announced.Load() {
+		e.TakeOffload()
 	}
-	e.awaiting.Lock()
-	defer e.awaiting.Unlock()
+	if r.NoWait {
+		return e.rx.recvInto(&r)
+	}
+	e.rx.waitMu.Lock()
+	defer e.rx.waitMu.Unlock()
 	for {
-		n, err := e.recv(p, limit, true)
+		n, err := e.rx.recvInto(&r)
 		if err != link.ErrEmpty {
 			return n, err
 		}
@@ -39,93 +60,105 @@ func (e *End) Recv(p Placer, limit int, wait bool) (n int, err error) {
 	}
 }
 
-// AwaitFrame waits until Recv without wait finds a frame, and returns whose Recv:
-// e's or, if e is in a [Group], that of another End of it which would otherwise have
-// to be woken up for it. Its errors are those of a Recv that waits. Who is in a
-// group calls it again at once, or else [End.HandBack].
-func (e *End) AwaitFrame() (*End, error) {
-	e.awaiting.Lock()
-	defer e.awaiting.Unlock()
-	for {
-		e.reading.Lock()
-		err, streams := e.look(true), e.streams
-		e.reading.Unlock()
-		if streams {
-			e.HandBack() // others should not wait for each batch
-		} else if x := e.takeTurns(); x != nil {
-			return x, nil
-		}
-		if err != link.ErrEmpty {
-			return e, err
-		}
-		if x, err := e.await(); err != nil || x != e {
-			return x, err
-		}
-	}
+// RecvPlaced implements [link.Notifier]. It receives at most 64 frames.
+func (e *End) RecvPlaced(p link.Placer, limit int) (n int, err error) {
+	e.rx.mu.Lock()
+	defer e.rx.mu.Unlock()
+	return e.rx.recv(p, limit, false)
 }
 
-// recv is Recv, but returns [link.ErrEmpty] for want of a frame even if it is for
-// a receive that waits.
-func (e *End) recv(p Placer, limit int, wait bool) (n int, err error) {
-	e.reading.Lock()
-	defer e.reading.Unlock()
-	if err := e.look(wait); err != nil {
+// A destination is the slices of a [link.Rx].
+type destination struct {
+	bufs    [][]byte
+	sizes   []int
+	headers []frame.VNetHeader
+}
+
+// Place implements [link.Placer].
+func (d *destination) Place(i, size int, h frame.VNetHeader) []byte {
+	d.sizes[i] = size
+	if d.headers != nil {
+		d.headers[i] = h
+	}
+	return d.bufs[i]
+}
+
+// recvInto receives the frames that there are, and checks their metadata.
+func (r *receiver) recvInto(rx *link.Rx) (n int, err error) {
+	r.mu.Lock()
+	r.into = destination{rx.Bufs, rx.Sizes, rx.Headers}
+	n, err = r.recv(&r.into, len(rx.Bufs), !rx.NoWait)
+	r.into = destination{}
+	r.mu.Unlock()
+	if rx.Headers != nil {
+		for i := range n {
+			if h := &rx.Headers[i]; *h != (frame.VNetHeader{}) {
+				rx.Sizes[i] = checkHeader(h, rx.Bufs[i], rx.Sizes[i])
+			}
+		}
+	}
+	return n, err
+}
+
+// recv copies the frames that there are, at most limit and 64, to where p says.
+// wait says that the receive may wait; even then recv returns [link.ErrEmpty]. mu
+// is held.
+func (r *receiver) recv(p link.Placer, limit int, wait bool) (n int, err error) {
+	if err := r.look(wait); err != nil {
 		return 0, err
 	}
-	limit, before := min(limit, maxBatch), e.rx.pos
+	limit, before := min(limit, maxBatch), r.ring.pos
 	for n < limit {
-		size, o, err := e.rx.next()
+		size, h, err := r.ring.next()
 		if err != nil {
-			if err = e.fail(err); n == 0 {
+			if err = r.life.fail(err); n == 0 {
 				return 0, err
 			}
 			break // what came before is in order
 		}
-		e.rx.take(p.Place(n, size, o), size)
+		r.ring.take(p.Place(n, size, h), size)
 		n++
-		if ok, err := e.rx.ready(); !ok {
+		if ok, err := r.ring.ready(); !ok {
 			if err != nil {
-				_ = e.fail(err) // the next receive returns it
+				_ = r.life.fail(err) // the next receive returns it
 			}
 			break
 		}
 	}
-	if e.rx.release() {
-		ringBell(e.roomBell)
+	if r.ring.release() {
+		ringDoorbell(r.peerDoorbell)
 	}
-	sent, got := e.sent.Load(), e.rx.pos-before
-	e.answered = sent != e.sentSeen && sent-e.sentSeen+got <= maxExchange
-	e.streams = got > maxExchange
-	e.sentSeen = sent
+	r.exchange.received(r.ring.pos-before, r.sent.Load())
 	return n, nil
 }
 
 // look returns nil if there is a frame, or why there is none: [link.ErrEmpty] if
-// one may come. wait says that it is for a receive that waits; reading is held.
-func (e *End) look(wait bool) error {
-	hungUp := e.hungUp.Load() // before looking
-	if err := e.state(); err != nil {
+// one may come. wait says that the receive may wait. mu is held.
+func (r *receiver) look(wait bool) error {
+	hungUp := r.life.hungUp.Load() // before looking
+	if err := r.life.err(); err != nil {
 		if hungUp && err != net.ErrClosed {
-			return link.ErrDrained
+			return transport.ErrDrained
 		}
 		return err
 	}
-	if wait && !hungUp && e.rxDeadline.past() {
+	if wait && !hungUp && r.deadline.past() {
 		return os.ErrDeadlineExceeded // even if there is a frame
 	}
-	switch ok, err := e.rx.ready(); {
+	switch ok, err := r.ring.ready(); {
 	case err != nil:
-		return e.fail(err)
+		return r.life.fail(err)
 	case ok:
 		return nil
 	case hungUp:
-		return link.ErrDrained
+		return transport.ErrDrained
 	}
 	return link.ErrEmpty
 }
 
 // await waits until it is time to look again, at e or, if e is in a group, at
-// another End, which it returns; awaiting is held, reading is not.
+// another End, which it returns: it spins, then polls, then sleeps. rx.waitMu is
+// held, rx.mu is not.
 func (e *End) await() (*End, error) {
 	if e.spin() {
 		return e, nil
@@ -133,28 +166,38 @@ func (e *End) await() (*End, error) {
 	if x := e.poll(); x != nil {
 		return x, nil
 	}
-	e.HandBack()
-	e.group.sleep(e)
-	err := e.rxBell.wait(e.rxStep)
-	e.group.wake(e)
-	if e.nudgedAwake() || e.hungUp.Load() || e.closed.Load() {
+	e.release()
+	e.member.group.enter(e)
+	err := e.rx.doorbell.wait(e.rx.step)
+	e.member.group.leave(e)
+	if e.rx.wasWoken() || e.life.over() {
 		err = nil // to find what there is, or that it is closed
 	}
 	return e, err
 }
 
-// frameCame reports whether it is time to look again. If not, it has told the
-// other side to ring.
-func (e *End) frameCame() bool {
-	e.reading.Lock()
-	defer e.reading.Unlock()
-	ok, err := e.rx.ready()
+// frameCame reports whether the sleep is over. If not, the need-wakeup flag is set.
+func (r *receiver) frameCame() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ok, err := r.ring.ready()
 	if !ok && err == nil {
-		e.rx.sleeps.Store(1)
-		if ok, err = e.rx.ready(); ok || err != nil {
-			e.rx.sleeps.Store(0)
+		r.suppressed = false
+		r.ring.frameWakeup.Store(1)
+		if ok, err = r.ring.ready(); ok || err != nil {
+			r.ring.frameWakeup.Store(0)
 		}
 	}
+	return ok || err != nil
+}
+
+// ready reports whether there is something to find for a receive: a frame, or that
+// the other side broke the rules, or that the End is closed. mu is held.
+func (r *receiver) ready() bool {
+	if r.life.closed.Load() {
+		return true
+	}
+	ok, err := r.ring.ready()
 	return ok || err != nil
 }
 
@@ -169,24 +212,25 @@ const (
 	roundPause = 100
 )
 
-// spin looks for a frame a few times more, and reports whether it is time to look
-// again.
+// spin looks a few times more, and reports whether there is something to find. It
+// begins a wait, and so notes what the wait is for. rx.waitMu is held.
 func (e *End) spin() bool {
-	e.reading.Lock()
-	defer e.reading.Unlock()
-	e.expects = e.answered
-	if e.closed.Load() {
+	r := &e.rx
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e.poller.expects = r.exchange.answered
+	if r.life.closed.Load() {
 		return true
 	}
-	e.rxRounds = max(e.rxRounds, minRounds)
-	for range e.rxRounds {
+	r.rounds = max(r.rounds, minRounds)
+	for range r.rounds {
 		for range roundPause {
 		}
-		if ok, err := e.rx.ready(); ok || err != nil {
-			e.rxRounds = min(2*e.rxRounds, maxRounds)
+		if ok, err := r.ring.ready(); ok || err != nil {
+			r.rounds = min(2*r.rounds, maxRounds)
 			return true
 		}
 	}
-	e.rxRounds /= 2
+	r.rounds /= 2
 	return false
 }

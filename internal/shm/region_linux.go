@@ -12,7 +12,7 @@ import (
 )
 
 // needSeals must be on a region before it is mapped: without them the other side
-// could cut it off, and the next access would kill this process.
+// could truncate it, and the next access would kill this process.
 const needSeals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 
 // makeRegion returns a sealed memory file of n bytes.
@@ -37,10 +37,9 @@ func makeRegion(n int) (fd int, err error) {
 	return fd, nil
 }
 
-// checkSeals reports why fd, which somebody else made, may not be used as a region.
-// It is the first thing to ask of a descriptor that may be anything: what is no
-// memory file is told at once, while to read or even to stat it could take for
-// ever.
+// checkSeals reports why fd, which the other side made, must not be used as a
+// region. It is the first check of a descriptor that may be anything: it fails at
+// once for what is no memory file, while read or even stat could block for ever.
 func checkSeals(fd int) error {
 	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
 	switch {
@@ -61,7 +60,7 @@ func checkSeals(fd int) error {
 	return nil
 }
 
-// checkLen reports whether fd is as long as its offer says.
+// checkLen reports why fd, which passed checkSeals, has not the length n.
 func checkLen(fd, n int) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {

@@ -9,8 +9,8 @@ import "golang.org/x/sys/unix"
 // carries.
 const MaxDescriptors = 3
 
-// RightsLen is a length of control messages that holds so many and a few more;
-// what does not fit is closed by the kernel.
+// RightsLen is a length of control messages with room for MaxDescriptors and a few
+// more; the kernel closes those that do not fit.
 const RightsLen = 128
 
 // Rights returns the control message that carries fds, or nil if there are none.

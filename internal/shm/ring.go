@@ -4,34 +4,31 @@
 package shm
 
 import (
-	"errors"
 	"fmt"
 	"sync/atomic"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/link"
 )
 
-// ErrBroken is in the error of an End whose peer wrote to the region what cannot
-// be.
-var ErrBroken = errors.New("the other side broke the rules of the shared memory")
-
-// closedBit in a tail says that nothing is taken any more. The consumer sets it;
-// a producer publishes by compare-and-swap and so cannot publish after it.
+// closedBit in a tail says that no further frame is taken. The consumer sets it; the
+// producer publishes by compare-and-swap and so cannot publish after it.
 const closedBit = 1 << 63
 
-// A ring is the shared part of both sides. Positions count bytes since the
+// A ring is what both sides share of one. Positions count bytes since the
 // beginning and never wrap; a ring that passes 10 GB a second lasts 29 years.
 type ring struct {
-	tail, head    *atomic.Uint64
-	sleeps, waits *atomic.Uint32
-	data          []byte
-	mask          uint64
+	tail, head  *atomic.Uint64
+	frameWakeup *atomic.Uint32 // need-wakeup flag of the consumer
+	roomWakeup  *atomic.Uint32 // need-wakeup flag of the producer
+	data        []byte
+	mask        uint64
 }
 
 func newRing(region []byte, control, data, size int) ring {
 	return ring{
 		tail: word64(region, control+tailAt), head: word64(region, control+headAt),
-		sleeps: word32(region, control+sleepsAt), waits: word32(region, control+waitsAt),
+		frameWakeup: word32(region, control+frameWakeupAt), roomWakeup: word32(region, control+roomWakeupAt),
 		data: region[data : data+size : data+size], mask: uint64(size - 1),
 	}
 }
@@ -61,25 +58,40 @@ func (p *producer) room(n int) (bool, error) {
 	return p.pos+need-p.head <= p.size(), nil
 }
 
-// refresh looks how far the consumer is.
+// refresh reads up to where the consumer has taken.
 func (p *producer) refresh() error {
 	h := p.ring.head.Load()
 	// It lies between where it was and what was published.
 	if h-p.head > p.from-p.head {
-		return fmt.Errorf("%w: it took up to %d of what was published from %d to %d", ErrBroken, h, p.head, p.from)
+		return fmt.Errorf("%w: it took up to %d of what was published from %d to %d", link.ErrViolation, h, p.head, p.from)
 	}
 	p.head = h
 	return nil
 }
 
+// put writes frame i of t, of n bytes, for which there is room.
+func (p *producer) put(t *link.Tx, i, n int) {
+	p.begin(n, t.Header(i))
+	at := p.pos + slotHeader
+	if t.Pieces == nil {
+		p.write(at, t.Frames[i])
+	} else {
+		for _, b := range t.Pieces[i] {
+			p.write(at, b)
+			at += uint64(len(b))
+		}
+	}
+	p.pos += slotLen(n)
+}
+
 // begin writes the header of a slot for a frame of n bytes, for which there is
-// room. The caller writes the frame behind it and then moves pos on. Slots are a multiple of 16 long, and so is
-// the ring, so a header never wraps.
-func (p *producer) begin(n int, o frame.VNetHeader) {
-	w0, w1 := packSlot(n, o)
+// room. The caller writes the frame behind it and then advances pos. Slots are a
+// multiple of 16 long, and so is the ring, so a header never wraps.
+func (p *producer) begin(n int, h frame.VNetHeader) {
+	w0, w1 := packSlot(n, h)
 	at := int(p.pos & p.mask)
-	// Plain stores would do, as the tail publishes them. These are no dearer than
-	// they look: the line has to be fetched anyway.
+	// Plain stores would be enough, as the tail publishes them. Atomic ones cost
+	// little more: the cache line has to be fetched anyway.
 	word64(p.data, at).Store(w0)
 	word64(p.data, at+8).Store(w1)
 }
@@ -90,8 +102,8 @@ func (p *producer) write(at uint64, b []byte) {
 	copy(p.data, b[n:])
 }
 
-// publish makes what was put visible, and reports false if the consumer has
-// closed the ring, in which case nothing of it ever will be.
+// publish makes the frames visible that were put, and reports false if the consumer
+// has closed the ring, in which case none of them ever will be.
 func (p *producer) publish() (ok bool, err error) {
 	if p.tail.CompareAndSwap(p.from, p.pos) {
 		p.from = p.pos
@@ -99,13 +111,13 @@ func (p *producer) publish() (ok bool, err error) {
 	}
 	p.pos = p.from
 	if t := p.tail.Load(); t != p.from|closedBit {
-		return false, fmt.Errorf("%w: the tail became %#x, it was %#x", ErrBroken, t, p.from)
+		return false, fmt.Errorf("%w: the tail became %#x, it was %#x", link.ErrViolation, t, p.from)
 	}
 	return false, nil
 }
 
-// halfFree reports whether it is worth while to wake a producer that waits: to
-// do so for each frame would have the two take turns.
+// halfFree reports whether half the ring is free, which a producer waits for: to be
+// woken for each frame would have the two sides take turns.
 func (p *producer) halfFree() (bool, error) {
 	err := p.refresh()
 	return p.pos-p.head <= p.size()/2, err
@@ -124,30 +136,30 @@ func (c *consumer) ready() (bool, error) {
 	if c.pos != c.end {
 		return true, nil
 	}
-	t := c.tail.Load() &^ closedBit // whoever set it: see close
+	t := c.tail.Load() &^ closedBit // the producer may have set it too: see close
 	if t == c.end {
 		return false, nil
 	}
 	if t-c.from > c.size() || t-c.end > c.size() || t%slotAlign != 0 {
-		return false, fmt.Errorf("%w: it published up to %d, %d was published and %d taken", ErrBroken, t, c.end, c.from)
+		return false, fmt.Errorf("%w: it published up to %d, %d was published and %d taken", link.ErrViolation, t, c.end, c.from)
 	}
 	c.end = t
 	return true, nil
 }
 
-// next returns the length of the frame at pos and what is left to do about it;
-// ready has reported that there is one.
-func (c *consumer) next() (n int, o frame.VNetHeader, err error) {
+// next returns the length of the frame at pos and its metadata, which is unchecked;
+// ready has reported that there is a frame.
+func (c *consumer) next() (n int, h frame.VNetHeader, err error) {
 	at := int(c.pos & c.mask)
-	size, o := unpackSlot(word64(c.data, at).Load(), word64(c.data, at+8).Load())
+	size, h := unpackSlot(word64(c.data, at).Load(), word64(c.data, at+8).Load())
 	if uint64(size) > c.size() || slotLen(int(size)) > c.end-c.pos {
-		return 0, o, fmt.Errorf("%w: a frame of %d bytes where %d are published", ErrBroken, size, c.end-c.pos)
+		return 0, h, fmt.Errorf("%w: a frame of %d bytes where %d are published", link.ErrViolation, size, c.end-c.pos)
 	}
-	return int(size), o, nil
+	return int(size), h, nil
 }
 
 // take copies as much of the frame at pos, which has n bytes, as dst holds, and
-// goes on to the next.
+// advances to the next.
 func (c *consumer) take(dst []byte, n int) {
 	at := (c.pos + slotHeader) & c.mask
 	dst = dst[:min(len(dst), n)]
@@ -156,18 +168,17 @@ func (c *consumer) take(dst []byte, n int) {
 	c.pos += slotLen(n)
 }
 
-// release gives back the room of what was taken, and reports whether the
-// producer wants to be woken for it.
+// release gives back the room of the frames that were taken, and reports whether the
+// producer has to be woken for it.
 func (c *consumer) release() (wake bool) {
 	c.from = c.pos
 	c.head.Store(c.pos)
-	// The flag is taken back by whoever rings: one ring for each wait.
-	return c.waits.Load() != 0 && c.end-c.pos <= c.size()/2 && c.waits.Swap(0) != 0
+	// The flag is cleared by the side that rings, so that it rings once for each wait.
+	return c.roomWakeup.Load() != 0 && c.end-c.pos <= c.size()/2 && c.roomWakeup.Swap(0) != 0
 }
 
-// close refuses everything that is published from here on, and returns how many
-// frames had been published and not taken. A tail that is found broken ends the
-// count: what such a producer meant cannot be told.
+// close refuses all frames that are published from here on, and returns how many
+// had been published and not taken. An invalid tail or length ends the count.
 func (c *consumer) close() (unread int) {
 	c.tail.Or(closedBit)
 	for {

@@ -5,11 +5,13 @@ package shm
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"net"
 	"testing"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/link"
 )
 
 // ringPair returns both sides of a ring in ordinary memory, of 4 KiB so that it
@@ -22,20 +24,18 @@ func ringPair() (p *producer, c *consumer, region []byte) {
 }
 
 // putPieces puts a frame of n bytes in pieces into the ring.
-func putPieces(p *producer, n int, off frame.VNetHeader, pieces ...[]byte) {
-	header := make([]byte, frame.VNetHeaderLen)
-	off.Put(header)
-	o := outgoing{pieces: []net.Buffers{append(net.Buffers{header[:3], header[3:]}, pieces...)}, headed: true}
-	if o.size(0) != n {
+func putPieces(p *producer, n int, h frame.VNetHeader, pieces ...[]byte) {
+	t := link.Tx{Pieces: []net.Buffers{pieces}, Headers: []frame.VNetHeader{h}}
+	if t.Size(0) != n {
 		panic("size")
 	}
-	o.put(p, 0, n)
+	p.put(&t, 0, n)
 }
 
 func TestSlotLayout(t *testing.T) {
 	p, c, _ := ringPair()
-	off := frame.VNetHeader{Flags: 1, GSOType: 4, HdrLen: 0x0203, GSOSize: 0x0405, CsumStart: 0x0607, CsumOffset: 0x0809}
-	putPieces(p, 5, off, []byte("ab"), nil, []byte("cde"))
+	h := frame.VNetHeader{Flags: 1, GSOType: 4, HdrLen: 0x0203, GSOSize: 0x0405, CsumStart: 0x0607, CsumOffset: 0x0809}
+	putPieces(p, 5, h, []byte("ab"), nil, []byte("cde"))
 	if ok, err := p.publish(); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
@@ -53,7 +53,7 @@ func TestSlotLayout(t *testing.T) {
 		t.Fatal(ok, err)
 	}
 	n, got, err := c.next()
-	if n != 5 || got != off || err != nil {
+	if n != 5 || got != h || err != nil {
 		t.Errorf("frame of %d bytes, %+v, %v", n, got, err)
 	}
 	b := make([]byte, 8)
@@ -67,6 +67,77 @@ func TestSlotLayout(t *testing.T) {
 	}
 }
 
+// A ringModel is a ring with a plain queue beside it that does the same.
+type ringModel struct {
+	p      *producer
+	c      *consumer
+	put    []sentFrame // not published
+	queue  []sentFrame // published and not taken
+	closed bool
+}
+
+type sentFrame struct {
+	data   []byte
+	header frame.VNetHeader
+}
+
+func (m *ringModel) publish(t *testing.T) {
+	ok, err := m.p.publish()
+	if err != nil || ok == (m.closed && len(m.put) > 0) && len(m.put) > 0 {
+		t.Fatalf("published %d: %v, %v; closed: %v", len(m.put), ok, err, m.closed)
+	}
+	if ok && !m.closed {
+		m.queue = append(m.queue, m.put...)
+	}
+	m.put = nil
+}
+
+func (m *ringModel) take(t *testing.T) {
+	ok, err := m.c.ready()
+	if ok != (len(m.queue) > 0) || err != nil {
+		t.Fatalf("ready %v with %d frames published: %v", ok, len(m.queue), err)
+	}
+	if !ok {
+		return
+	}
+	want := m.queue[0]
+	n, h, err := m.c.next()
+	if err != nil || n != len(want.data) || h != want.header {
+		t.Fatalf("a frame of %d bytes, %+v, %v", n, h, err)
+	}
+	got := make([]byte, n+1)
+	m.c.take(got, n)
+	if !bytes.Equal(got[:n], want.data) || got[n] != 0 {
+		t.Fatalf("got % x, want % x", got, want.data)
+	}
+	m.queue = m.queue[1:]
+}
+
+func (m *ringModel) close(t *testing.T) {
+	if n := m.c.close(); n != len(m.queue) {
+		t.Fatalf("closed with %d frames unread, not %d", n, len(m.queue))
+	}
+	m.queue, m.closed = nil, true
+}
+
+// add puts frame i, of n bytes, into the ring if there is room.
+func (m *ringModel) add(t *testing.T, i, n int) {
+	ok, err := m.p.room(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := m.p.pos - m.p.ring.head.Load()
+	if want := used+slotLen(n) <= m.p.size(); ok != want {
+		t.Fatalf("room for %d bytes with %d of %d used: %v", n, used, m.p.size(), ok)
+	}
+	if !ok || n > m.p.maxLen() {
+		return
+	}
+	s := sentFrame{bytes.Repeat([]byte{byte(i + 1)}, n), frame.VNetHeader{Flags: byte(n / 8), GSOSize: uint16(i)}}
+	putPieces(m.p, n, s.header, s.data[:n/3], s.data[n/3:])
+	m.put = append(m.put, s)
+}
+
 // FuzzRing compares the ring with a plain queue. Each byte of ops is an action:
 // put a frame, publish, take one, give back, or close.
 func FuzzRing(f *testing.F) {
@@ -76,79 +147,73 @@ func FuzzRing(f *testing.F) {
 	f.Add([]byte{0x20, 0x30, 1, 2, 4, 0x20, 1, 2, 2, 2})
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		p, c, _ := ringPair()
-		type sent struct {
-			data []byte
-			off  frame.VNetHeader
-		}
-		var put, queue []sent
-		closed := false
+		m := ringModel{p: p, c: c}
 		for i, op := range ops {
 			switch {
 			case op == 1:
-				ok, err := p.publish()
-				if err != nil || ok == (closed && len(put) > 0) && len(put) > 0 {
-					t.Fatalf("published %d: %v, %v; closed: %v", len(put), ok, err, closed)
-				}
-				if ok && !closed {
-					queue = append(queue, put...)
-				}
-				put = nil
+				m.publish(t)
 			case op == 2:
-				ok, err := c.ready()
-				if ok != (len(queue) > 0) || err != nil {
-					t.Fatalf("ready %v with %d frames published: %v", ok, len(queue), err)
-				}
-				if !ok {
-					continue
-				}
-				n, off, err := c.next()
-				if err != nil || n != len(queue[0].data) || off != queue[0].off {
-					t.Fatalf("a frame of %d bytes, %+v, %v", n, off, err)
-				}
-				got := make([]byte, n+1)
-				c.take(got, n)
-				if !bytes.Equal(got[:n], queue[0].data) || got[n] != 0 {
-					t.Fatalf("got % x, want % x", got, queue[0].data)
-				}
-				queue = queue[1:]
+				m.take(t)
 			case op == 3:
 				c.release()
-			case op == 4 && !closed:
-				if n := c.close(); n != len(queue) {
-					t.Fatalf("closed with %d frames unread, not %d", n, len(queue))
-				}
-				queue, closed = nil, true
+			case op == 4 && !m.closed:
+				m.close(t)
 			default:
-				n := int(op) * 8 // up to 2040, the longest is 2032
-				ok, err := p.room(n)
-				if err != nil {
-					t.Fatal(err)
-				}
-				used := p.pos - p.ring.head.Load()
-				if want := used+slotLen(n) <= p.size(); ok != want {
-					t.Fatalf("room for %d bytes with %d of %d used: %v", n, used, p.size(), ok)
-				}
-				if !ok || n > p.maxLen() {
-					continue
-				}
-				s := sent{bytes.Repeat([]byte{byte(i + 1)}, n), frame.VNetHeader{Flags: op, GSOSize: uint16(i)}}
-				putPieces(p, n, s.off, s.data[:n/3], s.data[n/3:])
-				put = append(put, s)
+				m.add(t, i, int(op)*8) // up to 2040, the longest is 2032
 			}
 		}
 	})
 }
 
+// consumeScribbled takes what a producer that breaks the rules seems to have
+// published.
+func consumeScribbled(t *testing.T, c *consumer, most int) error {
+	defer c.release()
+	for range most {
+		ok, err := c.ready()
+		if !ok || err != nil {
+			return err
+		}
+		n, _, err := c.next()
+		if err != nil {
+			return err
+		}
+		if n > len(c.data)-slotHeader || slotLen(n) > c.end-c.pos || c.end-c.from > c.size() {
+			t.Fatalf("accepted a frame of %d bytes with %d published", n, c.end-c.pos)
+		}
+		c.take(make([]byte, n), n)
+	}
+	return nil
+}
+
+// produceScribbled sends to a consumer that breaks the rules.
+func produceScribbled(t *testing.T, p *producer) (broken error) {
+	for _, n := range []int{14, 1000} {
+		ok, err := p.room(n)
+		if err != nil {
+			return err
+		}
+		if ok {
+			putPieces(p, n, frame.VNetHeader{}, make([]byte, n))
+		}
+		if p.pos-p.head > p.size() {
+			t.Fatalf("%d bytes in a ring of %d", p.pos-p.head, p.size())
+		}
+		if _, err := p.publish(); err != nil {
+			broken = err
+		}
+	}
+	return broken
+}
+
 // FuzzScribble has a peer that writes anything into the control words and over
 // the slots. Whatever it does, each call ends, copies nothing from outside the
-// ring, and says so when it was given nonsense.
+// ring, and returns [link.ErrViolation] for what cannot be.
 func FuzzScribble(f *testing.F) {
-	// place, value (8 bytes each), then an action
+	// place, value (8 bytes each), then the next
 	seed := func(words ...uint64) (b []byte) {
 		for _, w := range words {
-			for i := range 8 {
-				b = append(b, byte(w>>(8*i)))
-			}
+			b = binary.LittleEndian.AppendUint64(b, w)
 		}
 		return b
 	}
@@ -162,57 +227,17 @@ func FuzzScribble(f *testing.F) {
 		p, c, region := ringPair()
 		broken := error(nil)
 		for left := 64; len(data) >= 16 && left > 0 && broken == nil; left, data = left-1, data[16:] {
-			var at, v uint64
-			for i := range 8 {
-				at |= uint64(data[i]) << (8 * i)
-				v |= uint64(data[8+i]) << (8 * i)
-			}
+			at, v := binary.LittleEndian.Uint64(data), binary.LittleEndian.Uint64(data[8:])
 			word64(region, int(at%uint64(len(region)-7))&^7).Store(v)
-
-			// The consumer's side.
-			for range 2 * len(region) / slotHeader {
-				ok, err := c.ready()
-				if err != nil {
-					broken = err
-				}
-				if !ok || err != nil {
-					break
-				}
-				n, _, err := c.next()
-				if err != nil {
-					broken = err
-					break
-				}
-				if n > len(c.data)-slotHeader || slotLen(n) > c.end-c.pos || c.end-c.from > c.size() {
-					t.Fatalf("accepted a frame of %d bytes with %d published", n, c.end-c.pos)
-				}
-				dst := make([]byte, n)
-				c.take(dst, n)
-			}
+			broken = consumeScribbled(t, c, 2*len(region)/slotHeader)
 			if c.pos-c.from > c.size() {
 				t.Fatalf("took %d bytes out of a ring of %d", c.pos-c.from, c.size())
 			}
-			c.release()
-
-			// The producer's.
-			for _, n := range []int{14, 1000} {
-				ok, err := p.room(n)
-				if err != nil {
-					broken = err
-					break
-				}
-				if ok {
-					putPieces(p, n, frame.VNetHeader{}, make([]byte, n))
-				}
-				if p.pos-p.head > p.size() {
-					t.Fatalf("%d bytes in a ring of %d", p.pos-p.head, p.size())
-				}
-				if _, err := p.publish(); err != nil {
-					broken = err
-				}
+			if err := produceScribbled(t, p); err != nil {
+				broken = err
 			}
 		}
-		if broken != nil && !errors.Is(broken, ErrBroken) {
+		if broken != nil && !errors.Is(broken, link.ErrViolation) {
 			t.Errorf("broken: %v", broken)
 		}
 		if n := c.close(); n > len(region)/slotHeader {

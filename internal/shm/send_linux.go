@@ -6,57 +6,60 @@ package shm
 import (
 	"net"
 	"os"
+	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-vde/sdk/internal/link"
+	"github.com/go-vde/sdk/link"
 )
 
-// Send sends frames in order. With wait it waits for room; without, it stops with
-// [link.ErrFull], also when another send is waiting, whatever the deadline.
-// n counts frames, calls how often some were published. If n < len(frames), err
-// says why frames[n] was not sent: EPIPE if the other side has closed, EMSGSIZE
-// if the ring is too small for it.
-func (e *End) Send(frames [][]byte, wait bool) (n, calls int, err error) {
-	return e.send(outgoing{frames: frames}, wait)
+// A sender is the sending side of an End.
+type sender struct {
+	sleeper          // sleeps while the ring is full
+	peerDoorbell int // rung when there are frames for the other side
+	offload      *offload
+	step         func(uintptr) bool
+
+	waitMu  sync.Mutex // held by a send that may wait, also while it waits; guards what follows
+	stepErr error      // why step ended a wait without room
+
+	mu   sync.Mutex // held while frames are put into the ring, not while waiting; guards what follows
+	ring producer
+
+	sent atomic.Uint64 // published up to here, or about to be; stored with mu held
 }
 
-// SendBuffers is Send with each frame given in pieces.
-func (e *End) SendBuffers(frames []net.Buffers, wait bool) (n, calls int, err error) {
-	return e.send(outgoing{pieces: frames}, wait)
+func (s *sender) init(l *life, d *doorbell, peer int, o *offload) {
+	s.life, s.doorbell, s.peerDoorbell, s.offload = l, d, peer, o
+	s.step = func(uintptr) bool { return s.roomCame() }
 }
 
-// SendHeaded is Send for frames that begin with an offload header, which goes into
-// the slot's. The other side must take what it says; see [End.Undone].
-func (e *End) SendHeaded(frames [][]byte, wait bool) (n, calls int, err error) {
-	return e.send(outgoing{frames: frames, headed: true}, wait)
-}
-
-// SendBuffersHeaded is SendHeaded with each frame given in pieces.
-func (e *End) SendBuffersHeaded(frames []net.Buffers, wait bool) (n, calls int, err error) {
-	return e.send(outgoing{pieces: frames, headed: true}, wait)
-}
-
-func (e *End) send(o outgoing, wait bool) (n, calls int, err error) {
-	if wait {
-		e.waiting.Lock()
-		defer e.waiting.Unlock()
-		if e.txDeadline.past() && !e.hungUp.Load() && o.len() > 0 {
+// Send implements [transport.Transport]. A send that does not wait stops with
+// [link.ErrFull] at a full queue, also when another send is waiting. calls counts
+// how often frames were published. The error is EPIPE if the other side has closed,
+// EMSGSIZE if the ring is too small for a frame.
+func (e *End) Send(t link.Tx) (n, calls int, err error) {
+	s := &e.tx
+	if !t.NoWait {
+		s.waitMu.Lock()
+		defer s.waitMu.Unlock()
+		if s.deadline.past() && !s.life.hungUp.Load() && t.Len() > 0 {
 			return 0, 0, os.ErrDeadlineExceeded // even if there is room
 		}
 	}
-	for n < o.len() {
-		k, err := e.fill(&o, n)
+	for total := t.Len(); n < total; {
+		k, err := s.fill(&t, n, total)
 		if k > 0 {
 			n += k
 			calls++
 		}
 		switch {
 		case err == nil:
-		case err != link.ErrFull || !wait:
+		case err != link.ErrFull || t.NoWait:
 			return n, calls, err
 		default:
-			if err := e.awaitRoom(); err != nil {
+			if err := s.awaitRoom(); err != nil {
 				return n, calls, err
 			}
 		}
@@ -64,94 +67,101 @@ func (e *End) send(o outgoing, wait bool) (n, calls int, err error) {
 	return n, calls, nil
 }
 
-// fill puts the frames from first on into the ring, as many as go, publishes
-// them, and returns how many, and why not all if there are fewer than maxBatch.
-func (e *End) fill(o *outgoing, first int) (n int, err error) {
-	e.writing.Lock()
-	defer e.writing.Unlock()
-	if err := e.state(); err != nil {
+// fill puts the frames of t from first to total into the ring, as many as fit,
+// publishes them, and returns how many, and why not all if there are fewer than
+// maxBatch.
+func (s *sender) fill(t *link.Tx, first, total int) (n int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.life.err(); err != nil {
 		return 0, err
 	}
-	e.undone.Store(e.theirs.Load()&takesUndone != 0)
-	for n < maxBatch && first+n < o.len() {
-		size := o.size(first + n)
-		if size > e.tx.maxLen() {
-			err = unix.EMSGSIZE
+	s.offload.refresh()
+	for n < maxBatch && first+n < total {
+		size := t.Size(first + n)
+		if err = s.room(size); err != nil {
 			break
 		}
-		ok, e1 := e.tx.room(size)
-		if e1 != nil {
-			err = e.fail(e1)
-			break
-		}
-		if !ok {
-			err = link.ErrFull
-			if e.tx.tail.Load()&closedBit != 0 {
-				err = unix.EPIPE // there never will be
-			}
-			break
-		}
-		o.put(&e.tx, first+n, size)
+		s.ring.put(t, first+n, size)
 		n++
 	}
 	if n == 0 {
 		return 0, err
 	}
-	e.sent.Store(e.tx.pos) // before there can be an answer
-	switch ok, e1 := e.tx.publish(); {
+	s.sent.Store(s.ring.pos) // before there can be an answer
+	switch ok, e1 := s.ring.publish(); {
 	case e1 != nil:
-		return 0, e.fail(e1)
+		return 0, s.life.fail(e1)
 	case !ok:
 		return 0, unix.EPIPE
 	}
-	// The flag is taken back by whoever rings, so that there is one ring for each
-	// time the other side falls asleep.
-	if e.tx.sleeps.Load() != 0 && e.tx.sleeps.Swap(0) != 0 {
-		ringBell(e.frameBell)
+	// The flag is cleared by the side that rings, so that it rings once for each
+	// time that the other side falls asleep.
+	if s.ring.frameWakeup.Load() != 0 && s.ring.frameWakeup.Swap(0) != 0 {
+		ringDoorbell(s.peerDoorbell)
 	}
 	return n, err
 }
 
-// AwaitRoom waits until about half the ring is free, or the write deadline.
-func (e *End) AwaitRoom() error {
-	e.waiting.Lock()
-	defer e.waiting.Unlock()
-	return e.awaitRoom()
+// room returns nil if there is room for a frame of n bytes, or why there is none.
+// mu is held.
+func (s *sender) room(n int) error {
+	if n > s.ring.maxLen() {
+		return unix.EMSGSIZE
+	}
+	switch ok, err := s.ring.room(n); {
+	case err != nil:
+		return s.life.fail(err)
+	case ok:
+		return nil
+	case s.ring.tail.Load()&closedBit != 0:
+		return unix.EPIPE // there never will be
+	}
+	return link.ErrFull
 }
 
-// awaitRoom is AwaitRoom with waiting held.
-func (e *End) awaitRoom() error {
-	e.txErr = nil
-	err := e.txBell.wait(e.txStep)
+// AwaitRoom implements [transport.Transport]. It waits until about half the ring is
+// free.
+func (e *End) AwaitRoom() error {
+	e.tx.waitMu.Lock()
+	defer e.tx.waitMu.Unlock()
+	return e.tx.awaitRoom()
+}
+
+// awaitRoom is AwaitRoom with waitMu held.
+func (s *sender) awaitRoom() error {
+	s.stepErr = nil
+	err := s.doorbell.wait(s.step)
 	switch {
-	case e.closed.Load():
+	case s.life.closed.Load():
 		return net.ErrClosed
-	case e.txErr != nil:
-		return e.txErr
+	case s.stepErr != nil:
+		return s.stepErr
 	}
 	return err
 }
 
-// roomCame reports whether the wait for room is over; waiting is held.
-func (e *End) roomCame() bool {
-	e.writing.Lock()
-	defer e.writing.Unlock()
-	if e.txErr = e.state(); e.txErr != nil {
+// roomCame reports whether the wait for room is over. If not, the need-wakeup flag
+// is set. waitMu is held.
+func (s *sender) roomCame() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stepErr = s.life.err(); s.stepErr != nil {
 		return true
 	}
-	ok, err := e.tx.halfFree()
+	ok, err := s.ring.halfFree()
 	if !ok && err == nil {
-		e.tx.waits.Store(1)
-		// From here on the other side rings when it makes room. It cannot tell us
-		// that it has closed; to send again tells.
-		ok, err = e.tx.halfFree()
-		ok = ok || e.tx.tail.Load()&closedBit != 0
+		s.ring.roomWakeup.Store(1)
+		// From here on the other side rings when it makes room. It does not ring when
+		// it closes; the next send finds that.
+		ok, err = s.ring.halfFree()
+		ok = ok || s.ring.tail.Load()&closedBit != 0
 		if ok {
-			e.tx.waits.Store(0)
+			s.ring.roomWakeup.Store(0)
 		}
 	}
 	if err != nil {
-		e.txErr = e.fail(err)
+		s.stepErr = s.life.fail(err)
 	}
 	return ok || err != nil
 }

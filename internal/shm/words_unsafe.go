@@ -10,7 +10,7 @@ import (
 
 // word64 returns the 8 bytes at off as an atomic word. The region begins at a
 // page and off is a multiple of 8, so the word is aligned, on 32-bit systems too.
-// The pointer does not keep the mapping: no word is used after munmap.
+// The pointer does not keep the region mapped: no word is used after munmap.
 func word64(region []byte, off int) *atomic.Uint64 {
 	_ = region[off+7]
 	return (*atomic.Uint64)(unsafe.Pointer(&region[off]))

@@ -12,8 +12,8 @@ import (
 	"github.com/go-vde/sdk/internal/testpeers"
 )
 
-// A cPeer is a C program on libvdeplug, for one epoch: it leaves when all is
-// quiet, so that nothing is under way to it as it closes its socket.
+// A cPeer is a C program on libvdeplug, for one epoch: it leaves while no station
+// writes, so that no frame is under way to it when it closes its socket.
 type cPeer struct {
 	*testpeers.CPeer
 	scope *scope
@@ -26,21 +26,21 @@ type cPeer struct {
 // cPorts are the ports of the C peers.
 var cPorts = map[testpeers.CPeerRole]int{testpeers.CSource: 11, testpeers.CSink: 12, testpeers.CEcho: 13}
 
-// startPeers starts the C peers if they can be had here.
-func (n *network) startPeers() {
+// startPeers starts the C peers, unless this machine cannot.
+func (n *cleanNetwork) startPeers() {
 	for _, role := range []testpeers.CPeerRole{testpeers.CSink, testpeers.CEcho, testpeers.CSource} {
 		num := cPorts[role]
 		p := &cPeer{scope: n.s.scope(), role: role, num: num, mac: frame.MAC{2, 0, 0, 0, ordered, byte(num)}}
 		cfg := testpeers.CPeerConfig{Role: role, Network: n.dir, Port: num, MAC: p.mac}
 		if role == testpeers.CSource {
 			cfg.Peer = n.stations[n.rand.IntN(len(n.stations))].mac
-			cfg.First = n.cBooks[num].tx + 1
+			cfg.First = n.cLedgers[num].tx + 1
 			cfg.Count = uint64(100 + n.rand.IntN(2000))
 			cfg.Size = size(n.rand)
 			cfg.Burst, cfg.Gap = 16, time.Duration(1+n.rand.IntN(20))*time.Millisecond
 		}
 		if role == testpeers.CEcho {
-			p.mac[4] = unordered // what comes back has the numbers of many
+			p.mac[4] = unordered // it echoes the numbers of several stations
 		}
 		cfg.MAC = p.mac
 		err := p.scope.try(func() { p.CPeer = testpeers.StartCPeer(p.scope, cfg) })
@@ -61,7 +61,7 @@ func (n *network) startPeers() {
 	n.s.totals.fault("C peers started")
 }
 
-// report returns the peer's figures, those before if it does not answer.
+// report returns the peer's figures, or the last ones if it does not answer.
 func (p *cPeer) report() testpeers.CPeerResult {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -72,7 +72,7 @@ func (p *cPeer) report() testpeers.CPeerResult {
 }
 
 // pausePeer stops a C peer for a moment.
-func (n *network) pausePeer() {
+func (n *cleanNetwork) pausePeer() {
 	if len(n.peers) == 0 {
 		return
 	}
@@ -84,7 +84,7 @@ func (n *network) pausePeer() {
 }
 
 // finishPeers lets the C peers leave, and keeps their figures.
-func (n *network) finishPeers() {
+func (n *cleanNetwork) finishPeers() {
 	for _, p := range n.peers {
 		r, err := p.Finish(context.Background())
 		if err != nil {
@@ -93,10 +93,10 @@ func (n *network) finishPeers() {
 		if r.Corrupt+r.SendErrors > 0 {
 			n.s.violate("C peer %s: %+v", p.role, r)
 		}
-		b := n.cBooks[p.num]
+		b := n.cLedgers[p.num]
 		b.tx += r.Sent
 		b.rx += r.Frames + r.Duplicates + r.Corrupt + r.Other
-		n.cBooks[p.num] = b
+		n.cLedgers[p.num] = b
 		p.scope.close()
 	}
 	n.peers = nil

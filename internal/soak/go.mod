@@ -3,8 +3,8 @@ module github.com/go-vde/sdk/internal/soak
 go 1.26.3
 
 require (
-	github.com/go-vde/sdk v0.0.0
-	github.com/go-vde/sdk/netstack v0.0.0
+	github.com/go-vde/sdk v0.1.0
+	github.com/go-vde/sdk/netstack v0.1.0
 	go.uber.org/goleak v1.3.0
 	golang.org/x/sys v0.49.0
 )
@@ -23,7 +23,3 @@ require (
 	golang.org/x/time v0.15.0 // indirect
 	gvisor.dev/gvisor v0.0.0-20260905035102-160fafc42237 // indirect
 )
-
-replace github.com/go-vde/sdk => ../../
-
-replace github.com/go-vde/sdk/netstack => ../../netstack

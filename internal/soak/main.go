@@ -1,19 +1,19 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Soak loads networks of all kinds for as long as it is told to, does to them
-// whatever may happen to a network, and accounts for every frame.
+// Soak loads networks of all kinds for a given time, injects faults, and accounts for
+// every frame. In the repository's internal/soak:
 //
-//	go run ./soak -time 1h
+//	go run . -time 1h
 //
-// There are two kinds of network. In one, everything ends in an orderly way, and
-// what was sent is what was delivered plus what was dropped for each cause, to
-// the frame: its stations are connections of every kind, in-process ports, C
-// programs on libvdeplug, TCP/IP hosts. In the other the switch is a process that
-// is killed; what was in it, and in the kernel's queues to it, is lost with it,
-// is the one figure that is a remainder, and is bounded by the senders' windows.
+// There are two kinds of network. In a clean one, the number of frames sent is the
+// number delivered plus the number dropped for each cause, exactly: its stations are
+// connections of every kind, in-process ports, C programs on libvdeplug, and TCP/IP
+// hosts. In a crashing one, the switch is a process that is killed. What is lost is
+// not counted by anything: frames in the switch and in the kernel's queues to it.
+// The senders' windows bound how many those can be.
 //
-// It prints its seed first. The status is 1 after a violation. Load pauses so
+// Soak prints its seed first. The exit status is 1 after a violation. Writers pause so
 // that no more than half a processor is used; see -cpu.
 package main
 
@@ -53,12 +53,12 @@ func main() {
 		return
 	}
 	var c config
-	flag.DurationVar(&c.time, "time", time.Minute, "how long to go on")
-	flag.DurationVar(&c.warmUp, "warmup", 5*time.Second, "how long to go on before the state to compare the end with")
-	flag.DurationVar(&c.epoch, "epoch", 20*time.Second, "how long between two counts of everything")
-	flag.DurationVar(&c.sample, "sample", 10*time.Second, "how long between two looks at what the process holds")
-	flag.Uint64Var(&c.seed, "seed", rand.Uint64(), "of all chance (default: a random one)")
-	flag.Float64Var(&c.cpu, "cpu", 0.5, "processors to use, children included")
+	flag.DurationVar(&c.time, "time", time.Minute, "`duration` of the run")
+	flag.DurationVar(&c.warmUp, "warmup", 5*time.Second, "`duration` of the load before the state is taken that the end is compared with")
+	flag.DurationVar(&c.epoch, "epoch", 20*time.Second, "`duration` between two counts of all frames")
+	flag.DurationVar(&c.sample, "sample", 10*time.Second, "`duration` between two samples of goroutines, descriptors and memory")
+	flag.Uint64Var(&c.seed, "seed", rand.Uint64(), "`seed` of all random numbers, random unless given")
+	flag.Float64Var(&c.cpu, "cpu", 0.5, "`number` of processors to use, children included")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -80,7 +80,7 @@ type soak struct {
 	violations int
 }
 
-// run soaks and returns how often something was wrong.
+// run loads the networks and returns the number of violations.
 func run(ctx context.Context, cfg config, out io.Writer) (violations int) {
 	s := &soak{cfg: cfg, began: time.Now(), gov: newGovernor(cfg.cpu), pool: pool.New(maxFrame, 0), out: out}
 	s.print("soak: seed %d, %v, %s, %s/%s, %d processors, %s", cfg.seed, cfg.time, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), kernel())
@@ -89,8 +89,7 @@ func run(ctx context.Context, cfg config, out io.Writer) (violations int) {
 	var background sync.WaitGroup
 	background.Go(func() { s.gov.run(ctx) })
 
-	// Once for nothing: what is made once and kept is there when the start is
-	// looked at.
+	// A first load that is not counted makes everything that is made once and kept.
 	s.rounds(ctx, cfg.warmUp, min(cfg.epoch, cfg.warmUp))
 	s.totals = totals{}
 	debug.FreeOSMemory()
@@ -125,7 +124,7 @@ func (s *soak) rounds(ctx context.Context, d, epoch time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	var all sync.WaitGroup
-	for i, live := range []func(context.Context, *rand.Rand, time.Duration){s.orderly, s.killed, s.upgraded} {
+	for i, live := range []func(context.Context, *rand.Rand, time.Duration){s.runClean, s.runKilled, s.runUpgraded} {
 		all.Go(func() { live(ctx, rand.New(rand.NewPCG(s.cfg.seed, uint64(i))), epoch) })
 	}
 	all.Wait()
@@ -143,7 +142,7 @@ func (s *soak) note(format string, args ...any) {
 	s.print("%8.1f %s", time.Since(s.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// violate says what is wrong.
+// violate reports a violation.
 func (s *soak) violate(format string, args ...any) {
 	s.note("VIOLATION: %s", fmt.Sprintf(format, args...))
 	s.mu.Lock()
@@ -151,9 +150,9 @@ func (s *soak) violate(format string, args ...any) {
 	s.violations++
 }
 
-// until looks again and again, at growing intervals, until cond holds; it
-// returns false if it does not within d or before ctx ends. What it is used for
-// happens in the kernel or in other processes, and has no event.
+// until calls cond at growing intervals until it holds. It returns false if cond does
+// not hold within d or before ctx ends. It serves to wait for what happens in the
+// kernel or in other processes, without an event.
 func until(ctx context.Context, d time.Duration, cond func() bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()

@@ -21,9 +21,9 @@ import (
 // serveCommand makes this program a switch.
 const serveCommand = "serve"
 
-// serve serves dir until it is told to end, or its parent has died.
+// serve serves dir until SIGTERM, or until its parent has ended.
 func serve(dir string) error {
-	signal.Ignore(os.Interrupt) // which the terminal sends to the parent as well, who then ends this one
+	signal.Ignore(os.Interrupt) // which the terminal sends to the parent too, and the parent ends this process
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithCancel(ctx)
@@ -70,8 +70,8 @@ func newPrograms(s *soak, both bool) (*programs, error) {
 	if both {
 		p.name = "vde_switch and vswitch"
 	}
-	// Made here, because a helper of testutil that makes it also removes it, and
-	// it has to outlive the first program.
+	// Made here, because a helper of testpeers that makes it also removes it at the
+	// end of the first program.
 	if err = os.Mkdir(p.dir, 0o700); err == nil {
 		err = p.begin()
 	}
@@ -94,14 +94,14 @@ func (p *programs) begin() error {
 	})
 }
 
-// kill ends the program with SIGKILL. What it leaves behind stays for the next.
+// kill ends the program with SIGKILL. Its files stay for the next program.
 func (p *programs) kill() { p.run.Kill() }
 
 func (p *programs) pause() { p.run.Pause() }
 
 func (p *programs) resume() { p.run.Resume() }
 
-// start starts the next program, by chance.
+// start starts the next program, chosen at random.
 func (p *programs) start(r *rand.Rand) {
 	old := p.scope
 	if p.both {

@@ -99,7 +99,8 @@ func fit(samples []sample, of func(sample) float64) (mean, slope float64) {
 	return mean, slope
 }
 
-// compare waits for what is on its way out and compares the end with the start.
+// compare waits until what is being released is released and compares the end with
+// the start.
 func (s *soak) compare(start sample) {
 	const heapSlack = 4 << 20 // caches of the runtime and of gVisor
 	var end sample

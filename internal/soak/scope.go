@@ -14,12 +14,12 @@ import (
 	"testing"
 )
 
-// A scope is the testing.TB that the helpers of testutil are given here: what
-// they start lives until the scope is closed, and what they report is a
-// violation. Peers come and go many times in an hour, so each has a scope of its
-// own; else the list of cleanups would be the leak that is found.
+// A scope is a testing.TB for the helpers of testpeers: what they start ends when
+// the scope is closed, and what they report is a violation. Peers are started many
+// times in an hour, so each has a scope of its own. In one scope for all, the list
+// of cleanups would grow and be found as a leak.
 type scope struct {
-	testing.TB // nil: what is not defined below has no business here
+	testing.TB // nil: a method that is not defined below panics
 
 	s *soak
 
@@ -49,7 +49,7 @@ func (c *scope) try(f func()) error {
 	return err
 }
 
-// close ends what was started in the scope, the latest first.
+// close runs the cleanups, the latest first.
 func (c *scope) close() {
 	c.mu.Lock()
 	fs := c.cleanups

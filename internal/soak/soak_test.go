@@ -92,7 +92,7 @@ func TestFit(t *testing.T) {
 
 func near(a, b float64) bool { return a-b < 1e-3 && b-a < 1e-3 }
 
-// What a helper reports is a violation, and what it cannot have is not.
+// What a helper reports is a violation. What a helper skips is not.
 func TestScope(t *testing.T) {
 	var out strings.Builder
 	s := &soak{out: &out, began: time.Now()}
@@ -111,6 +111,6 @@ func TestScope(t *testing.T) {
 		t.Errorf("cleaned up in the order %v", order)
 	}
 	if !until(context.Background(), time.Second, func() bool { return true }) {
-		t.Error("until does not see what is so")
+		t.Error("until returned false though the condition holds")
 	}
 }

@@ -27,8 +27,8 @@ const (
 	readDepth = 256 // of channels of frames
 )
 
-// A station is one port of the orderly network: a connection or one after the
-// other, somebody who writes and somebody who reads.
+// A station is one port of a cleanNetwork: one connection at a time, with one
+// goroutine that writes and one that reads.
 type station struct {
 	s    *soak
 	name string
@@ -37,44 +37,45 @@ type station struct {
 
 	dial  func() (*vde.Conn, error)
 	line  *impair.Config               // not nil: the connection is behind a bad line
-	write func(*station, [][]byte) int // writes frames, gate held, returns how many were sent
+	write func(*station, [][]byte) int // writes frames, writing held, returns how many were sent
 	read  func(*station, *vde.Conn)    // reads until the connection ends
 
 	inProcess bool
-	rude      bool // leaves, or is thrown out, in the middle of writing
+	abrupt    bool // closes or is disconnected in the middle of writing
 
-	gate    sync.Mutex // held by writes, and by who needs silence
-	hold    sync.Mutex // held for a moment before each read, and by who keeps the station from reading
+	writing sync.Mutex // held by writes, and to stop them
+	paused  sync.Mutex // locked and unlocked before each read; held to stop the reader
 	reading sync.WaitGroup
-	lost    chan struct{} // gets a token, if there is room, when the link goes down
-	back    chan struct{} // likewise when it is up
+	lost    chan struct{} // gets a value, if there is room, when the link goes down
+	back    chan struct{} // gets a value, if there is room, when the link is up
 
-	seq  uint64 // of the frame made last; gate held
-	sent uint64 // frames that write methods said they sent; gate held
-	raw  uint64 // datagrams sent past the connection; gate held
+	seq  uint64 // of the frame made last; writing held
+	sent uint64 // frames that write methods said they sent; writing held
+	raw  uint64 // datagrams sent past the connection; writing held
 	seen atomic.Uint64
 
-	conn  *vde.Conn // gate held for writing
+	conn  *vde.Conn // writing held to change it
 	inner *vde.Conn // behind the line, or conn
 	bad   *impair.Line
-	gone  books // of the connections before
+	gone  ledger // of the connections before
 
 	order map[frame.MAC]uint64 // the last number from each station; the reader's
 }
 
-// books are the figures of one port's connections.
-type books struct {
+// A ledger holds the figures of one port's connections.
+type ledger struct {
 	tx, rx    uint64 // at the socket: taken by the kernel or switch; received, discards included
 	delivered uint64 // to the reader
 	accepted  uint64 // from the writer
 	discarded uint64 // unread at the end
 }
 
-// of adds the books of the connection that a station has.
-func (b *books) of(outer, inner *vde.Conn, inProcess bool) {
+// of adds the figures of a station's connection: outer is what the station uses,
+// inner what joined the network.
+func (b *ledger) of(outer, inner *vde.Conn, inProcess bool) {
 	i, o := inner.Stats(), outer.Stats()
 	b.tx += i.TxFrames
-	b.rx += i.RxFrames + i.RxRunts + i.RxTruncated + i.RxEmpty + i.RxEarly
+	b.rx += i.RxFrames + i.RxRunts + i.RxTruncated + i.RxEmpty + i.RxForeign
 	if !inProcess {
 		b.rx += i.RxDiscarded // they had left the switch
 	}
@@ -83,7 +84,7 @@ func (b *books) of(outer, inner *vde.Conn, inProcess bool) {
 	b.accepted += o.TxFrames
 }
 
-// join opens the station's connection and starts its reader; gate is held, or
+// join opens the station's connection and starts its reader; writing is held, or
 // nobody else knows the station yet.
 func (st *station) join() error {
 	c, err := st.dial()
@@ -116,7 +117,7 @@ func (st *station) join() error {
 	return nil
 }
 
-// leave closes the connection and adds up what it has done; gate is held.
+// leave closes the connection and keeps its figures; writing is held.
 func (st *station) leave() {
 	if st.conn == nil {
 		return
@@ -132,8 +133,8 @@ func (st *station) leave() {
 	st.conn, st.inner, st.bad = nil, nil, nil
 }
 
-// books returns the figures of all the station's connections; gate is held.
-func (st *station) books() books {
+// ledger returns the figures of all the station's connections; writing is held.
+func (st *station) ledger() ledger {
 	b := st.gone
 	if st.conn != nil {
 		b.of(st.conn, st.inner, st.inProcess)
@@ -141,8 +142,8 @@ func (st *station) books() books {
 	return b
 }
 
-// lineDiffers returns where the books of a bad line do not agree with those of
-// the connections at its ends, or "".
+// lineDiffers returns where the figures of a bad line do not agree with those of the
+// connections at its ends, or "".
 func (st *station) lineDiffers() string {
 	if st.bad == nil {
 		return ""
@@ -150,16 +151,16 @@ func (st *station) lineDiffers() string {
 	out, in := st.bad.Stats()
 	i, o := st.inner.Stats(), st.conn.Stats()
 	sum := func(w impair.Stats) uint64 {
-		return w.Passed + w.Lost + w.Partitioned + w.Overflowed + w.Refused + w.Pending
+		return w.Delivered + w.Lost + w.Partitioned + w.Overflowed + w.Refused + w.Pending
 	}
-	if out.Frames != o.TxFrames || out.Passed != i.TxFrames || in.Frames != i.RxFrames || in.Passed != o.RxFrames+o.RxDiscarded ||
+	if out.Frames != o.TxFrames || out.Delivered != i.TxFrames || in.Frames != i.RxFrames || in.Delivered != o.RxFrames+o.RxDiscarded ||
 		out.Frames+out.Duplicated != sum(out) || in.Frames+in.Duplicated != sum(in) || out.Pending+in.Pending > 0 {
 		return fmt.Sprintf("%s: out %+v, in %+v, inside %+v, outside %+v\n", st.name, out, in, i, o)
 	}
 	return ""
 }
 
-// batch returns frames for some of the stations; gate is held.
+// batch returns frames for some of the stations; writing is held.
 func (st *station) batch(r *rand.Rand, to []frame.MAC, most int) [][]byte {
 	frames := make([][]byte, 1+r.IntN(most))
 	for i := range frames {
@@ -172,7 +173,7 @@ func (st *station) batch(r *rand.Rand, to []frame.MAC, most int) [][]byte {
 	return frames
 }
 
-// frame returns the next frame; gate is held.
+// frame returns the next frame; writing is held.
 func (st *station) frame(dst frame.MAC, size int) []byte {
 	st.seq++
 	b := make([]byte, size)
@@ -198,7 +199,7 @@ func size(r *rand.Rand) int {
 // run writes until ctx ends.
 func (st *station) run(ctx context.Context, r *rand.Rand, to []frame.MAC) {
 	for st.s.gov.wait(ctx) {
-		st.gate.Lock()
+		st.writing.Lock()
 		if st.conn != nil {
 			if r.IntN(50) == 0 {
 				// A deadline that may pass in the middle of a batch.
@@ -207,11 +208,11 @@ func (st *station) run(ctx context.Context, r *rand.Rand, to []frame.MAC) {
 			st.push(st.batch(r, to, 40))
 			st.conn.SetWriteDeadline(time.Time{})
 		}
-		st.gate.Unlock()
+		st.writing.Unlock()
 	}
 }
 
-// push writes frames and counts them; gate is held.
+// push writes frames and counts them; writing is held.
 func (st *station) push(frames [][]byte) { st.sent += uint64(st.write(st, frames)) }
 
 // Ways to write.
@@ -219,7 +220,7 @@ func (st *station) push(frames [][]byte) { st.sent += uint64(st.write(st, frames
 func (st *station) wrote(err error) {
 	switch {
 	case err == nil, errors.Is(err, vde.ErrFull), errors.Is(err, os.ErrDeadlineExceeded):
-	case st.rude && (errors.Is(err, net.ErrClosed) || errors.Is(err, vde.ErrHangup) || errors.Is(err, vde.ErrDown) ||
+	case st.abrupt && (errors.Is(err, net.ErrClosed) || errors.Is(err, vde.ErrHangup) || errors.Is(err, vde.ErrLinkDown) ||
 		errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ENOTCONN)):
 	default:
 		st.s.violate("%s: write: %v", st.name, err)
@@ -248,7 +249,7 @@ func writeBatch(st *station, frames [][]byte) int {
 
 func tryWriteBatch(st *station, frames [][]byte) int {
 	n, err := st.conn.TryWriteBatch(frames)
-	if errors.Is(err, vde.ErrDown) {
+	if errors.Is(err, vde.ErrLinkDown) {
 		err = nil // it never waits
 	}
 	st.wrote(err)
@@ -269,9 +270,9 @@ func writeBuffers(st *station, frames [][]byte) int {
 
 // stop is called before each read.
 func (st *station) stop() {
-	st.hold.Lock()
-	//lint:ignore SA2001 who holds it stops the reader
-	st.hold.Unlock()
+	st.paused.Lock()
+	//lint:ignore SA2001 holding it stops the reader
+	st.paused.Unlock()
 }
 
 // over reports whether err ends reading.
@@ -353,10 +354,9 @@ func (st *station) got(b []byte) {
 	st.order[src] = seq
 }
 
-// The fifth byte of an address says whether the station's frames keep their
-// order, which they do not over bad lines and where somebody leaves in the
-// middle of writing: what is left of the old cable and the new one overtake each
-// other.
+// The fifth byte of an address says whether the station's frames keep their order.
+// They do not over bad lines, nor where a station leaves in the middle of writing:
+// frames of its old connection and of its new one overtake each other.
 const (
 	ordered   = 0
 	unordered = 1

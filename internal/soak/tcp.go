@@ -27,14 +27,14 @@ type tcpPair struct {
 	hosts   [2]*netstack.Host
 	conns   [2]*vde.Conn
 	serving sync.WaitGroup
-	closing atomic.Bool // what fails from here on may
+	closing atomic.Bool // failures from here on are no violations
 }
 
 // newTCPPair makes hosts at ports a and b; 0 is any.
 func newTCPPair(s *soak, dir string, a, b int) (*tcpPair, error) {
 	p := &tcpPair{s: s, nums: [2]int{a, b}}
 	for i, addr := range []string{"10.0.0.1/24", "10.0.0.2/24"} {
-		c, err := vde.Open(context.Background(), dir, reconnect, vde.WithPort(p.nums[i]), carrier(i))
+		c, err := vde.Open(context.Background(), dir, reconnect, vde.WithPort(p.nums[i]), transport(i))
 		if err == nil {
 			p.conns[i] = c
 			p.hosts[i], err = netstack.NewHost(c, netstack.HostConfig{Addrs: []netip.Prefix{netip.MustParsePrefix(addr)}})
@@ -64,7 +64,7 @@ func newTCPPair(s *soak, dir string, a, b int) (*tcpPair, error) {
 	return p, nil
 }
 
-// receive answers with the sum of what it has received.
+// receive answers with the SHA-256 sum of what it has received.
 func (p *tcpPair) receive(c net.Conn) {
 	defer c.Close()
 	sum := sha256.New()
@@ -136,7 +136,7 @@ func (p *tcpPair) transfer(ctx context.Context, r *rand.Rand, blocks int) error 
 	return nil
 }
 
-// rest waits until closed connections have said farewell.
+// rest waits until TCP has closed all connections.
 func (p *tcpPair) rest() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -147,18 +147,18 @@ func (p *tcpPair) rest() {
 	}
 }
 
-// books returns the figures of the hosts' connections.
-func (p *tcpPair) books() map[int]books {
-	m := make(map[int]books)
+// ledger returns the figures of the hosts' connections.
+func (p *tcpPair) ledger() map[int]ledger {
+	m := make(map[int]ledger)
 	for i, c := range p.conns {
-		var b books
+		var b ledger
 		b.of(c, c, false)
 		m[p.nums[i]] = b
 	}
 	return m
 }
 
-// differences returns where a host's books do not agree with its connection's.
+// differences returns where a host's figures do not agree with its connection's.
 func (p *tcpPair) differences() (text string) {
 	for i, h := range p.hosts {
 		s := h.Endpoint().Stats()

@@ -16,9 +16,9 @@ import (
 type totals struct {
 	mu sync.Mutex
 
-	counts int // of everything in the orderly network, all of them exact
+	counts int // of everything in the clean network, all of them exact
 
-	// Of the orderly network.
+	// Of the clean network.
 	sent      uint64 // frames that stations sent
 	came      uint64 // to the switch
 	purged    remainder
@@ -31,7 +31,7 @@ type totals struct {
 	in        vswitch.InDropped
 	out       vswitch.OutDropped
 
-	// Of those whose switch is killed.
+	// Of the networks whose switch is killed.
 	flowSent, flowReceived uint64
 	killed                 remainder
 
@@ -39,7 +39,7 @@ type totals struct {
 	faults map[string]int
 }
 
-// A remainder is what nobody could count, and the most it may be.
+// A remainder is a number of frames that nothing counts, and its upper bound.
 type remainder struct{ frames, bound uint64 }
 
 func (r *remainder) add(frames, bound uint64) {
@@ -47,7 +47,7 @@ func (r *remainder) add(frames, bound uint64) {
 	r.bound += bound
 }
 
-// fault notes that something was done to a network.
+// fault counts a fault.
 func (t *totals) fault(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -75,15 +75,15 @@ func (t *totals) String() string {
 func (t *totals) report(s *soak) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s.print("orderly networks, %d exact counts:", t.counts)
-	s.print("  sent %d = came to the switch %d + thrown away by the kernel as their sender left %d (bound %d)", t.sent, t.came, t.purged.frames, t.purged.bound)
+	s.print("clean networks, %d exact counts:", t.counts)
+	s.print("  sent %d = came to the switch %d + discarded by the kernel as their sender left %d (bound %d)", t.sent, t.came, t.purged.frames, t.purged.bound)
 	s.print("  came %d = forwarded %d + dropped %d %+v", t.came, t.forwarded, t.in.Sum(), t.in)
 	s.print("  copies %d = delivered %d + dropped %d %+v", t.copies, t.taken, t.out.Sum(), t.out)
-	s.print("  delivered %d = received %d + to a C program that never reads %d + thrown away by the kernel as their receiver was thrown out %d (bound %d)", t.taken, t.received, t.unread, t.forgotten.frames, t.forgotten.bound)
+	s.print("  delivered %d = received %d + to a C program that never reads %d + discarded by the kernel as their receiver was evicted %d (bound %d)", t.taken, t.received, t.unread, t.forgotten.frames, t.forgotten.bound)
 	s.print("networks whose switch is killed:")
 	s.print("  sent %d = received %d + lost with a switch %d (bound %d)", t.flowSent, t.flowReceived, t.killed.frames, t.killed.bound)
 	s.print("TCP bytes that arrived as they were sent: %d", t.tcp)
-	line := "done to them:"
+	line := "faults:"
 	for _, name := range slices.Sorted(maps.Keys(t.faults)) {
 		line += fmt.Sprintf(" %s %d,", name, t.faults[name])
 	}
@@ -123,7 +123,7 @@ func addIn(d *vswitch.InDropped, e vswitch.InDropped) {
 
 func addOut(d *vswitch.OutDropped, e vswitch.OutDropped) {
 	d.Full += e.Full
-	d.Oldest += e.Oldest
+	d.HeadDrop += e.HeadDrop
 	d.Timeout += e.Timeout
 	d.Stalled += e.Stalled
 	d.Refused += e.Refused

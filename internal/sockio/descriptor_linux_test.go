@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-vde/sdk/internal/link"
+	"github.com/go-vde/sdk/link"
 )
 
 func pair(t *testing.T) (a, b *Socket) {
@@ -22,7 +22,7 @@ func pair(t *testing.T) (a, b *Socket) {
 	}
 	var ends [2]*Socket
 	for i, fd := range fds {
-		if ends[i], err = New(fd, "end"); err != nil {
+		if ends[i], err = New(fd, "end", false); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { ends[i].Close() })
@@ -50,11 +50,11 @@ func TestRegistration(t *testing.T) {
 	a, b := pair(t)
 	one, buf, size := [][]byte{{1}}, [][]byte{{0}}, []int{0}
 	recv := func(wait bool) error {
-		_, err := b.Recv(buf, size, wait)
+		_, err := b.Recv(link.Rx{Bufs: buf, Sizes: size, NoWait: !wait})
 		return err
 	}
 	send := func() {
-		if _, _, err := a.Send(one, true); err != nil {
+		if _, _, err := a.Send(link.Tx{Frames: one}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -111,19 +111,19 @@ func TestNoWakeupIsLost(t *testing.T) {
 		for i := range rounds {
 			burst := 1 + i/100%3
 			if serve {
-				if _, _, err := s.Send(msgs[:burst], true); err != nil {
+				if _, _, err := s.Send(link.Tx{Frames: msgs[:burst]}); err != nil {
 					return err
 				}
 			}
 			for got := 0; got < burst; {
-				n, err := s.Recv(bufs, sizes, true)
+				n, err := s.Recv(link.Rx{Bufs: bufs, Sizes: sizes})
 				if err != nil {
 					return err
 				}
 				got += n
 			}
 			if !serve {
-				if _, _, err := s.Send(msgs[:burst], true); err != nil {
+				if _, _, err := s.Send(link.Tx{Frames: msgs[:burst]}); err != nil {
 					return err
 				}
 			}
@@ -155,7 +155,7 @@ func TestFullQueueWakesTheSender(t *testing.T) {
 	sent := make(chan error, 1)
 	go func() {
 		for n := 0; n < total; {
-			k, _, err := a.Send(msgs[:min(len(msgs), total-n)], true)
+			k, _, err := a.Send(link.Tx{Frames: msgs[:min(len(msgs), total-n)]})
 			if err != nil {
 				sent <- err
 				return
@@ -169,7 +169,7 @@ func TestFullQueueWakesTheSender(t *testing.T) {
 		bufs[i] = make([]byte, 1500)
 	}
 	for got, turn := 0, 0; got < total; turn++ {
-		n, err := b.Recv(bufs[:1+turn%64], sizes, true)
+		n, err := b.Recv(link.Rx{Bufs: bufs[:1+turn%64], Sizes: sizes})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -191,7 +191,7 @@ func TestNewAtTheDescriptorLimit(t *testing.T) {
 		unix.Close(fds[1])
 		before := descriptors(t)
 		limit := lowerLimit(t, spare)
-		s, err := New(fds[0], "end")
+		s, err := New(fds[0], "end", false)
 		restoreLimit(t, limit)
 		if !errors.Is(err, unix.EMFILE) {
 			t.Errorf("%d to spare: %v, want EMFILE", spare, err)
@@ -256,7 +256,7 @@ func TestFailedRegistrationIsNotForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if _, err := b.Recv([][]byte{{0}}, []int{0}, true); !errors.Is(err, unix.EEXIST) {
+		if _, err := b.Recv(link.Rx{Bufs: [][]byte{{0}}, Sizes: []int{0}}); !errors.Is(err, unix.EEXIST) {
 			t.Fatalf("%v, want EEXIST", err)
 		}
 	}

@@ -4,11 +4,10 @@
 // Package sockio moves batches of datagrams through one socket that sits on the
 // Go runtime poller.
 //
-// It is mechanism only: it knows nothing of Ethernet, of VDE or of counters.
-// A call that waits parks its goroutine and holds no thread. On Linux a batch is
-// one recvmmsg or sendmmsg; on the BSDs and macOS it is a loop of single calls
-// behind the same methods (see mmsg_linux.go and nommsg_bsd.go), and each direction
-// is on the poller only while that pays (see descriptor_linux.go).
+// It is mechanism only: it knows nothing of VDE or of counters. A call that waits
+// parks its goroutine and holds no thread. A batch is one recvmmsg or sendmmsg, and
+// each direction is on the poller only while that pays (see descriptor_linux.go).
+// The package is empty on systems other than Linux.
 //
 // Buffers are lent for the duration of a call. Nothing is retained: the headers
 // that point at them are cleared before the call returns.

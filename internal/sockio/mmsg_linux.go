@@ -10,7 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-vde/sdk/internal/link"
+	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/gso"
+	"github.com/go-vde/sdk/link"
 )
 
 const (
@@ -44,9 +46,16 @@ type receiver struct {
 	errno unix.Errno
 	hdrs  []mmsghdr
 	iovs  []unix.Iovec
+	vnets *vnetHeaders // nil if datagrams have none
 }
 
-func (r *receiver) init(fd uintptr) {
+// vnetHeaders are the virtio-net headers of one batch, as they are on the wire.
+type vnetHeaders [MaxBatch][frame.VNetHeaderLen]byte
+
+func (r *receiver) init(fd uintptr, headers bool) {
+	if headers {
+		r.vnets = new(vnetHeaders)
+	}
 	r.step = func(fd uintptr) bool { return r.recv(fd) }
 	r.tryStep = func(uintptr) { r.recv(fd) }
 }
@@ -67,7 +76,7 @@ func (r *receiver) recv(fd uintptr) bool {
 
 // receive makes the system call.
 func (r *receiver) receive(fd uintptr) {
-	if r.want > 1 {
+	if r.want > 1 || r.vnets != nil {
 		r.n, r.errno = mmsg(unix.SYS_RECVMMSG, fd, r.hdrs[:r.want], r.bytes, recvFlags)
 		return
 	}
@@ -90,34 +99,79 @@ func (r *receiver) result() error {
 func (r *receiver) load(bufs [][]byte) {
 	r.want, r.bytes, r.n, r.errno = len(bufs), 0, 0, 0
 	r.grow(len(bufs))
+	each := r.each()
 	for i, b := range bufs {
-		setIovec(&r.iovs[i], b)
+		if r.vnets != nil {
+			setIovec(&r.iovs[i*each], r.vnets[i][:])
+			r.bytes += frame.VNetHeaderLen
+		}
+		setIovec(&r.iovs[i*each+each-1], b)
 		r.bytes += len(b)
 	}
 }
 
 func (r *receiver) unload(n int) {
-	clear(r.iovs[:n])
+	clear(r.iovs[:n*r.each()])
 }
 
-// grow makes room for n headers, each tied to its one iovec.
+// each returns the number of iovecs that a datagram is received into.
+func (r *receiver) each() int {
+	if r.vnets != nil {
+		return 2
+	}
+	return 1
+}
+
+// grow makes room for n headers, each tied to its iovecs.
 func (r *receiver) grow(n int) {
 	if n <= len(r.hdrs) {
 		return
 	}
 	n = roundUp(n)
-	r.hdrs, r.iovs = make([]mmsghdr, n), make([]unix.Iovec, n)
+	each := r.each()
+	r.hdrs, r.iovs = make([]mmsghdr, n), make([]unix.Iovec, n*each)
 	for i := range r.hdrs {
-		r.hdrs[i].hdr.Iov = &r.iovs[i]
-		r.hdrs[i].hdr.SetIovlen(1)
+		r.hdrs[i].hdr.Iov = &r.iovs[i*each]
+		r.hdrs[i].hdr.SetIovlen(each)
 	}
 }
 
-// sizes stores the length of each datagram received.
-func (r *receiver) sizes(bufs [][]byte, sizes []int) {
-	for i := range bufs {
-		sizes[i] = int(r.hdrs[i].len)
+// store tells the length of each datagram received, and its metadata.
+func (r *receiver) store(rx link.Rx) {
+	if r.vnets == nil {
+		for i := range r.n {
+			rx.Sizes[i] = int(r.hdrs[i].len)
+		}
+		if rx.Headers != nil {
+			clear(rx.Headers[:r.n])
+		}
+		return
 	}
+	for i := range r.n {
+		size, h := r.split(i, rx.Bufs[i])
+		rx.Sizes[i] = size
+		if rx.Headers != nil {
+			rx.Headers[i] = h
+		}
+	}
+}
+
+// split returns the length of the frame in datagram i, which is in buf as far as
+// it fits, and its metadata. A datagram that is not a frame behind its header
+// has a length that no frame has.
+func (r *receiver) split(i int, buf []byte) (size int, h frame.VNetHeader) {
+	size = int(r.hdrs[i].len)
+	if size < frame.VNetHeaderLen {
+		return size, h
+	}
+	h, _ = frame.ParseVNetHeader(r.vnets[i][:])
+	if size -= frame.VNetHeaderLen; size > len(buf) {
+		return size, frame.VNetHeader{} // cut off: it cannot be checked, nor used
+	}
+	if gso.Check(h, buf[:size]) != nil {
+		return 1, frame.VNetHeader{}
+	}
+	return max(size, 1), gso.Normalize(h) // a header is more than nothing
 }
 
 // A sender holds the headers of one sending batch.
@@ -134,10 +188,14 @@ type sender struct {
 	errno unix.Errno
 	hdrs  []mmsghdr
 	iovs  []unix.Iovec
+	vnets *vnetHeaders // nil if datagrams have none
 }
 
-func (t *sender) init(fd uintptr, wait bool) {
+func (t *sender) init(fd uintptr, wait, headers bool) {
 	t.wait = wait
+	if headers {
+		t.vnets = new(vnetHeaders)
+	}
 	t.step = func(fd uintptr) bool { return t.send(fd) }
 	t.tryStep = func(uintptr) { t.send(fd) }
 }
@@ -175,7 +233,19 @@ func (t *sender) transmit(fd uintptr) (n int, errno unix.Errno) {
 	return mmsg(unix.SYS_SENDMMSG, fd, t.hdrs[t.next:t.want], t.bytes, sendFlags)
 }
 
-// loadFrames loads at most MaxBatch whole datagrams and returns how many.
+// load loads the frames from the given one on, at most MaxBatch, and returns how
+// many.
+func (t *sender) load(tx *link.Tx, from int) int {
+	switch {
+	case t.vnets != nil:
+		return t.loadWithHeaders(tx, from)
+	case tx.Pieces != nil:
+		return t.loadPieces(tx.Pieces[from:])
+	}
+	return t.loadFrames(tx.Frames[from:])
+}
+
+// loadFrames loads whole frames.
 func (t *sender) loadFrames(msgs [][]byte) int {
 	k := min(len(msgs), MaxBatch)
 	t.reset(k, k)
@@ -187,8 +257,8 @@ func (t *sender) loadFrames(msgs [][]byte) int {
 	return k
 }
 
-// loadBuffers loads at most MaxBatch datagrams given in pieces.
-func (t *sender) loadBuffers(msgs []net.Buffers) int {
+// loadPieces loads frames given in pieces.
+func (t *sender) loadPieces(msgs []net.Buffers) int {
 	k := min(len(msgs), MaxBatch)
 	pieces := 0
 	for _, m := range msgs[:k] {
@@ -197,14 +267,56 @@ func (t *sender) loadBuffers(msgs []net.Buffers) int {
 	t.reset(k, pieces)
 	at := 0
 	for i, m := range msgs[:k] {
-		for j, b := range m {
-			setIovec(&t.iovs[at+j], b)
-			t.bytes += len(b)
-		}
+		t.setPieces(at, m)
 		t.setMsg(i, at, len(m))
 		at += len(m)
 	}
 	return k
+}
+
+// maxPieces is how many pieces of a message the kernel takes (UIO_MAXIOV).
+const maxPieces = 1024
+
+// loadWithHeaders loads frames, whole or in pieces, behind their headers.
+func (t *sender) loadWithHeaders(tx *link.Tx, from int) int {
+	k := min(tx.Len()-from, MaxBatch)
+	pieces := 2 * k
+	if tx.Pieces != nil {
+		pieces = k
+		for _, m := range tx.Pieces[from : from+k] {
+			pieces += len(m)
+		}
+	}
+	t.reset(k, pieces)
+	at := 0
+	for i := range k {
+		var one [1][]byte
+		m := net.Buffers(one[:])
+		if tx.Pieces != nil {
+			m = tx.Pieces[from+i]
+		} else {
+			one[0] = tx.Frames[from+i]
+		}
+		head := t.vnets[i][:]
+		tx.Header(from + i).Put(head)
+		if len(m) == maxPieces { // the header would be one too many
+			head, m = append(head[:len(head):len(head)], m[0]...), m[1:]
+		}
+		setIovec(&t.iovs[at], head)
+		t.bytes += len(head)
+		t.setPieces(at+1, m)
+		t.setMsg(i, at, 1+len(m))
+		at += 1 + len(m)
+	}
+	return k
+}
+
+// setPieces sets the iovecs from at on to pieces.
+func (t *sender) setPieces(at int, pieces [][]byte) {
+	for j, b := range pieces {
+		setIovec(&t.iovs[at+j], b)
+		t.bytes += len(b)
+	}
 }
 
 func (t *sender) setMsg(i, iov, iovs int) {

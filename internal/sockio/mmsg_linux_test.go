@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/link"
 )
 
 // TestHeaderStride checks the layout that the kernel steps through: struct
@@ -29,21 +31,21 @@ func TestNothingIsRetained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := New(fds[0], "a")
+	a, err := New(fds[0], "a", false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	b, err := New(fds[1], "b")
+	b, err := New(fds[1], "b", false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
 	msgs := [][]byte{{1}, {2}, {3}}
-	if n, _, err := a.Send(msgs, true); n != 3 {
+	if n, _, err := a.Send(link.Tx{Frames: msgs}); n != 3 {
 		t.Fatal(err)
 	}
-	if n, err := b.Recv([][]byte{{0}, {0}, {0}}, make([]int, 3), true); n != 3 {
+	if n, err := b.Recv(link.Rx{Bufs: [][]byte{{0}, {0}, {0}}, Sizes: make([]int, 3)}); n != 3 {
 		t.Fatal(err)
 	}
 	for _, v := range append(a.tx.iovs, b.rx.iovs...) {

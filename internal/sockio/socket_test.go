@@ -19,8 +19,9 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
-	"github.com/go-vde/sdk/internal/link"
 	"github.com/go-vde/sdk/internal/sockio"
+	"github.com/go-vde/sdk/internal/transport"
+	"github.com/go-vde/sdk/link"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -37,7 +38,7 @@ func pair(t testing.TB) (a, b *sockio.Socket) {
 
 func adopt(t testing.TB, fd int) *sockio.Socket {
 	t.Helper()
-	s, err := sockio.New(fd, "test")
+	s, err := sockio.New(fd, "test", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func fill(t testing.TB, s *sockio.Socket, size int) (n int) {
 	t.Helper()
 	msg := [][]byte{make([]byte, size)}
 	for {
-		_, _, err := s.Send(msg, false)
+		_, _, err := s.Send(link.Tx{Frames: msg, NoWait: true})
 		if errors.Is(err, link.ErrFull) {
 			return n
 		}
@@ -85,7 +86,7 @@ func TestBatchKeepsOrderAndLengths(t *testing.T) {
 			want := messages(n, 1)
 			done := make(chan error, 1)
 			go func() {
-				sent, calls, err := a.Send(want, true)
+				sent, calls, err := a.Send(link.Tx{Frames: want})
 				if sent != n || calls == 0 || calls > n {
 					err = fmt.Errorf("sent %d of %d in %d calls: %v", sent, n, calls, err)
 				}
@@ -93,7 +94,7 @@ func TestBatchKeepsOrderAndLengths(t *testing.T) {
 			}()
 			for got := 0; got < n; {
 				bufs, sizes := buffers(100, 300), make([]int, 100)
-				k, err := b.Recv(bufs, sizes, true)
+				k, err := b.Recv(link.Rx{Bufs: bufs, Sizes: sizes})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -123,11 +124,11 @@ func TestSendBuffersGathers(t *testing.T) {
 		{nil, []byte("gh"), {}, []byte("i")},
 		many,
 	}
-	if n, _, err := a.SendBuffers(msgs, true); n != len(msgs) || err != nil {
+	if n, _, err := a.Send(link.Tx{Pieces: msgs}); n != len(msgs) || err != nil {
 		t.Fatal(n, err)
 	}
 	bufs, sizes := buffers(8, 2000), make([]int, 8)
-	n, err := b.Recv(bufs, sizes, true)
+	n, err := b.Recv(link.Rx{Bufs: bufs, Sizes: sizes})
 	if n != len(msgs) || err != nil {
 		t.Fatal(n, err)
 	}
@@ -137,7 +138,7 @@ func TestSendBuffersGathers(t *testing.T) {
 		}
 	}
 	tooMany := []net.Buffers{{[]byte("x")}, make(net.Buffers, 1025)}
-	if n, _, err := a.SendBuffers(tooMany, true); n != 1 || !errors.Is(err, syscall.EMSGSIZE) {
+	if n, _, err := a.Send(link.Tx{Pieces: tooMany}); n != 1 || !errors.Is(err, syscall.EMSGSIZE) {
 		t.Errorf("1025 pieces: %d sent, %v, want 1 and EMSGSIZE", n, err)
 	}
 }
@@ -146,10 +147,10 @@ func TestRecvReportsTrueSizes(t *testing.T) {
 	a, b := pair(t)
 	slab := bytes.Repeat([]byte{0xee}, 40)
 	bufs, sizes := [][]byte{slab[0:10], slab[10:20], slab[20:30], nil}, make([]int, 4)
-	if n, _, err := a.Send([][]byte{make([]byte, 10), make([]byte, 11), {}, make([]byte, 5)}, true); n != 4 {
+	if n, _, err := a.Send(link.Tx{Frames: [][]byte{make([]byte, 10), make([]byte, 11), {}, make([]byte, 5)}}); n != 4 {
 		t.Fatal(n, err)
 	}
-	n, err := b.Recv(bufs, sizes, true)
+	n, err := b.Recv(link.Rx{Bufs: bufs, Sizes: sizes})
 	if n != 4 || err != nil {
 		t.Fatal(n, err)
 	}
@@ -165,19 +166,19 @@ func TestDeadlines(t *testing.T) {
 	a, b := pair(t)
 	bufs, sizes := buffers(1, 100), make([]int, 1)
 	b.SetReadDeadline(time.Now().Add(-time.Second))
-	if n, err := b.Recv(bufs, sizes, true); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if n, err := b.Recv(link.Rx{Bufs: bufs, Sizes: sizes}); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("past read deadline: %d, %v", n, err)
 	}
 	b.SetReadDeadline(time.Now().Add(time.Millisecond))
-	if n, err := b.Recv(bufs, sizes, true); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if n, err := b.Recv(link.Rx{Bufs: bufs, Sizes: sizes}); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("read deadline: %d, %v", n, err)
 	}
 	fill(t, a, 1000)
 	a.SetWriteDeadline(time.Now().Add(time.Millisecond))
-	if n, _, err := a.Send(messages(3, 1), true); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if n, _, err := a.Send(link.Tx{Frames: messages(3, 1)}); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("write deadline: %d, %v", n, err)
 	}
-	if _, _, err := a.Send(messages(1, 1), false); !errors.Is(err, link.ErrFull) {
+	if _, _, err := a.Send(link.Tx{Frames: messages(1, 1), NoWait: true}); !errors.Is(err, link.ErrFull) {
 		t.Errorf("trying with a past deadline: %v, want ErrFull", err)
 	}
 }
@@ -188,17 +189,17 @@ func TestTryDoesNotQueueBehindAWaitingSend(t *testing.T) {
 	queued := fill(t, a, 1000)
 	waiting := make(chan error, 1)
 	go func() {
-		_, _, err := a.Send(messages(1, 1000), true)
+		_, _, err := a.Send(link.Tx{Frames: messages(1, 1000)})
 		waiting <- err
 	}()
 	for range 100 {
-		if _, _, err := a.Send(messages(1, 1000), false); !errors.Is(err, link.ErrFull) {
+		if _, _, err := a.Send(link.Tx{Frames: messages(1, 1000), NoWait: true}); !errors.Is(err, link.ErrFull) {
 			t.Fatal(err)
 		}
 	}
 	bufs, sizes := buffers(64, 1000), make([]int, 64)
 	for got := 0; got < queued+1; { // and the one that waits
-		n, err := b.Recv(bufs, sizes, true)
+		n, err := b.Recv(link.Rx{Bufs: bufs, Sizes: sizes})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,11 +217,11 @@ func TestCloseWakesEverybody(t *testing.T) {
 	errs := make(chan error, 8)
 	for range 4 {
 		wg.Go(func() {
-			_, _, err := a.Send(messages(1, 1000), true)
+			_, _, err := a.Send(link.Tx{Frames: messages(1, 1000)})
 			errs <- err
 		})
 		wg.Go(func() {
-			_, err := a.Recv(buffers(1, 10), make([]int, 1), true)
+			_, err := a.Recv(link.Rx{Bufs: buffers(1, 10), Sizes: make([]int, 1)})
 			errs <- err
 		})
 	}
@@ -235,14 +236,14 @@ func TestCloseWakesEverybody(t *testing.T) {
 		}
 	}
 	for what, f := range map[string]func() error{
-		"Recv":             func() error { _, err := a.Recv(buffers(1, 10), make([]int, 1), true); return err },
-		"Send":             func() error { _, _, err := a.Send(messages(1, 1), true); return err },
-		"Send, no wait":    func() error { _, _, err := a.Send(messages(1, 1), false); return err },
+		"Recv":             func() error { _, err := a.Recv(link.Rx{Bufs: buffers(1, 10), Sizes: make([]int, 1)}); return err },
+		"Send":             func() error { _, _, err := a.Send(link.Tx{Frames: messages(1, 1)}); return err },
+		"Send, no wait":    func() error { _, _, err := a.Send(link.Tx{Frames: messages(1, 1), NoWait: true}); return err },
 		"SetReadDeadline":  func() error { return a.SetReadDeadline(time.Time{}) },
 		"SetWriteDeadline": func() error { return a.SetWriteDeadline(time.Time{}) },
-		"RawConn.Control":  func() error { return a.RawConn().Control(func(uintptr) {}) },
-		"RawConn.Read":     func() error { return a.RawConn().Read(func(uintptr) bool { return true }) },
-		"RawConn.Write":    func() error { return a.RawConn().Write(func(uintptr) bool { return true }) },
+		"RawConn.Control":  func() error { return a.Caps().Raw.Control(func(uintptr) {}) },
+		"RawConn.Read":     func() error { return a.Caps().Raw.Read(func(uintptr) bool { return true }) },
+		"RawConn.Write":    func() error { return a.Caps().Raw.Write(func(uintptr) bool { return true }) },
 	} {
 		if err := f(); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%s after Close: %v, want net.ErrClosed", what, err)
@@ -251,7 +252,7 @@ func TestCloseWakesEverybody(t *testing.T) {
 	if _, err := a.Close(); err != nil {
 		t.Errorf("second Close: %v", err)
 	}
-	if _, _, err := b.Send(messages(1, 1), true); !errors.Is(err, syscall.ECONNREFUSED) {
+	if _, _, err := b.Send(link.Tx{Frames: messages(1, 1)}); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("send to a closed peer: %v, want ECONNREFUSED", err)
 	}
 }
@@ -266,7 +267,7 @@ func TestCloseCountsTheUnread(t *testing.T) {
 
 func TestHangupDrains(t *testing.T) {
 	a, b := pair(t)
-	if n, _, err := a.Send(messages(3, 1), true); n != 3 {
+	if n, _, err := a.Send(link.Tx{Frames: messages(3, 1)}); n != 3 {
 		t.Fatal(err)
 	}
 	b.Hangup()
@@ -274,12 +275,12 @@ func TestHangupDrains(t *testing.T) {
 	b.SetReadDeadline(time.Time{}) // must not bring waiting back
 	bufs, sizes := buffers(2, 10), make([]int, 2)
 	for _, want := range []int{2, 1} {
-		if n, err := b.Recv(bufs, sizes, true); n != want || err != nil {
+		if n, err := b.Recv(link.Rx{Bufs: bufs, Sizes: sizes}); n != want || err != nil {
 			t.Fatalf("%d, %v, want %d", n, err, want)
 		}
 	}
 	for range 2 {
-		if n, err := b.Recv(bufs, sizes, true); n != 0 || !errors.Is(err, link.ErrDrained) {
+		if n, err := b.Recv(link.Rx{Bufs: bufs, Sizes: sizes}); n != 0 || !errors.Is(err, transport.ErrDrained) {
 			t.Errorf("%d, %v, want ErrDrained", n, err)
 		}
 	}
@@ -289,17 +290,17 @@ func TestRecvWithoutWaiting(t *testing.T) {
 	a, b := pair(t)
 	bufs, sizes := buffers(2, 10), make([]int, 2)
 	b.SetReadDeadline(time.Now().Add(-time.Second)) // has no say
-	if n, err := b.Recv(bufs, sizes, false); n != 0 || !errors.Is(err, link.ErrEmpty) {
+	if n, err := b.Recv(link.Rx{Bufs: bufs, Sizes: sizes, NoWait: true}); n != 0 || !errors.Is(err, link.ErrEmpty) {
 		t.Errorf("%d, %v, want ErrEmpty", n, err)
 	}
-	if n, _, err := a.Send(messages(1, 1), true); n != 1 {
+	if n, _, err := a.Send(link.Tx{Frames: messages(1, 1)}); n != 1 {
 		t.Fatal(err)
 	}
-	if n, err := b.Recv(bufs, sizes, false); n != 1 || err != nil {
+	if n, err := b.Recv(link.Rx{Bufs: bufs, Sizes: sizes, NoWait: true}); n != 1 || err != nil {
 		t.Errorf("%d, %v, want 1", n, err)
 	}
 	b.Hangup()
-	if n, err := b.Recv(bufs, sizes, false); n != 0 || !errors.Is(err, link.ErrDrained) {
+	if n, err := b.Recv(link.Rx{Bufs: bufs, Sizes: sizes, NoWait: true}); n != 0 || !errors.Is(err, transport.ErrDrained) {
 		t.Errorf("%d, %v, want ErrDrained", n, err)
 	}
 }
@@ -309,16 +310,16 @@ func TestHangupWakes(t *testing.T) {
 	fill(t, a, 1000)
 	errs := make(chan error, 2)
 	go func() {
-		_, err := a.Recv(buffers(1, 10), make([]int, 1), true)
+		_, err := a.Recv(link.Rx{Bufs: buffers(1, 10), Sizes: make([]int, 1)})
 		errs <- err
 	}()
 	go func() {
-		_, _, err := a.Send(messages(1, 1000), true)
+		_, _, err := a.Send(link.Tx{Frames: messages(1, 1000)})
 		errs <- err
 	}()
 	a.Hangup()
 	for range 2 {
-		if err := <-errs; !errors.Is(err, link.ErrDrained) && !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err := <-errs; !errors.Is(err, transport.ErrDrained) && !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Error(err)
 		}
 	}
@@ -334,7 +335,7 @@ func TestNewRefusesWhatCannotBePolled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sockio.New(fd, "regular file"); err == nil {
+	if _, err := sockio.New(fd, "regular file", false); err == nil {
 		t.Error("a regular file was accepted")
 	}
 	if err := unix.Close(fd); err != unix.EBADF {
@@ -350,12 +351,12 @@ func TestNoAllocations(t *testing.T) {
 		pieces[i] = net.Buffers{m[:14], m[14:]}
 	}
 	allocs := testing.AllocsPerRun(100, func() {
-		a.Send(msgs, true)
-		b.Recv(bufs, sizes, true)
-		a.Send(msgs, false)
-		b.Recv(bufs, sizes, true)
-		a.SendBuffers(pieces, true)
-		b.Recv(bufs, sizes, true)
+		a.Send(link.Tx{Frames: msgs})
+		b.Recv(link.Rx{Bufs: bufs, Sizes: sizes})
+		a.Send(link.Tx{Frames: msgs, NoWait: true})
+		b.Recv(link.Rx{Bufs: bufs, Sizes: sizes})
+		a.Send(link.Tx{Pieces: pieces})
+		b.Recv(link.Rx{Bufs: bufs, Sizes: sizes})
 	})
 	if allocs != 0 {
 		t.Errorf("%v allocations in six batches, want 0", allocs)

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ import (
 
 // testKill ends the switch with SIGKILL under connections in all states.
 func (s *suite) testKill(t *testing.T) {
-	n := s.mortal(t, Config{})
+	n := s.crashing(t, Config{})
 	k, ok := n.Switch.(Killer)
 	if !ok {
 		return
@@ -35,9 +36,9 @@ func (s *suite) testKill(t *testing.T) {
 	}
 }
 
-// testStop ends the switch in an orderly way.
+// testStop ends the switch cleanly.
 func (s *suite) testStop(t *testing.T) {
-	n := s.mortal(t, Config{})
+	n := s.crashing(t, Config{})
 	s.testEnd(n, n.Stop)
 	if _, err := os.Stat(filepath.Join(n.Dir(), "ctl")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the stopped switch's socket: %v", err)
@@ -50,7 +51,7 @@ func (s *suite) testEnd(n *network, end func()) {
 	a, b := n.station(1, overSocket), n.station(2)
 	reading, framing := n.station(3), n.station(4, vde.WithFrames(p, 1))
 
-	// One station waits in Read, one has Frames that nobody takes, one nothing at all.
+	// One station waits in Read, one has frames in its channel that are not received, one is idle.
 	idle := n.station(5)
 	read := make(chan error, 1)
 	go func() {
@@ -98,7 +99,7 @@ func (s *suite) testEnd(n *network, end func()) {
 	noOwnNames(n, n.Dir(), os.Getpid())
 }
 
-// testPause stops the switch where it stands: writers wait, and nothing is lost.
+// testPause pauses the switch: writers wait, and nothing is lost.
 func (s *suite) testPause(t *testing.T) {
 	n := s.network(t, Config{})
 	p, ok := n.Switch.(Pauser)
@@ -122,9 +123,9 @@ func (s *suite) testPause(t *testing.T) {
 		t.Fatal(err)
 	}
 	k, err := a.WriteBatch(first)
-	n.failed("WriteBatch to a switch that stands still", err, os.ErrDeadlineExceeded)
+	n.failed("WriteBatch to a paused switch", err, os.ErrDeadlineExceeded)
 	if k == 0 || k == many {
-		t.Fatalf("a switch that stands still took %d frames", k)
+		t.Fatalf("a paused switch took %d frames", k)
 	}
 	seq += uint64(k)
 	k, err = a.TryWriteBatch(batch(3))
@@ -136,7 +137,7 @@ func (s *suite) testPause(t *testing.T) {
 		t.Errorf("a pause ended connections: %v, %v", a.Err(), b.Err())
 	}
 
-	// A writer that waits goes on when the switch does.
+	// A writer that waits goes on when the switch is resumed.
 	if err := a.SetWriteDeadline(time.Now().Add(limit)); err != nil {
 		t.Fatal(err)
 	}
@@ -157,9 +158,9 @@ func (s *suite) testPause(t *testing.T) {
 	n.exchange(a, b)
 }
 
-// testOpenPaused joins a switch that stands still.
+// testOpenPaused joins a paused switch.
 func (s *suite) testOpenPaused(t *testing.T) {
-	n := s.mortal(t, Config{})
+	n := s.crashing(t, Config{})
 	p, ok := n.Switch.(Pauser)
 	if !ok {
 		return
@@ -192,7 +193,8 @@ func (s *suite) testOpenPaused(t *testing.T) {
 	p.Resume()
 }
 
-// testSocketMode looks at the data socket while it has a name: for that the switch is made to wait.
+// testSocketMode checks the mode and group of the data socket. The socket has a name only until the client has
+// joined, so the switch is paused meanwhile.
 func (s *suite) testSocketMode(t *testing.T) {
 	testpeers.Need(t, "CAP_CHOWN")
 	group, gid := someGroup(t)
@@ -200,61 +202,17 @@ func (s *suite) testSocketMode(t *testing.T) {
 		name string
 		vnl  string
 		opts []vde.Option
-		mode fs.FileMode
-		gid  int // -1: not looked at
+		want socketMode
 	}{
-		{"default", "", nil, 0o700, -1},
-		{"mode 0", "", []vde.Option{vde.WithSocketMode(0)}, 0o700, -1},
-		{"mode", "", []vde.Option{vde.WithSocketMode(0o640)}, 0o640, -1},
-		{"mode in the VNL", "[mode=0606]", []vde.Option{vde.WithSocketMode(0o640)}, 0o606, -1},
-		{"group", "", []vde.Option{vde.WithSocketGroup(group)}, 0o700, gid},
-		{"group and mode", "", []vde.Option{vde.WithSocketGroup(fmt.Sprint(gid)), vde.WithSocketMode(0o770)}, 0o770, gid},
-		{"both in the VNL", fmt.Sprintf("[group=%s/mode=770]", group), nil, 0o770, gid},
+		{"default", "", nil, socketMode{0o700, -1}},
+		{"mode 0", "", []vde.Option{vde.WithSocketMode(0)}, socketMode{0o700, -1}},
+		{"mode", "", []vde.Option{vde.WithSocketMode(0o640)}, socketMode{0o640, -1}},
+		{"mode in the VNL", "[mode=0606]", []vde.Option{vde.WithSocketMode(0o640)}, socketMode{0o606, -1}},
+		{"group", "", []vde.Option{vde.WithSocketGroup(group)}, socketMode{0o700, gid}},
+		{"group and mode", "", []vde.Option{vde.WithSocketGroup(fmt.Sprint(gid)), vde.WithSocketMode(0o770)}, socketMode{0o770, gid}},
+		{"both in the VNL", fmt.Sprintf("[group=%s/mode=770]", group), nil, socketMode{0o770, gid}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			n := s.network(t, Config{})
-			p, ok := n.Switch.(Pauser)
-			if !ok {
-				return
-			}
-			w := n.watch()
-			p.Pause()
-			type result struct {
-				c   *vde.Conn
-				err error
-			}
-			opened := make(chan result, 1)
-			go func() {
-				c, err := vde.Open(t.Context(), n.Dir()+tt.vnl, tt.opts...)
-				opened <- result{c, err}
-			}()
-			n.until(w, "the data socket with its mode", func(names []string) bool {
-				for _, name := range hidden(names) {
-					info, err := os.Lstat(filepath.Join(n.Dir(), name))
-					if err != nil {
-						t.Fatal(err)
-					}
-					// It is narrower first, but never wider.
-					if extra := info.Mode().Perm() &^ (tt.mode | 0o700); extra != 0 {
-						t.Errorf("the data socket has mode %v, asked for was %v", info.Mode(), tt.mode)
-					}
-					if info.Mode().Perm() == tt.mode && (tt.gid < 0 || groupOf(info) == tt.gid) {
-						return true
-					}
-				}
-				return false
-			})
-			p.Resume()
-			r := <-opened
-			if r.err != nil {
-				t.Fatal(r.err)
-			}
-			defer n.close(r.c)
-			if left := hidden(n.names()); len(left) != 0 {
-				t.Errorf("left: %q", left)
-			}
-			n.exchange(&station{r.c, mac(1)}, n.station(2))
-		})
+		t.Run(tt.name, func(t *testing.T) { s.testSocketModeOf(t, tt.vnl, tt.opts, tt.want) })
 	}
 	t.Run("unknown group", func(t *testing.T) {
 		n := s.network(t, Config{})
@@ -262,7 +220,7 @@ func (s *suite) testSocketMode(t *testing.T) {
 		c, err := vde.Open(t.Context(), n.Dir(), vde.WithSocketGroup("no-such-group"))
 		if err == nil {
 			c.Close()
-			t.Error("joined with the group of nobody")
+			t.Error("joined with a group that does not exist")
 		}
 		if after := strings.Join(n.names(), " "); after != before {
 			t.Errorf("left: %s", after)
@@ -270,9 +228,63 @@ func (s *suite) testSocketMode(t *testing.T) {
 	})
 }
 
-// testRestart joins again after the switch has come back.
+// A socketMode is what a data socket is expected to have.
+type socketMode struct {
+	mode fs.FileMode
+	gid  int // -1: any
+}
+
+// reached reports whether the socket at path has its final mode and group. Before, it may have a narrower mode,
+// but never a wider one.
+func (m socketMode) reached(t *testing.T, path string) bool {
+	t.Helper()
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if extra := info.Mode().Perm() &^ (m.mode | 0o700); extra != 0 {
+		t.Errorf("the data socket has mode %v, asked for was %v", info.Mode(), m.mode)
+	}
+	return info.Mode().Perm() == m.mode && (m.gid < 0 || groupOf(info) == m.gid)
+}
+
+func (s *suite) testSocketModeOf(t *testing.T, suffix string, opts []vde.Option, want socketMode) {
+	n := s.network(t, Config{})
+	p, ok := n.Switch.(Pauser)
+	if !ok {
+		return
+	}
+	w := n.watch()
+	p.Pause()
+	type result struct {
+		c   *vde.Conn
+		err error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		c, err := vde.Open(t.Context(), n.Dir()+suffix, opts...)
+		opened <- result{c, err}
+	}()
+	n.until(w, "the data socket with its mode", func(names []string) bool {
+		return slices.ContainsFunc(hidden(names), func(name string) bool {
+			return want.reached(t, filepath.Join(n.Dir(), name))
+		})
+	})
+	p.Resume()
+	r := <-opened
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	defer n.close(r.c)
+	if left := hidden(n.names()); len(left) != 0 {
+		t.Errorf("left: %q", left)
+	}
+	n.exchange(&station{r.c, mac(1)}, n.station(2))
+}
+
+// testRestart joins again after the switch has been started again.
 func (s *suite) testRestart(t *testing.T) {
-	n := s.mortal(t, Config{})
+	n := s.crashing(t, Config{})
 	r, ok := n.Switch.(Restarter)
 	if !ok {
 		return
@@ -290,13 +302,13 @@ func (s *suite) testRestart(t *testing.T) {
 		n.ended(how+": a", a.Conn)
 		n.ended(how+": b", b.Conn)
 		n.exchange(n.station(3), n.station(4))
-		// The old ones stay dead.
+		// The connections to the old switch have ended for good.
 		_, err := a.Write(testFrame(frame.Broadcast(), a.mac, 60, 1))
 		n.failed(how+": Write", err, vde.ErrHangup)
 	}
 }
 
-// testCycles opens and closes many times, with frames left at all stages of their way.
+// testCycles opens and closes many connections, with frames queued at different places.
 func (s *suite) testCycles(t *testing.T) {
 	n := s.network(t, Config{})
 	p := pool.New(s.MaxFrame, 0)
@@ -319,7 +331,7 @@ func (s *suite) testCycles(t *testing.T) {
 		case 1: // one read, the rest on its way
 			got := <-ch
 			if s.Concurrent {
-				// What was on its way to earlier newcomers may come to this one.
+				// Frames for earlier connections with this address may arrive here.
 				for seq, err := testframe.Check(got.Bytes()); err == nil && seq < i; seq, err = testframe.Check(got.Bytes()) {
 					got.Release()
 					got = <-ch
@@ -338,11 +350,11 @@ func (s *suite) testCycles(t *testing.T) {
 				}
 			}()
 		}
-		n.plugOut(w, before, c)
+		n.closeAndWait(w, before, c)
 		for got := range c.Frames() {
 			got.Release()
 		}
-		if st := c.Stats(); st.RxFrames+st.RxDiscarded > 3 && !s.Concurrent || st.RxRunts+st.RxTruncated+st.RxEmpty+st.RxEarly != 0 {
+		if st := c.Stats(); st.RxFrames+st.RxDiscarded > 3 && !s.Concurrent || st.RxRunts+st.RxTruncated+st.RxEmpty+st.RxForeign != 0 {
 			t.Fatalf("counted %+v", st)
 		}
 	}
@@ -351,7 +363,7 @@ func (s *suite) testCycles(t *testing.T) {
 	}
 }
 
-// testPathLengths has directories of all lengths at the limit.
+// testPathLengths uses directories whose names are about as long as a socket address allows.
 func (s *suite) testPathLengths(t *testing.T) {
 	if s.FixedDir {
 		return

@@ -26,7 +26,7 @@ import (
 // noticeable part of it.
 const limit = 30 * time.Second
 
-// A network is a switch in the hands of one test.
+// A network is a switch that one test uses.
 type network struct {
 	testing.TB
 	*suite
@@ -37,14 +37,14 @@ type network struct {
 // directory must hold what it held at the start.
 func (s *suite) network(t testing.TB, cfg Config) *network {
 	t.Helper()
-	n := s.mortal(t, cfg)
+	n := s.crashing(t, cfg)
 	testutil.NoFiles(t, n.Dir())
 	return n
 }
 
-// mortal is network for tests that end the switch: what is left in its directory is then the switch's affair,
-// except for names of this process.
-func (s *suite) mortal(t testing.TB, cfg Config) *network {
+// crashing is network for tests that end the switch. The names that the switch leaves in its directory are then
+// not checked, those of this process are.
+func (s *suite) crashing(t testing.TB, cfg Config) *network {
 	t.Helper()
 	cfg.Hub = s.Hub
 	n := &network{TB: t, suite: s, Switch: s.start(t, cfg)}
@@ -223,14 +223,14 @@ func (n *network) names() (names []string) {
 	return names
 }
 
-// plugOut closes connections and waits until the switch has noticed, which it shows by removing their sockets.
+// closeAndWait closes connections and waits until the switch has noticed, which it shows by removing their sockets.
 // When one connection closes while another opens, vde_switch 2.3.2 can lose track of the latter.
-func (n *network) plugOut(w changes, before []string, conns ...*vde.Conn) {
+func (n *network) closeAndWait(w changes, before []string, conns ...*vde.Conn) {
 	n.Helper()
 	for _, c := range conns {
 		n.close(c)
 	}
-	n.until(w, "the switch to notice that a cable has gone", func(names []string) bool {
+	n.until(w, "the switch to notice that an endpoint has gone", func(names []string) bool {
 		return slices.Equal(names, before)
 	})
 }
@@ -238,9 +238,10 @@ func (n *network) plugOut(w changes, before []string, conns ...*vde.Conn) {
 // overSocket is for a station whose queue has to be looked at from outside.
 var overSocket = vde.WithSharedMemory(vde.SharedMemoryNever)
 
-// settle waits until the switch has passed on what c, a station over a socket, had sent. No switch tells, but one that has just answered a
-// newcomer has been once through its work, and a frame that it has taken no longer counts against c's queue. Should
-// others go on sending through c, settle gives up after the given number of rounds.
+// settle waits until the switch has forwarded what c, a station over a socket, had sent. No switch reports that.
+// But a frame that the switch has taken no longer counts against c's queue, and a switch that then answers a new
+// client has forwarded what it took before. If others keep sending through c, settle gives up after the given
+// number of rounds.
 func (n *network) settle(c *vde.Conn, rounds int) {
 	n.Helper()
 	w := n.watch()
@@ -256,7 +257,7 @@ func (n *network) settle(c *vde.Conn, rounds int) {
 	}
 }
 
-// round makes the switch go once through its work.
+// round makes the switch handle everything that is ready once, by joining and leaving.
 func (n *network) round(w changes) {
 	n.Helper()
 	before := n.names()
@@ -264,7 +265,7 @@ func (n *network) round(w changes) {
 	if err != nil {
 		n.Fatal(err)
 	}
-	n.plugOut(w, before, c)
+	n.closeAndWait(w, before, c)
 }
 
 // peer starts a C program on the network.

@@ -19,78 +19,89 @@ import (
 	"github.com/go-vde/sdk/vde"
 )
 
-// testForwarding looks at which ports a frame comes out of.
+// A forwarding test has three stations, each of which has received everything that it is to receive.
+type forwarding struct {
+	*network
+	all [3]*station
+	seq uint64
+}
+
+// send sends a frame from one station and checks that it reaches those in to. A broadcast that follows must be
+// the next frame that everybody receives, so nobody else has received the first.
+func (f *forwarding) send(from *station, dst frame.MAC, to ...*station) {
+	f.Helper()
+	f.seq++
+	sent := testFrame(dst, from.mac, 60+int(f.seq), f.seq)
+	f.seq++
+	marker := testFrame(frame.Broadcast(), from.mac, 60+int(f.seq), f.seq)
+	f.write(from.Conn, sent, marker)
+	for _, st := range to {
+		f.expect(fmt.Sprintf("%v of a frame from %v to %v", st.mac, from.mac, dst), st.Conn, sent)
+	}
+	for _, st := range f.others(from) {
+		f.expect(fmt.Sprintf("%v after a frame from %v to %v", st.mac, from.mac, dst), st.Conn, marker)
+	}
+}
+
+// others returns the stations other than st.
+func (f *forwarding) others(st *station) (list []*station) {
+	for _, other := range f.all {
+		if other != st {
+			list = append(list, other)
+		}
+	}
+	return list
+}
+
+// unicast sends a frame to a station that the switch knows.
+func (f *forwarding) unicast(from, to *station) {
+	f.Helper()
+	if f.Hub {
+		f.send(from, to.mac, f.others(from)...)
+		return
+	}
+	f.send(from, to.mac, to)
+}
+
+// testForwarding checks to which ports a frame is forwarded.
 func (s *suite) testForwarding(t *testing.T) {
 	n := s.network(t, Config{})
 	a, b, c := n.station(1), n.station(2), n.station(3)
-	all := []*station{a, b, c}
-	seq := uint64(0)
-
-	// send sends a frame from one station and checks that it reaches the others given, and that the next thing
-	// everybody receives is a frame for all that follows it; so nobody else has received the first.
-	send := func(from *station, dst frame.MAC, to ...*station) {
-		t.Helper()
-		seq++
-		f := testFrame(dst, from.mac, 60+int(seq), seq)
-		seq++
-		marker := testFrame(frame.Broadcast(), from.mac, 60+int(seq), seq)
-		n.write(from.Conn, f, marker)
-		for _, st := range to {
-			n.expect(fmt.Sprintf("%v of a frame from %v to %v", st.mac, from.mac, dst), st.Conn, f)
-		}
-		for _, st := range all {
-			if st != from {
-				n.expect(fmt.Sprintf("%v after a frame from %v to %v", st.mac, from.mac, dst), st.Conn, marker)
-			}
-		}
-	}
-	unicast := func(from, to *station) {
-		t.Helper()
-		if !s.Hub {
-			send(from, to.mac, to)
-			return
-		}
-		for i, st := range all {
-			if st == from {
-				send(from, to.mac, all[(i+1)%3], all[(i+2)%3])
-			}
-		}
-	}
-
-	send(a, mac(9), b, c)                            // unknown
-	send(a, frame.Broadcast(), b, c)                 // for all
-	send(b, frame.MAC{0x01, 0, 0x5e, 0, 0, 1}, a, c) // multicast
-	send(c, frame.MAC{0x33, 0x33, 0, 0, 0, 1}, a, b) // multicast
+	f := &forwarding{network: n, all: [3]*station{a, b, c}}
+	f.send(a, mac(9), b, c)                            // unknown
+	f.send(a, frame.Broadcast(), b, c)                 // broadcast
+	f.send(b, frame.MAC{0x01, 0, 0x5e, 0, 0, 1}, a, c) // multicast
+	f.send(c, frame.MAC{0x33, 0x33, 0, 0, 0, 1}, a, b) // multicast
 	for range 3 {
-		unicast(a, b)
-		unicast(b, c)
-		unicast(c, a)
+		f.unicast(a, b)
+		f.unicast(b, c)
+		f.unicast(c, a)
 	}
 	// A multicast source is not learned.
 	group := frame.MAC{0x03, 0, 0, 0, 0, 7}
 	n.write(a.Conn, testFrame(frame.Broadcast(), group, 60, 500))
 	n.expect("b", b.Conn, testFrame(frame.Broadcast(), group, 60, 500))
 	n.expect("c", c.Conn, testFrame(frame.Broadcast(), group, 60, 500))
-	send(b, group, a, c)
+	f.send(b, group, a, c)
 
-	// C libvdeplug and vde_plug hear what is for all, too.
-	counter := n.peer(testpeers.CPeerConfig{Role: testpeers.CSink, MAC: mac(4)})
+	// C libvdeplug and vde_plug receive broadcasts, too.
+	sink := n.peer(testpeers.CPeerConfig{Role: testpeers.CSink, MAC: mac(4)})
 	plug := testpeers.StartVdePlug(t, n.Dir())
-	send(a, frame.Broadcast(), b, c)
-	n.await(counter, 2)
-	if res := n.finish(counter); res.Frames != 2 || res.Corrupt+res.Other != 0 {
+	f.send(a, frame.Broadcast(), b, c)
+	n.await(sink, 2)
+	if res := n.finish(sink); res.Frames != 2 || res.Corrupt+res.Other != 0 {
 		t.Errorf("a C sink: %+v", res)
 	}
-	f, err := plug.Recv(t.Context())
+	got, err := plug.Recv(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := testframe.Check(f); err != nil {
+	if _, err := testframe.Check(got); err != nil {
 		t.Error(err)
 	}
 }
 
-// portWith returns a condition on a port list: the port has a cable with text in its description.
+// portWith returns a condition on a port list: the port has an endpoint whose description contains text.
 func portWith(number int, text string) func([]testpeers.SwitchPort) bool {
 	return func(ports []testpeers.SwitchPort) bool {
 		for _, p := range ports {
@@ -105,6 +116,13 @@ func portWith(number int, text string) func([]testpeers.SwitchPort) bool {
 }
 
 func (s *suite) testPorts(t *testing.T) {
+	s.testPortNumbers(t)
+	t.Run("Shared", s.testSharedPort)
+	t.Run("Management", s.testPortZero)
+}
+
+// testPortNumbers asks for ports in every form of a locator and by option.
+func (s *suite) testPortNumbers(t *testing.T) {
 	n := s.network(t, Config{})
 	list, listed := n.ports()
 	other := n.station(9)
@@ -124,7 +142,7 @@ func (s *suite) testPorts(t *testing.T) {
 		{"", []vde.Option{vde.WithPort(0)}, 0},
 	} {
 		for _, prefix := range []string{"", "vde://"} {
-			what := fmt.Sprintf("cable-%d%s.", i, prefix)
+			what := fmt.Sprintf("endpoint-%d%s.", i, prefix)
 			c := n.openAt(prefix+n.Dir()+tt.suffix, append(tt.opts, vde.WithDescription(what))...)
 			if want := prefix + n.Dir() + tt.suffix; c.LocalAddr().String() != want {
 				t.Errorf("LocalAddr is %v, want %s", c.LocalAddr(), want)
@@ -135,53 +153,55 @@ func (s *suite) testPorts(t *testing.T) {
 				}
 			}
 			n.exchange(&station{c, mac(1)}, other)
-			n.plugOut(w, before, c)
+			n.closeAndWait(w, before, c)
 		}
 	}
-
-	t.Run("Shared", func(t *testing.T) {
-		if s.NoPorts {
-			return
-		}
-		n := s.network(t, Config{})
-		// Two cables on one port are one port: they do not hear each other.
-		a, b, c := n.openAt(n.Dir()+"[3]"), n.openAt(n.Dir()+"[3]"), n.station(3)
-		f := testFrame(frame.Broadcast(), mac(1), 100, 1)
-		n.write(a, f)
-		n.expect("another port", c.Conn, f)
-		f = testFrame(mac(1), c.mac, 100, 2)
-		n.write(c.Conn, f)
-		n.expect("the first cable", a, f) // and not its twin's frame before
-		n.expect("the second cable", b, f)
-	})
-
-	t.Run("Management", func(t *testing.T) {
-		if s.NoPorts {
-			return
-		}
-		n := s.network(t, Config{})
-		list, listed := n.ports()
-		a, b := n.station(1), n.station(2)
-		for i, open := range []func() *vde.Conn{
-			func() *vde.Conn { return n.openAt(n.Dir()+"[0]", vde.WithDescription("zero.")) },
-			func() *vde.Conn { return n.open(vde.WithPort(-1), vde.WithDescription("negative.")) },
-		} {
-			c := open()
-			if listed {
-				if ports, err := list.WaitPorts(t.Context(), portWith(0, []string{"zero.", "negative."}[i])); err != nil {
-					t.Errorf("ports %v: %v", ports, err)
-				}
-			}
-			f := testFrame(frame.Broadcast(), mac(3), 100, uint64(i))
-			n.write(c, f)
-			n.expect("a port", a.Conn, f)
-			n.expect("another port", b.Conn, f)
-			n.exchange(a, b)
-		}
-	})
 }
 
-// testDescription looks at what a switch is told about its cables.
+// testSharedPort has two endpoints on one port.
+func (s *suite) testSharedPort(t *testing.T) {
+	if s.NoPorts {
+		return
+	}
+	n := s.network(t, Config{})
+	// Two endpoints of one port do not receive from each other.
+	a, b, c := n.openAt(n.Dir()+"[3]"), n.openAt(n.Dir()+"[3]"), n.station(3)
+	f := testFrame(frame.Broadcast(), mac(1), 100, 1)
+	n.write(a, f)
+	n.expect("another port", c.Conn, f)
+	f = testFrame(mac(1), c.mac, 100, 2)
+	n.write(c.Conn, f)
+	n.expect("the first endpoint", a, f) // and not the second's frame before it
+	n.expect("the second endpoint", b, f)
+}
+
+// testPortZero joins the port that only privileged users may have.
+func (s *suite) testPortZero(t *testing.T) {
+	if s.NoPorts {
+		return
+	}
+	n := s.network(t, Config{})
+	list, listed := n.ports()
+	a, b := n.station(1), n.station(2)
+	for i, open := range []func() *vde.Conn{
+		func() *vde.Conn { return n.openAt(n.Dir()+"[0]", vde.WithDescription("zero.")) },
+		func() *vde.Conn { return n.open(vde.WithPort(-1), vde.WithDescription("negative.")) },
+	} {
+		c := open()
+		if listed {
+			if ports, err := list.WaitPorts(t.Context(), portWith(0, []string{"zero.", "negative."}[i])); err != nil {
+				t.Errorf("ports %v: %v", ports, err)
+			}
+		}
+		f := testFrame(frame.Broadcast(), mac(3), 100, uint64(i))
+		n.write(c, f)
+		n.expect("a port", a.Conn, f)
+		n.expect("another port", b.Conn, f)
+		n.exchange(a, b)
+	}
+}
+
+// testDescription checks the descriptions that a switch receives.
 func (s *suite) testDescription(t *testing.T) {
 	n := s.network(t, Config{})
 	list, listed := n.ports()
@@ -231,7 +251,7 @@ func (s *suite) testDescription(t *testing.T) {
 	}
 }
 
-// endpoints returns the descriptions of a port's cables.
+// endpoints returns the descriptions of a port's endpoints.
 func endpoints(ports []testpeers.SwitchPort, number int) (found []string) {
 	for _, p := range ports {
 		for _, e := range p.Endpoints {
@@ -243,7 +263,7 @@ func endpoints(ports []testpeers.SwitchPort, number int) (found []string) {
 	return found
 }
 
-// testPortRefused asks for ports that are not there.
+// testPortRefused asks for ports that the switch does not have.
 func (s *suite) testPortRefused(t *testing.T) {
 	n := s.network(t, Config{Ports: 4})
 	if s.NoPorts {
@@ -276,7 +296,7 @@ func (s *suite) testPortRefused(t *testing.T) {
 	n.exchange(a, n.station(3))
 }
 
-// testSwitchFull takes all ports.
+// testSwitchFull joins until there is no free port, and again after one has become free.
 func (s *suite) testSwitchFull(t *testing.T) {
 	const ports = 6
 	if s.NoPorts {
@@ -309,7 +329,7 @@ func (s *suite) testSwitchFull(t *testing.T) {
 	taken := len(stations)
 	n.exchange(stations[0], stations[1])
 
-	// A place becomes free.
+	// A port becomes free.
 	before := len(n.names())
 	n.close(stations[taken-1].Conn)
 	n.until(w, "a port to become free", func(names []string) bool { return len(names) == before-1 })
@@ -323,5 +343,5 @@ func (s *suite) testSwitchFull(t *testing.T) {
 	n.expect("the newcomer", stations[taken-1].Conn, f)
 }
 
-// quickly is how long an attempt may last that is expected to find no answer.
+// quickly is the deadline of a call that is expected to time out.
 const quickly = 200 * time.Millisecond

@@ -13,7 +13,7 @@ import (
 	"github.com/go-vde/sdk/testutil"
 )
 
-// A Config is what a test asks of the switch it needs. The zero value asks for nothing in particular.
+// A Config describes the switch that a test needs. With the zero value, any switch will do.
 type Config struct {
 	Ports   int         // number of ports; 0: at least 32
 	Hub     bool        // every frame to every port, no learning; always the same as Options.Hub
@@ -31,13 +31,13 @@ type Config struct {
 // A Start starts a switch that runs until the test ends, and returns when it accepts connections.
 type Start func(t testing.TB, cfg Config) Switch
 
-// Options says in what a switch differs from the strictest one, which is the zero value.
+// Options describes how a switch differs from the strictest one, which is the zero value.
 type Options struct {
 	// Hub says that every frame goes to all ports but its own.
 	Hub bool
 
-	// Lossy says that the switch drops frames for a port whose queue is full. What is sent at a pace that no
-	// queue fills up must arrive even so.
+	// Lossy says that the switch drops frames for a port whose queue is full. Frames sent so slowly that no queue
+	// becomes full must arrive.
 	Lossy bool
 
 	// MaxFrame is the longest frame that goes through whole, header included (default [frame.DefaultMaxSize]).
@@ -46,9 +46,9 @@ type Options struct {
 	// Cuts says that longer frames arrive cut to MaxFrame. Otherwise they must not arrive.
 	Cuts bool
 
-	// Concurrent says that frames of different stations go through the switch at the same time, so that nothing
-	// tells from outside whether a frame that the switch has taken is on its way out. What the conformance suite
-	// promises about frames sent before a hangup is then not tested.
+	// Concurrent says that the switch forwards frames of different stations at the same time, so that a test cannot
+	// tell whether a frame that the switch has taken has been forwarded. What the conformance suite promises about
+	// frames sent before a hangup is then not tested.
 	Concurrent bool
 
 	// NoPorts says that port numbers are ignored, and that there is always a free port.
@@ -61,7 +61,7 @@ type Options struct {
 	FixedDir, FixedUser bool
 }
 
-// A suite is what the tests have in common.
+// A suite holds the arguments of [Run].
 type suite struct {
 	Options
 	start Start
@@ -112,7 +112,7 @@ func Run(t *testing.T, start Start, opts Options) {
 	}
 }
 
-// logMissing starts a switch to see what it offers.
+// logMissing starts a switch and logs which optional methods and features it lacks.
 func (s *suite) logMissing(t *testing.T) {
 	t.Run("Offers", func(t *testing.T) {
 		h := s.start(t, Config{Hub: s.Hub})

@@ -22,7 +22,7 @@ import (
 // own, which for a hangup is killed if that can be done.
 func (s *suite) testConformance(t *testing.T) {
 	testutil.TestPacketConn(t, func(tb testing.TB) (*testutil.Pair, error) {
-		n := s.mortal(tb, Config{})
+		n := s.crashing(tb, Config{})
 		var conns [2]*vde.Conn
 		for i := range conns {
 			c, err := n.tryOpen(n.Dir(), vde.WithMaxFrameSize(s.MaxFrame))
@@ -185,7 +185,7 @@ func (s *suite) testFromC(t *testing.T) {
 				bytes += uint64(count * size)
 			}
 			st := c.Stats()
-			if st.RxFrames != frames || st.RxBytes != bytes || st.RxRunts+st.RxTruncated+st.RxEmpty+st.RxEarly+st.RxDiscarded != 0 {
+			if st.RxFrames != frames || st.RxBytes != bytes || st.RxRunts+st.RxTruncated+st.RxEmpty+st.RxForeign+st.RxDiscarded != 0 {
 				t.Errorf("received %d frames of %d bytes in all, counted %+v", frames, bytes, st)
 			}
 		})
@@ -363,49 +363,51 @@ func (s *suite) testFloodToC(t *testing.T) {
 	n.reconcile(t, floodFrames, dropped)
 }
 
+// A flood is what a reader has received until its error.
+type flood struct {
+	frames, last uint64
+	err          error
+}
+
+// readFlood receives test frames whose numbers rise until recv fails.
+func readFlood(recv func(func([]byte)) error) (r flood) {
+	for r.err == nil {
+		var bad error
+		err := recv(func(f []byte) {
+			seq, e := testframe.Check(f)
+			if e == nil && r.frames > 0 && seq <= r.last {
+				e = fmt.Errorf("frame %d after %d", seq, r.last)
+			}
+			if e != nil && bad == nil {
+				bad = e
+			}
+			r.frames++
+			r.last = seq
+		})
+		r.err = errors.Join(err, bad)
+	}
+	return r
+}
+
 // testFloodFromC receives from a source that never waits for anybody but the switch.
 func (s *suite) testFloodFromC(t *testing.T) {
 	n := s.network(t, Config{})
 	c := n.station(1)
 	source := n.peer(testpeers.CPeerConfig{Role: testpeers.CSource, MAC: mac(2), Peer: c.mac, Size: 300, Burst: floodFrames, Gap: forEver})
 
-	// The reader goes on until its deadline is moved to the past, which happens when nothing can come any more.
-	type result struct {
-		frames, last uint64
-		err          error
-	}
-	done := make(chan result, 1)
-	go func() {
-		var r result
-		recv := receivers[2].make(c.Conn, s.MaxFrame)
-		for r.err == nil {
-			var bad error
-			err := recv(func(f []byte) {
-				seq, e := testframe.Check(f)
-				if e == nil && r.frames > 0 && seq <= r.last {
-					e = fmt.Errorf("frame %d after %d", seq, r.last)
-				}
-				if e != nil && bad == nil {
-					bad = e
-				}
-				r.frames++
-				r.last = seq
-			})
-			r.err = errors.Join(err, bad)
-		}
-		done <- r
-	}()
+	done := make(chan flood, 1)
+	go func() { done <- readFlood(receivers[2].make(c.Conn, s.MaxFrame)) }()
 	if err := source.Begin(); err != nil {
 		t.Fatal(err)
 	}
 	n.await(source, floodFrames)
-	// What is left is in the source's queue at the switch, which holds a few hundred frames: a switch takes at
-	// least one each time it goes through its work.
+	// The rest is in the source's queue at the switch, which holds a few hundred frames. A switch takes at least
+	// one of them in each round.
 	w := n.watch()
 	for range 300 {
 		n.round(w)
 	}
-	// And then what is in ours.
+	// The reader then takes what is in our queue, up to a deadline in the past.
 	if err := c.SetReadDeadline(time.Unix(1, 0)); err != nil {
 		t.Fatal(err)
 	}
@@ -416,7 +418,7 @@ func (s *suite) testFloodFromC(t *testing.T) {
 	}
 	n.close(c.Conn)
 	st := c.Stats()
-	if st.RxFrames != r.frames || st.RxRunts+st.RxTruncated+st.RxEmpty+st.RxEarly != 0 {
+	if st.RxFrames != r.frames || st.RxRunts+st.RxTruncated+st.RxEmpty+st.RxForeign != 0 {
 		t.Errorf("%d frames received, counted %+v", r.frames, st)
 	}
 	dropped := floodFrames - r.frames - st.RxDiscarded
@@ -463,7 +465,7 @@ func (s *suite) testVdePlug(t *testing.T) {
 			t.Fatal(err)
 		}
 		n.same("vde_plug", got, f)
-		// What comes on its standard input, vde_plug takes in together with a length of two bytes.
+		// vde_plug reads a frame and the two bytes of its length from its standard input into one buffer.
 		size = min(size, frame.DefaultMaxSize-2)
 		f = testFrame(c.mac, mac(2), size, uint64(2*i+1))
 		if err := plug.Send(f); err != nil {
@@ -471,7 +473,7 @@ func (s *suite) testVdePlug(t *testing.T) {
 		}
 		n.expect(fmt.Sprintf("of %d bytes from vde_plug, the connection", size), c.Conn, f)
 	}
-	// Two plugs talk; a third station listens to what is for all.
+	// Two vde_plugs exchange frames. A third station receives broadcasts.
 	other := testpeers.StartVdePlug(t, "vde://"+n.Dir())
 	f := testFrame(frame.Broadcast(), mac(3), 200, 99)
 	if err := other.Send(f); err != nil {

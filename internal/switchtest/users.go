@@ -45,7 +45,7 @@ func someGroup(t testing.TB) (name string, gid int) {
 // needUsers skips the test if it cannot run programs as other users.
 func needUsers(t testing.TB) { testpeers.Need(t, "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN") }
 
-// testPortOfAnotherUser asks for a port that somebody else has.
+// testPortOfAnotherUser asks for a port that another user has.
 func (s *suite) testPortOfAnotherUser(t *testing.T) {
 	if s.NoPorts {
 		return
@@ -64,20 +64,20 @@ func (s *suite) testPortOfAnotherUser(t *testing.T) {
 	if errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the refusal was not noticed: %v", err)
 	}
-	// And the other way round.
+	// A client of another user is refused a port of ours, too.
 	n.exchange(a, b)
 	n.openAt(n.Dir() + "[6]")
 	n.child(nobody, "refused", n.Dir()+"[6]").wait()
 	n.exchange(a, b)
 
-	// That does not disturb the port's user, and when he has gone the port is free.
+	// The refusal does not disturb the port's user. When that user has left, the port is free.
 	n.write(a.Conn, testFrame(mac(5), a.mac, 80, 1))
 	n.expect("the echo", a.Conn, testFrame(a.mac, mac(5), 80, 1))
 	n.finish(echo)
 	n.exchange(&station{n.openAt(n.Dir() + "[5]"), mac(6)}, a)
 }
 
-// testUnprivileged has clients that are nobody in particular, with no options.
+// testUnprivileged has clients without privileges and without options.
 func (s *suite) testUnprivileged(t *testing.T) {
 	needUsers(t)
 	for _, tt := range []struct {
@@ -117,7 +117,8 @@ func (s *suite) testUnprivileged(t *testing.T) {
 	})
 }
 
-// testSwitchOfAnotherUser is about whom a privileged client lets in: the switch must be able to answer.
+// testSwitchOfAnotherUser joins switches of other users: the mode and group of the client's socket decide
+// whether the switch can answer.
 func (s *suite) testSwitchOfAnotherUser(t *testing.T) {
 	if s.FixedUser {
 		return

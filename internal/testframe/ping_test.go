@@ -13,6 +13,7 @@ import (
 )
 
 func TestPingFrames(t *testing.T) {
+	t.Parallel()
 	ip1, ip2 := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
 	request := testframe.ARPRequest(macA, ip1, ip2)
 	if want := "ffffffffffff02000000000a08060001080006040001" + "02000000000a0a000001" + "0000000000000a000002"; fmt.Sprintf("%x", request) != want {

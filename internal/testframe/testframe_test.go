@@ -28,6 +28,7 @@ func testFrame(dst, src [6]byte, n int, seq uint64) []byte {
 }
 
 func TestTestFrame(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{26, 27, 60, 1514, 9234, 65536} {
 		for _, seq := range []uint64{0, 1, 255, 256, 1 << 40, 1<<64 - 1} {
 			frame := testFrame(macB, macA, n, seq)
@@ -65,6 +66,7 @@ func TestTestFrame(t *testing.T) {
 
 // TestTestFrameBytes pins the format down.
 func TestTestFrameBytes(t *testing.T) {
+	t.Parallel()
 	want := "02000000000b 02000000000a 88b5 0000000000000102 00000020 b9c0c7ced5dc"
 	if got := fmt.Sprintf("%x", testFrame(macB, macA, 32, 0x102)); got != strings.ReplaceAll(want, " ", "") {
 		t.Errorf("got  %s\nwant %s", got, want)

@@ -38,12 +38,12 @@ const (
 )
 
 // A console is a session with the management socket of a vde_switch. It lasts as long as the switch or the
-// test: when vde_switch sees any connection close between a plug's connect and its request, it may never notice
-// the end of that plug's cable, so helpers that come and go would disturb what they observe. Its methods may
-// be called from any goroutine.
+// test: if vde_switch sees any connection close between a client's connect and its request, it may never notice
+// that this client leaves, so a session per command would disturb the switch. The methods of a console may be
+// called from any goroutine.
 type console struct {
 	conn net.Conn
-	slot chan struct{} // full while a command is on its way: the switch takes what one read gives it as one command
+	slot chan struct{} // full while a command is under way: the switch takes what one read returns as one command
 	done chan struct{} // closed when the session has ended, after err is set
 	err  error
 
@@ -97,69 +97,96 @@ var (
 	consoleStatus = regexp.MustCompile(`^1(\d\d\d) (.*)$`)
 )
 
-// read takes the switch's output apart until the session ends.
+// read parses the switch's output until the session ends.
 func (c *console) read() {
 	defer close(c.done)
-	var rest string
-	buf := make([]byte, 64<<10)
-	// The greeting ends with the first prompt.
-	for !strings.HasSuffix(rest, "\n"+consolePrompt) {
-		n, err := c.conn.Read(buf)
-		rest += string(buf[:n])
-		if n == 0 {
-			c.err = fmt.Errorf("testpeers: no prompt after %q: %w", rest, err)
-			return
+	p := consoleParser{c: c, buf: make([]byte, 64<<10)}
+	if c.err = p.greeting(); c.err != nil {
+		return
+	}
+	<-c.slot
+	for c.err == nil {
+		c.err = p.step()
+	}
+}
+
+// A consoleParser turns the switch's output into answers and events.
+type consoleParser struct {
+	c      *console
+	buf    []byte
+	rest   string          // read and not yet parsed
+	data   strings.Builder // of the answer that has begun
+	inData bool            // up to a line with a dot alone
+	status *ConsoleError   // of the answer that has begun, or nil
+}
+
+// more reads further output.
+func (p *consoleParser) more() error {
+	n, err := p.c.conn.Read(p.buf)
+	p.rest += string(p.buf[:n])
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+// greeting skips everything up to the first prompt.
+func (p *consoleParser) greeting() error {
+	for !strings.HasSuffix(p.rest, "\n"+consolePrompt) {
+		if err := p.more(); err != nil {
+			return fmt.Errorf("testpeers: no prompt after %q: %w", p.rest, err)
 		}
 	}
-	rest = ""
-	<-c.slot
+	p.rest = ""
+	return nil
+}
 
-	var data strings.Builder
-	var status *ConsoleError
-	inData := false
-	for {
-		line, after, whole := strings.Cut(rest, "\n")
-		// A prompt ends the answer if a status has come. Events that follow it stand on the same line.
-		if !inData && strings.HasPrefix(line, consolePrompt) {
-			if status != nil {
-				c.answer(data.String(), status)
-				data.Reset()
-				status = nil
-			}
-			rest = rest[len(consolePrompt):]
-			continue
+// step parses a prompt or a line, or reads if neither is complete.
+func (p *consoleParser) step() error {
+	line, after, whole := strings.Cut(p.rest, "\n")
+	// A prompt ends the answer if a status has come. Events that follow it are on the same line.
+	if !p.inData && strings.HasPrefix(line, consolePrompt) {
+		if p.status != nil {
+			p.c.answer(p.data.String(), p.status)
+			p.data.Reset()
+			p.status = nil
 		}
-		if !whole {
-			if !inData && rest == consoleGoodbye {
-				c.answer(data.String(), nil)
-			}
-			n, err := c.conn.Read(buf)
-			rest += string(buf[:n])
-			if n == 0 {
-				c.err = fmt.Errorf("testpeers: the console has ended: %w", err)
-				return
-			}
-			continue
-		}
-		rest = after
-		switch {
-		case inData && line == ".":
-			inData = false
-		case inData:
-			data.WriteString(line)
-			data.WriteByte('\n')
-		case consoleEvent.MatchString(line):
-			c.mu.Lock()
-			close(c.changed)
-			c.changed = make(chan struct{})
-			c.mu.Unlock()
-		case strings.HasPrefix(line, consoleData):
-			inData = true
-		default:
-			if m := consoleStatus.FindStringSubmatch(line); m != nil {
-				code, _ := strconv.Atoi(m[1])
-				status = &ConsoleError{Code: code, Text: m[2]}
-			}
+		p.rest = p.rest[len(consolePrompt):]
+		return nil
+	}
+	if whole {
+		p.rest = after
+		p.line(line)
+		return nil
+	}
+	if !p.inData && p.rest == consoleGoodbye {
+		p.c.answer(p.data.String(), nil)
+	}
+	if err := p.more(); err != nil {
+		return fmt.Errorf("testpeers: the console has ended: %w", err)
+	}
+	return nil
+}
+
+// line parses one whole line.
+func (p *consoleParser) line(line string) {
+	switch {
+	case p.inData && line == ".":
+		p.inData = false
+	case p.inData:
+		p.data.WriteString(line)
+		p.data.WriteByte('\n')
+	case consoleEvent.MatchString(line):
+		p.c.mu.Lock()
+		close(p.c.changed)
+		p.c.changed = make(chan struct{})
+		p.c.mu.Unlock()
+	case strings.HasPrefix(line, consoleData):
+		p.inData = true
+	default:
+		if m := consoleStatus.FindStringSubmatch(line); m != nil {
+			code, _ := strconv.Atoi(m[1])
+			p.status = &ConsoleError{Code: code, Text: m[2]}
 		}
 	}
 }
@@ -171,14 +198,14 @@ func (c *console) answer(data string, status *ConsoleError) {
 	select {
 	case <-c.slot:
 		c.reply <- consoleAnswer{data, status} // has room: one reply channel per command
-	default: // nobody asked
+	default: // no command is under way
 	}
 }
 
 // command sends one command and returns the data of its answer. If ctx ends first, the session remains in step:
 // the next command waits for the late answer.
 func (c *console) command(ctx context.Context, command string) (string, error) {
-	// An empty line or a comment gets a prompt and no status.
+	// The switch answers an empty line or a comment with a prompt and no status.
 	if text := strings.TrimLeft(command, " \t"); text == "" || text[0] == '#' ||
 		len(command) >= consoleMaxLine || strings.ContainsAny(command, "\n\x00") {
 		return "", fmt.Errorf("testpeers: not a console command: %q", command)
@@ -231,7 +258,7 @@ var (
 	tableLine    = regexp.MustCompile(`^Hash: \d+ Addr: (\S+) VLAN (\d+) to port: (\d+) +age -?\d+ secs$`)
 )
 
-// parsePorts reads the answer to port/print. What it does not know it passes over.
+// parsePorts parses the answer to port/print. It skips lines that it does not know.
 func parsePorts(text string) (ports []SwitchPort) {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
@@ -264,13 +291,13 @@ func parsePorts(text string) (ports []SwitchPort) {
 	return ports
 }
 
-// parseTable reads the answer to hash/print.
+// parseTable parses the answer to hash/print.
 func parseTable(text string) (table []FDBEntry, err error) {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
 		m := tableLine.FindStringSubmatch(line)
 		if m == nil {
-			return table, fmt.Errorf("testpeers: not a line of the learning table: %q", line)
+			return table, fmt.Errorf("testpeers: not a line of the FDB: %q", line)
 		}
 		mac, err := net.ParseMAC(m[1])
 		if err != nil || len(mac) != 6 {

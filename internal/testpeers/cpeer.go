@@ -36,7 +36,7 @@ const (
 	CEcho   CPeerRole = "echo"   // sends each frame back, its addresses exchanged
 )
 
-// A CPeerConfig describes a station made of C and libvdeplug.
+// A CPeerConfig describes a C peer. The zero value of each field but Role and Network is a default.
 type CPeerConfig struct {
 	Role    CPeerRole
 	Network string // locator or directory
@@ -48,8 +48,8 @@ type CPeerConfig struct {
 
 	Descr string // default "cpeer"
 
-	// MAC is the station's address. A source needs it. An echo that has one answers frames for it and for
-	// groups only; without, it answers every frame with a single destination.
+	// MAC is the peer's address. A source needs it. An echo with an address answers frames for it and for
+	// groups only; an echo without one answers every unicast frame.
 	MAC [6]byte
 
 	Peer  [6]byte       // source: where to send
@@ -73,14 +73,14 @@ type CPeerResult struct {
 	Other      uint64 // sink: other frames; echo: frames not meant for it
 	Sent       uint64
 	SentBytes  uint64
-	Full       uint64        // times a send had to wait for room in the queue
+	Full       uint64        // times a send had to wait because the queue was full
 	SendErrors uint64        // sends that failed for another reason
 	Elapsed    time.Duration // since the first frame
-	Reason     string        // why it was done: "count", "stop", "eof", "hangup", "recv" or "poll"
+	Reason     string        // why it ended: "count", "stop", "eof", "hangup", "recv" or "poll"
 }
 
-// A CPeer is a small C program on libvdeplug, the independent other end for tests of Go code. Its source is
-// in cpeers/peer.c; the lines it exchanges with the test are described there.
+// A CPeer is a small C program on libvdeplug, an independent peer for tests of Go code. Its source is
+// cpeers/peer.c, which also describes the lines that it exchanges with the test.
 type CPeer struct {
 	*Process
 	cfg CPeerConfig
@@ -92,7 +92,7 @@ type CPeer struct {
 	done  *CPeerResult // the last report, once it has come
 }
 
-// A CPeerError is vde_open's refusal. libvdeplug often leaves errno at 0, "Success".
+// A CPeerError is the failure of vde_open. libvdeplug often leaves errno at 0, "Success".
 type CPeerError struct {
 	Errno syscall.Errno
 	Text  string
@@ -160,7 +160,7 @@ func (c *CPeer) Start(ctx context.Context) error {
 	if err := c.Process.start(); err != nil {
 		return err
 	}
-	// The program has a copy; without ours, the end of the output is the end of the program.
+	// The program has a copy. Once ours is closed, the output ends when the program does.
 	c.Process.cfg.stdout.Close()
 	_, err := c.expect(ctx, "ready")
 	return err
@@ -181,8 +181,8 @@ func (c *CPeer) Report(ctx context.Context) (CPeerResult, error) {
 }
 
 // Wait waits until the peer has done its work (Count frames, or a hangup) and returns the final figures. A peer
-// that is done with its count stays plugged in until Finish, Stop or the end of the test: a switch forgets
-// the frames it has not read yet when their sender leaves.
+// that has sent or received Count frames stays on the network until Finish, Stop or the end of the test: a
+// switch loses the frames that it has not read yet when their sender leaves.
 func (c *CPeer) Wait(ctx context.Context) (CPeerResult, error) { return c.expect(ctx, "done") }
 
 // Finish tells the peer to take what is queued for it and to leave the network, waits until it has ended, and
@@ -200,7 +200,7 @@ func (c *CPeer) Finish(ctx context.Context) (CPeerResult, error) {
 	return r, c.Process.Wait(ctx)
 }
 
-// tell writes a line. It is no error if the peer has ended: what it said before is still to be read.
+// tell writes a line. It is no error if the peer has ended: its output can still be read.
 func (c *CPeer) tell(line string) error {
 	_, err := io.WriteString(c.current().stdin, line+"\n")
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, fs.ErrClosed) {
@@ -269,7 +269,7 @@ func parseCPeerResult(s string) (r CPeerResult, err error) {
 		if name == "reason" {
 			r.Reason = value
 		} else if p, ok := numbers[name]; !ok {
-			return r, fmt.Errorf("testpeers: a C peer's figure of unknown name: %q", field)
+			return r, fmt.Errorf("testpeers: unknown name of a C peer's figure: %q", field)
 		} else if *p, err = strconv.ParseUint(value, 10, 64); err != nil {
 			return r, err
 		}

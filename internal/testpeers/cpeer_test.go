@@ -79,6 +79,7 @@ func TestCPeerSourceToSink(t *testing.T) {
 
 // TestCPeerSinkJudges gives the sink every kind of frame, from Go.
 func TestCPeerSinkJudges(t *testing.T) {
+	t.Parallel()
 	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
 	sink := testpeers.StartCPeer(t, testpeers.CPeerConfig{Role: testpeers.CSink, Network: sw.Dir()})
 	p := testpeers.StartVdePlug(t, sw.Dir())
@@ -124,6 +125,7 @@ func TestCPeerSinkJudges(t *testing.T) {
 
 // TestCPeerFramesInGo checks in Go what C has filled.
 func TestCPeerFramesInGo(t *testing.T) {
+	t.Parallel()
 	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
 	p := testpeers.StartVdePlug(t, sw.Dir())
 	for _, size := range []int{26, 60, 1500, 1518} {
@@ -147,6 +149,7 @@ func TestCPeerFramesInGo(t *testing.T) {
 }
 
 func TestCPeerEcho(t *testing.T) {
+	t.Parallel()
 	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
 	for _, tt := range []struct {
 		name     string
@@ -192,9 +195,10 @@ func TestCPeerEcho(t *testing.T) {
 }
 
 func TestCPeerOpenOptions(t *testing.T) {
+	t.Parallel()
 	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
 	c := testpeers.StartCPeer(t, testpeers.CPeerConfig{Role: testpeers.CCount, Network: sw.Dir(), Port: 9, Descr: "nine", Mode: 0o770})
-	if p, err := sw.WaitPlugged(t.Context(), "nine"); err != nil || p.Number != 9 {
+	if p, err := sw.WaitEndpoint(t.Context(), "nine"); err != nil || p.Number != 9 {
 		t.Errorf("%+v, %v", p, err)
 	}
 	c.Stop()
@@ -227,7 +231,7 @@ func TestCPeerOpenOptions(t *testing.T) {
 		testpeers.StartCPeer(t, testpeers.CPeerConfig{
 			Role: testpeers.CCount, Network: sw.Dir(), Descr: "somebody", User: &testpeers.Credential{UID: 65534, GID: 65534},
 		})
-		if p, err := sw.WaitPlugged(t.Context(), "somebody"); err != nil || p.User == "NONE" || p.User == "root" {
+		if p, err := sw.WaitEndpoint(t.Context(), "somebody"); err != nil || p.User == "NONE" || p.User == "root" {
 			t.Errorf("%+v, %v", p, err)
 		}
 	})
@@ -236,6 +240,7 @@ func TestCPeerOpenOptions(t *testing.T) {
 // TestCPeerAgainstPausedSwitch fills the queue of a switch that stands still: the source waits, still answers,
 // and goes on afterwards without having lost anything on its side.
 func TestCPeerAgainstPausedSwitch(t *testing.T) {
+	t.Parallel()
 	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
 	const n = 2000
 	source := testpeers.StartCPeer(t, testpeers.CPeerConfig{Role: testpeers.CSource, Network: sw.Dir(), MAC: macA, Peer: macB, Count: n})

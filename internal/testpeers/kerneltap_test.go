@@ -89,6 +89,7 @@ func TestTapStations(t *testing.T) {
 func b2s(m [6]byte) []byte { return m[:] }
 
 func TestTapStationConfig(t *testing.T) {
+	t.Parallel()
 	n := testpeers.StartNode(t, "hub")
 	mac := [6]byte{2, 1, 2, 3, 4, 5}
 	s := testpeers.StartKernelTap(t, n.Dir(), testpeers.KernelTapConfig{
@@ -139,6 +140,7 @@ func ping(t *testing.T, p *testpeers.VdePlug, s *testpeers.KernelTap, data []byt
 }
 
 func TestPingKernel(t *testing.T) {
+	t.Parallel()
 	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
 	s := testpeers.StartKernelTap(t, sw.Dir(), testpeers.KernelTapConfig{Addrs: []netip.Prefix{netip.MustParsePrefix("10.1.2.3/8")}})
 	p := testpeers.StartVdePlug(t, sw.Dir())
@@ -181,6 +183,7 @@ func TestNamespace(t *testing.T) {
 
 // TestSwitchTap lets vde_switch serve the tap itself.
 func TestSwitchTap(t *testing.T) {
+	t.Parallel()
 	ns := testpeers.NewNamespace(t)
 	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{Tap: []string{"swtap"}, Namespace: ns})
 	ports, err := sw.Ports()

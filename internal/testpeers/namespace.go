@@ -13,11 +13,11 @@ import (
 	"testing"
 )
 
-// A Namespace is a network namespace of the test's own, with nothing in it but a loopback interface that is up.
-// It has no name in the file system; the kernel frees it, and all interfaces in it, when the test has ended and
-// no process uses it.
+// A Namespace is a network namespace of one test. At first it contains only a loopback interface, which is up. It
+// has no name in the file system: the kernel frees the namespace and its interfaces when the test has ended and no
+// process uses it.
 type Namespace struct {
-	f *os.File // the namespace's file: holding it open keeps the namespace
+	f *os.File // the namespace's file: the namespace exists while it is open
 }
 
 // NewNamespace makes a network namespace for the test. It needs root.
@@ -36,8 +36,8 @@ func NewNamespace(t testing.TB) *Namespace {
 	return n
 }
 
-// Do runs f on a thread inside the namespace and returns its result. Sockets that f makes belong to the
-// namespace for good and may be used anywhere. Goroutines that f starts run outside, and so does a name lookup
+// Do runs f on a thread inside the namespace and returns its result. Sockets that f makes stay in the
+// namespace and may be used anywhere. Goroutines that f starts run outside, and so does a name lookup
 // or a dial that races several addresses: dial literal addresses.
 func (n *Namespace) Do(f func() error) error {
 	done := make(chan error, 1)

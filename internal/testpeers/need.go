@@ -16,8 +16,8 @@ import (
 	"testing"
 )
 
-// Skip ends the test because what is missing; remedy says how to provide it, in words for a person. With
-// CI=true in the environment the test fails instead. All skips of this package come through here.
+// Skip skips the test because what is missing; remedy tells a person how to provide it. With CI=true in the
+// environment it fails the test instead. All skips of this package call Skip.
 func Skip(t testing.TB, what, remedy string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -27,14 +27,13 @@ func Skip(t testing.TB, what, remedy string) {
 	t.Skipf("missing: %s (%s)", what, remedy)
 }
 
-// Need skips the test, in the manner of [Skip], unless everything named is here. The form of a name says what
-// it names:
+// Need calls [Skip] unless everything named is present. The form of a name says what it is:
 //
 //   - "CAP_NET_ADMIN": a capability in the effective set of this process;
 //   - "/dev/net/tun": a file that can be opened for reading and writing;
 //   - "libvdeplug.h": a header that gcc finds;
 //   - "linux": the operating system;
-//   - anything else: a program, searched in PATH, /usr/sbin and /sbin.
+//   - anything else: a program in PATH, /usr/sbin or /sbin.
 func Need(t testing.TB, names ...string) {
 	t.Helper()
 	for _, name := range names {
@@ -64,7 +63,7 @@ var packages = map[string]string{
 	"iperf3":       "iperf3",
 }
 
-// missing returns nil if name is here and otherwise an error whose text is the remedy.
+// missing returns nil if name is present, and otherwise an error whose text is the remedy.
 func missing(name string) error {
 	install := "install it"
 	if p, ok := packages[name]; ok {
@@ -101,7 +100,7 @@ func missing(name string) error {
 	return nil
 }
 
-// lookPath is exec.LookPath that also knows the directories an unprivileged user's PATH leaves out.
+// lookPath is like exec.LookPath, and also searches the directories that the PATH of an unprivileged user lacks.
 func lookPath(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err == nil || strings.ContainsRune(name, filepath.Separator) {

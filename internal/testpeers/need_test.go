@@ -58,6 +58,7 @@ func TestNeedNamesThePackage(t *testing.T) {
 }
 
 func TestNeedPresent(t *testing.T) {
+	t.Parallel()
 	testpeers.Need(t, "linux", "gcc", "libvdeplug.h", "vde_switch", "vde_plug", "/dev/null")
 	if os.Getuid() == 0 {
 		testpeers.Need(t, "CAP_CHOWN")

@@ -48,11 +48,11 @@ type ProcessConfig struct {
 	stdout *os.File // nil: into the log
 }
 
-// A Process is a program started for one test. It ends with the test at the latest, in an orderly way if it can.
-// Its standard input is a pipe that stays open; because a test binary that dies closes it, programs that watch
-// their input, as vde_switch and vde_plug do, do not outlive even a crashed test.
+// A Process is a program started for one test. The end of the test stops it. Its standard input is a pipe that
+// stays open until then. If the test binary crashes, the kernel closes the pipe, and programs that read their
+// input, such as vde_switch and vde_plug, end.
 //
-// The methods may be used from any goroutine and report what goes wrong to the test.
+// The methods may be called from any goroutine. They report errors to the test.
 type Process struct {
 	t    testing.TB
 	name string
@@ -60,20 +60,20 @@ type Process struct {
 	log  tail
 
 	mu     sync.Mutex
-	run    *run // the current or last incarnation, never nil after start
+	run    *run // the current or last one, never nil after start
 	paused bool // SIGSTOP sent to it, and no SIGCONT since
 }
 
-// A run is one incarnation of a Process.
+// A run is a Process from one start to its end.
 type run struct {
 	cmd   *exec.Cmd
-	stdin *os.File      // our end, or nil
+	stdin *os.File      // our end of the pipe, or nil
 	done  chan struct{} // closed when the process is reaped
 	err   error         // how it ended, set before done is closed
 }
 
 // StartProcess runs a program until the test ends, and logs its output if the test fails. It returns when the
-// program has been started, which says nothing about its being ready.
+// program has been started, which may be before it is ready.
 func StartProcess(t testing.TB, cfg ProcessConfig) *Process {
 	t.Helper()
 	if len(cfg.Args) == 0 {
@@ -114,7 +114,7 @@ func (p *Process) start() error {
 	if p.cfg.stdout != nil {
 		cmd.Stdout = p.cfg.stdout
 	}
-	// A grandchild that inherited the output must not delay the news that the process has ended.
+	// A grandchild that inherited the output must not delay Wait.
 	cmd.WaitDelay = time.Second
 	if err := setCredential(cmd, p.cfg.User); err != nil {
 		return err
@@ -186,10 +186,10 @@ func (p *Process) Running() bool {
 }
 
 // Log returns the latest 64 KiB of what the process wrote to its standard error, and to its standard output
-// unless that serves a purpose of its own.
+// unless a peer uses that for something else.
 func (p *Process) Log() string { return p.log.String() }
 
-// Wait waits for the process to end of itself and returns how it did.
+// Wait waits until the process ends by itself and returns its error.
 func (p *Process) Wait(ctx context.Context) error {
 	r := p.current()
 	select {
@@ -207,8 +207,8 @@ func (p *Process) CloseInput() {
 	}
 }
 
-// Stop asks the process to end (SIGTERM), also if it is paused, and waits until it has. One that does not
-// listen is killed, and the test fails. Stopping what has ended does nothing.
+// Stop asks the process to end (SIGTERM), also if it is paused, and waits until it has. A process that
+// ignores it is killed, and the test fails. Stopping what has ended does nothing.
 func (p *Process) Stop() {
 	p.t.Helper()
 	if p.current() == nil { // it was never started
@@ -245,7 +245,7 @@ func (p *Process) ended() error {
 }
 
 // signal sends sig unless the process has ended. It goes through a process descriptor where the system has
-// them, so it cannot hit a stranger with a reused pid.
+// them, so it cannot reach another process that has got the same pid.
 func (p *Process) signal(sig os.Signal) {
 	p.t.Helper()
 	err := p.current().cmd.Process.Signal(sig)
@@ -254,8 +254,8 @@ func (p *Process) signal(sig os.Signal) {
 	}
 }
 
-// Pause stops the process where it stands (SIGSTOP) and returns when the kernel has really stopped it: its
-// sockets stay open and take what their queues hold, but it runs no more.
+// Pause stops the process (SIGSTOP) and returns when the kernel has stopped it. Its sockets stay open, and their
+// queues accept data.
 func (p *Process) Pause() {
 	p.t.Helper()
 	p.mu.Lock()
@@ -281,7 +281,7 @@ func (p *Process) Resume() {
 	}
 }
 
-// await waits for ready, but not after the process has ended: then it says how, with the log.
+// await calls ready with a context that ends with the process; the cause then contains the log.
 func (p *Process) await(ctx context.Context, ready func(context.Context) error) error {
 	r := p.current()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -325,11 +325,11 @@ func (l *tail) String() string {
 	return string(l.buf[max(0, len(l.buf)-tailSize):])
 }
 
-// past is a deadline that has gone by.
+// past is a deadline that has passed.
 var past = time.Unix(1, 0)
 
-// deadlineOnDone makes reads from r fail once ctx is done. The returned function undoes that, and returns only
-// when no late deadline can follow.
+// deadlineOnDone makes reads from r fail once ctx is done. The returned function lifts the deadline, and returns
+// when none can follow.
 func deadlineOnDone(ctx context.Context, r interface{ SetReadDeadline(time.Time) error }) func() {
 	fired := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {

@@ -31,9 +31,9 @@ func setCredential(cmd *exec.Cmd, c *Credential) error {
 	return nil
 }
 
-// stopAndWait stops a child and waits for the kernel's word that it stands still. WNOWAIT leaves that
-// word, and the exit status if there is one, to be read again: a second pause returns at once, and
-// os/exec keeps its status.
+// stopAndWait stops a child and waits until the kernel reports that it is stopped. WNOWAIT leaves that
+// report, and the exit status if there is one, to be read again: a second pause returns at once, and
+// os/exec finds its status.
 func stopAndWait(p *os.Process) error {
 	if err := p.Signal(syscall.SIGSTOP); err != nil {
 		return err
@@ -84,9 +84,8 @@ func haveCapability(name string) (bool, error) {
 
 // waitListening waits until something listens at each of the unix socket paths, as seen from process pid.
 //
-// It looks at the kernel's list of sockets and does not connect: a connection without a request would stay in
-// a vde_switch for ever and make a libvdeplug node spin. That list has no events, so this is the one place of
-// the package that looks, pauses and looks again.
+// It polls the kernel's list of sockets, which has no events. It does not connect, since a connection without a
+// request would stay in a vde_switch for ever and make a libvdeplug node spin.
 func waitListening(ctx context.Context, pid int, paths ...string) error {
 	const acceptCon = 1 << 16 // the flag of a listening socket in /proc/net/unix
 	list := fmt.Sprintf("/proc/%d/net/unix", pid)

@@ -15,15 +15,15 @@ import (
 // accepts connections.
 const ReadyLine = "serving"
 
-// A Server is a program of the test's choice that serves a control directory.
+// A Server is a running program, chosen by the test, that serves a control directory.
 type Server struct {
 	*Process
 	dir string
 }
 
 // StartServer runs a program that serves the control directory dir, such as a switch written in Go, until the test
-// ends, and returns when it has printed [ReadyLine]. It should end at SIGTERM and at the end of its standard
-// input.
+// ends, and returns when it has printed [ReadyLine]. The program should end at SIGTERM and at the end of its
+// standard input.
 func StartServer(t testing.TB, dir string, cfg ProcessConfig) *Server {
 	t.Helper()
 	s := &Server{dir: dir}

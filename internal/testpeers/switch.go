@@ -30,7 +30,7 @@ type SwitchConfig struct {
 	NoMgmt    bool        // no management socket: Console, Ports and FDB will not work
 	MgmtMode  fs.FileMode // of the management socket; default 0600
 	MgmtGroup string      // of the management socket
-	Tap       []string    // tap interfaces to plug in; needs CAP_NET_ADMIN
+	Tap       []string    // tap interfaces to connect; needs CAP_NET_ADMIN
 	User      *Credential // who runs the switch
 	Namespace *Namespace  // where it runs, which matters to Tap only
 	Args      []string    // further arguments
@@ -105,8 +105,8 @@ func StartSwitch(t testing.TB, cfg SwitchConfig) *Switch {
 	return s
 }
 
-// removeAtEnd removes dir at the end of the test, unless it is there already. A peer that was killed leaves
-// its directory behind.
+// removeAtEnd removes dir at the end of the test, unless it is there already. A peer that was killed
+// leaves its directory.
 func removeAtEnd(t testing.TB, dir string) {
 	t.Helper()
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
@@ -202,8 +202,8 @@ func (n *Node) Dir() string { return n.dir }
 // VNL returns the locator that joins the node, vde:// and the directory.
 func (n *Node) VNL() string { return "vde://" + n.dir }
 
-// Restart stops the node if it runs and starts it again in the same directory. It removes what a killed node
-// left behind, because libvdeplug refuses to serve a directory that exists.
+// Restart stops the node if it runs and starts it again in the same directory. It removes the directory that a
+// killed node has left, because libvdeplug refuses to serve one that exists.
 func (n *Node) Restart() {
 	n.t.Helper()
 	n.Stop()
@@ -267,8 +267,8 @@ func (s *Switch) hangup() {
 	}
 }
 
-// Ports lists all ports of the switch, by number. Descriptions come from the plugs and can forge lines of the
-// list; suites that plug hostile peers in should not trust it.
+// Ports lists all ports of the switch, by number. Descriptions come from the clients and can forge lines of
+// the list, so a test with hostile clients must not trust it.
 func (s *Switch) Ports() ([]SwitchPort, error) {
 	text, err := s.Console("port/allprint")
 	if err != nil {
@@ -277,9 +277,9 @@ func (s *Switch) Ports() ([]SwitchPort, error) {
 	return parsePorts(text), nil
 }
 
-// WaitPorts waits until cond holds for the list of ports and returns that list. It looks again at each event
-// of the switch, so the wait ends with the change that fulfils cond. Without a deadline in ctx it waits at
-// most 30 seconds. Traffic is no event: cond must not look at the counters.
+// WaitPorts waits until cond holds for the list of ports and returns that list. It asks again at each event
+// of the switch, so it returns as soon as cond holds. Without a deadline in ctx it waits at
+// most 30 seconds. Traffic is no event, so cond must not depend on the counters.
 func (s *Switch) WaitPorts(ctx context.Context, cond func([]SwitchPort) bool) ([]SwitchPort, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
@@ -291,7 +291,7 @@ func (s *Switch) WaitPorts(ctx context.Context, cond func([]SwitchPort) bool) ([
 		return nil, c.noEvents
 	}
 	for {
-		changed := c.event() // before the look, so that no change goes unseen
+		changed := c.event() // before the question, so that no change is missed
 		text, err := c.command(ctx, "port/allprint")
 		if err != nil {
 			return nil, err
@@ -310,9 +310,9 @@ func (s *Switch) WaitPorts(ctx context.Context, cond func([]SwitchPort) bool) ([
 	}
 }
 
-// WaitPlugged waits until a cable whose description contains text is plugged in and returns its port. From then
-// on the switch sends the plug what is addressed to it.
-func (s *Switch) WaitPlugged(ctx context.Context, text string) (SwitchPort, error) {
+// WaitEndpoint waits until the switch has an endpoint whose description contains text, and returns its port. From
+// then on the switch forwards frames to the endpoint.
+func (s *Switch) WaitEndpoint(ctx context.Context, text string) (SwitchPort, error) {
 	var found SwitchPort
 	_, err := s.WaitPorts(ctx, func(ports []SwitchPort) bool {
 		for _, p := range ports {
@@ -328,7 +328,7 @@ func (s *Switch) WaitPlugged(ctx context.Context, text string) (SwitchPort, erro
 	return found, err
 }
 
-// WaitActive waits until exactly n ports have cables.
+// WaitActive waits until exactly n ports have endpoints.
 func (s *Switch) WaitActive(ctx context.Context, n int) error {
 	_, err := s.WaitPorts(ctx, func(ports []SwitchPort) bool {
 		active := 0

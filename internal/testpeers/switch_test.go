@@ -78,44 +78,11 @@ func TestSwitch(t *testing.T) {
 		b := testpeers.StartVdePlug(t, sw.VNL()+"[7]", "-D", "station B")
 		exchange(t, a, b)
 
-		if p, err := sw.WaitPlugged(t.Context(), "station A"); err != nil || p.Number != 1 {
+		if p, err := sw.WaitEndpoint(t.Context(), "station A"); err != nil || p.Number != 1 {
 			t.Errorf("station A at %+v, %v", p, err)
 		}
-		ports, err := sw.Ports()
-		if err != nil {
-			t.Fatal(err)
-		}
-		active := make(map[int]testpeers.SwitchPort)
-		for _, p := range ports {
-			if p.Active {
-				active[p.Number] = p
-			}
-		}
-		p, ok := active[7]
-		if !ok || len(active) != 2 {
-			t.Fatalf("ports %+v", ports)
-		}
-		if len(p.Endpoints) != 1 || p.Endpoints[0].ID == 0 || p.Endpoints[0].Module != "unix prog" ||
-			!strings.HasPrefix(p.Endpoints[0].Description, "station B user=") {
-			t.Errorf("endpoints %+v", p.Endpoints)
-		}
-		if p.VLAN != 0 || !p.Allocatable || p.User == "" || p.AllowUser != "NONE" || p.AllowGroup != "NONE" {
-			t.Errorf("port %+v", p)
-		}
-		if p.InPackets != 1 || p.InBytes != 100 || p.OutPackets != 1 || p.OutBytes != 100 {
-			t.Errorf("counters %+v", p)
-		}
-		table, err := sw.FDB()
-		if err != nil {
-			t.Fatal(err)
-		}
-		at := make(map[[6]byte]int)
-		for _, l := range table {
-			at[l.MAC] = l.Port
-		}
-		if at[macA] != 1 || at[macB] != 7 {
-			t.Errorf("table %v", table)
-		}
+		checkPorts(t, sw)
+		checkFDB(t, sw)
 
 		b.CloseInput()
 		if err := b.Wait(t.Context()); err != nil {
@@ -141,7 +108,53 @@ func TestSwitch(t *testing.T) {
 	}
 }
 
+// checkPorts checks the list of ports after [exchange] between "station A" and "station B" on port 7.
+func checkPorts(t *testing.T, sw *testpeers.Switch) {
+	t.Helper()
+	ports, err := sw.Ports()
+	if err != nil {
+		t.Fatal(err)
+	}
+	active := make(map[int]testpeers.SwitchPort)
+	for _, p := range ports {
+		if p.Active {
+			active[p.Number] = p
+		}
+	}
+	p, ok := active[7]
+	if !ok || len(active) != 2 {
+		t.Fatalf("ports %+v", ports)
+	}
+	if len(p.Endpoints) != 1 || p.Endpoints[0].ID == 0 || p.Endpoints[0].Module != "unix prog" ||
+		!strings.HasPrefix(p.Endpoints[0].Description, "station B user=") {
+		t.Errorf("endpoints %+v", p.Endpoints)
+	}
+	if p.VLAN != 0 || !p.Allocatable || p.User == "" || p.AllowUser != "NONE" || p.AllowGroup != "NONE" {
+		t.Errorf("port %+v", p)
+	}
+	if p.InPackets != 1 || p.InBytes != 100 || p.OutPackets != 1 || p.OutBytes != 100 {
+		t.Errorf("counters %+v", p)
+	}
+}
+
+// checkFDB checks that the switch has learned macA on port 1 and macB on port 7.
+func checkFDB(t *testing.T, sw *testpeers.Switch) {
+	t.Helper()
+	table, err := sw.FDB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := make(map[[6]byte]int)
+	for _, l := range table {
+		at[l.MAC] = l.Port
+	}
+	if at[macA] != 1 || at[macB] != 7 {
+		t.Errorf("table %v", table)
+	}
+}
+
 func TestSwitchKillAndRestart(t *testing.T) {
+	t.Parallel()
 	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
 	a := testpeers.StartVdePlug(t, sw.Dir())
 	pid := sw.PID()
@@ -165,6 +178,7 @@ func TestSwitchKillAndRestart(t *testing.T) {
 }
 
 func TestSwitchPause(t *testing.T) {
+	t.Parallel()
 	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
 	a, b := testpeers.StartVdePlug(t, sw.Dir()), testpeers.StartVdePlug(t, sw.Dir())
 	exchange(t, a, b)
@@ -190,81 +204,101 @@ func TestSwitchPause(t *testing.T) {
 	}
 }
 
-func TestSwitchOptions(t *testing.T) {
-	mode := func(t *testing.T, path string, want fs.FileMode) {
-		t.Helper()
-		info, err := os.Lstat(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := info.Mode() & (fs.ModePerm | fs.ModeSetgid); got != want {
-			t.Errorf("%s has mode %v, want %v", filepath.Base(path), got, want)
-		}
+// checkMode checks the permissions of a file.
+func checkMode(t *testing.T, path string, want fs.FileMode) {
+	t.Helper()
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Run("defaults", func(t *testing.T) {
-		sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
-		mode(t, sw.Dir(), 0o700|fs.ModeSetgid)
-		mode(t, sw.Dir()+"/ctl", 0o600)
-		mode(t, sw.Mgmt(), 0o600)
-		if text, err := sw.Console("port/showinfo"); err != nil || !strings.Contains(text, "Numports=32\nHUB=false\n") {
-			t.Errorf("%q, %v", text, err)
-		}
-	})
-	t.Run("modes", func(t *testing.T) {
-		sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{Mode: 0o660, DirMode: 0o755, MgmtMode: 0o640})
-		mode(t, sw.Dir(), 0o755)
-		mode(t, sw.Dir()+"/ctl", 0o660)
-		mode(t, sw.Mgmt(), 0o640)
-	})
-	t.Run("hub, ports, directory", func(t *testing.T) {
-		dir := filepath.Join(testutil.ShortDir(t), "given")
-		t.Run("", func(t *testing.T) {
-			sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{Dir: dir, Ports: 5, Hub: true, Args: []string{"--hashsize", "64"}})
-			if sw.Dir() != dir {
-				t.Error(sw.Dir())
-			}
-			if text, err := sw.Console("port/showinfo"); err != nil || !strings.Contains(text, "Numports=5\nHUB=true\n") {
-				t.Errorf("%q, %v", text, err)
-			}
-			if text, err := sw.Console("hash/showinfo"); err != nil || !strings.Contains(text, "Hash size 64\n") {
-				t.Errorf("%q, %v", text, err)
-			}
-			sw.Kill()
+	if got := info.Mode() & (fs.ModePerm | fs.ModeSetgid); got != want {
+		t.Errorf("%s has mode %v, want %v", filepath.Base(path), got, want)
+	}
+}
+
+// checkConsole checks that the answer to a command contains want.
+func checkConsole(t *testing.T, sw *testpeers.Switch, command, want string) {
+	t.Helper()
+	if text, err := sw.Console(command); err != nil || !strings.Contains(text, want) {
+		t.Errorf("%s: %q, %v; want %q", command, text, err, want)
+	}
+}
+
+func TestSwitchModes(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name           string
+		cfg            testpeers.SwitchConfig
+		dir, ctl, mgmt fs.FileMode
+	}{
+		{"defaults", testpeers.SwitchConfig{}, 0o700 | fs.ModeSetgid, 0o600, 0o600},
+		{"given", testpeers.SwitchConfig{Mode: 0o660, DirMode: 0o755, MgmtMode: 0o640}, 0o755, 0o660, 0o640},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			sw := testpeers.StartSwitch(t, tt.cfg)
+			checkMode(t, sw.Dir(), tt.dir)
+			checkMode(t, sw.Dir()+"/ctl", tt.ctl)
+			checkMode(t, sw.Mgmt(), tt.mgmt)
 		})
-		if exists(dir) {
-			t.Error("the directory of a killed switch was left")
+	}
+}
+
+func TestSwitchDefaults(t *testing.T) {
+	t.Parallel()
+	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
+	checkConsole(t, sw, "port/showinfo", "Numports=32\nHUB=false\n")
+}
+
+func TestSwitchHubPortsAndDirectory(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(testutil.ShortDir(t), "given")
+	t.Run("", func(t *testing.T) {
+		sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{Dir: dir, Ports: 5, Hub: true, Args: []string{"--hashsize", "64"}})
+		if sw.Dir() != dir {
+			t.Error(sw.Dir())
 		}
+		checkConsole(t, sw, "port/showinfo", "Numports=5\nHUB=true\n")
+		checkConsole(t, sw, "hash/showinfo", "Hash size 64\n")
+		sw.Kill()
 	})
-	t.Run("no console", func(t *testing.T) {
-		sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{NoMgmt: true})
-		if _, err := sw.Ports(); err == nil || sw.Mgmt() != "" {
-			t.Error("a console without a socket")
-		}
-	})
-	t.Run("other user", func(t *testing.T) {
-		testpeers.Need(t, "CAP_SETUID", "CAP_SETGID")
-		sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{User: &testpeers.Credential{UID: 65534, GID: 65534}})
-		if text, err := sw.Console("port/showinfo"); err != nil {
-			t.Errorf("%q, %v", text, err)
-		}
-		info, err := os.Stat(sw.Dir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if owner := fmt.Sprint(info.Sys()); !strings.Contains(owner, "65534") {
-			t.Error(owner)
-		}
-		exchange(t, testpeers.StartVdePlug(t, sw.Dir()), testpeers.StartVdePlug(t, sw.Dir()))
-	})
-	t.Run("refused", func(t *testing.T) {
-		r := recordtb.Run(t, func(tb testing.TB) { testpeers.StartSwitch(tb, testpeers.SwitchConfig{Dir: "/no/such/directory"}) })
-		if len(r.Fatals) != 1 || !strings.Contains(r.Fatals[0], "vde_switch ended") {
-			t.Errorf("fatal %q", r.Fatals)
-		}
-	})
+	if exists(dir) {
+		t.Error("the directory of a killed switch was left")
+	}
+}
+
+func TestSwitchWithoutConsole(t *testing.T) {
+	t.Parallel()
+	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{NoMgmt: true})
+	if _, err := sw.Ports(); err == nil || sw.Mgmt() != "" {
+		t.Error("a console without a socket")
+	}
+}
+
+func TestSwitchOfAnotherUser(t *testing.T) {
+	t.Parallel()
+	testpeers.Need(t, "CAP_SETUID", "CAP_SETGID")
+	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{User: &testpeers.Credential{UID: 65534, GID: 65534}})
+	checkConsole(t, sw, "port/showinfo", "")
+	info, err := os.Stat(sw.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner := fmt.Sprint(info.Sys()); !strings.Contains(owner, "65534") {
+		t.Error(owner)
+	}
+	exchange(t, testpeers.StartVdePlug(t, sw.Dir()), testpeers.StartVdePlug(t, sw.Dir()))
+}
+
+func TestSwitchDoesNotStart(t *testing.T) {
+	t.Parallel()
+	r := recordtb.Run(t, func(tb testing.TB) { testpeers.StartSwitch(tb, testpeers.SwitchConfig{Dir: "/no/such/directory"}) })
+	if len(r.Fatals) != 1 || !strings.Contains(r.Fatals[0], "vde_switch ended") {
+		t.Errorf("fatal %q", r.Fatals)
+	}
 }
 
 func TestConsole(t *testing.T) {
+	t.Parallel()
 	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
 	for _, tt := range []struct {
 		command string
@@ -316,12 +350,13 @@ func TestConsole(t *testing.T) {
 }
 
 func TestWaitPortsSeesEachChange(t *testing.T) {
+	t.Parallel()
 	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
 	for i := range 5 {
 		name := fmt.Sprintf("cable %d", i)
 		found := make(chan error, 1)
 		go func() {
-			_, err := sw.WaitPlugged(t.Context(), name)
+			_, err := sw.WaitEndpoint(t.Context(), name)
 			found <- err
 		}()
 		p := testpeers.StartVdePlug(t, sw.Dir(), "-D", name)
@@ -394,6 +429,7 @@ func TestNode(t *testing.T) {
 
 // TestVdePlugBurst sends without pause: each record must reach vde_plug in one piece.
 func TestVdePlugBurst(t *testing.T) {
+	t.Parallel()
 	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
 	a, b := testpeers.StartVdePlug(t, sw.Dir()), testpeers.StartVdePlug(t, sw.Dir())
 	exchange(t, a, b)

@@ -15,12 +15,12 @@ import (
 	"testing"
 )
 
-// streamMax is the longest frame vde_plug takes from its standard input: longer
-// ones get lost, and the next one with them.
+// streamMax is the longest frame that vde_plug takes from its standard input. It
+// loses longer ones, and the next one with them.
 const streamMax = 9232
 
-// A VdePlug is a running vde_plug whose standard input and output are in the hands of the test: a station on
-// the network. Send and Recv may be used at the same time, each from one goroutine at a time.
+// A VdePlug is a running vde_plug whose standard input and output the test uses. Send and Recv may be called at
+// the same time, each from one goroutine at a time.
 type VdePlug struct {
 	*Process
 	in *os.File
@@ -30,12 +30,12 @@ type VdePlug struct {
 	buf []byte // read from out and not yet returned; mu held
 }
 
-// StartVdePlug plugs a vde_plug into network, a locator or a directory, until the test ends; options go before it
-// on the command line ("-D", "my station").
+// StartVdePlug runs a vde_plug on network, a locator or a directory, until the test ends. The options precede the
+// network on the command line, for example "-D", "my station".
 //
-// On a local network (a path or vde://) it returns when the plug has finished its handshake, so whatever is
-// sent to the station from then on arrives. The plug of any other network may still be opening; what is sent
-// with Send waits for it.
+// On a local network (a path or vde://) it returns when vde_plug has finished its handshake, so frames that are
+// sent to it from then on arrive. On any other network vde_plug may still be opening; frames given to Send wait
+// for it.
 func StartVdePlug(t testing.TB, network string, options ...string) *VdePlug {
 	t.Helper()
 	needRealPeers(t, "vde_plug")
@@ -98,7 +98,7 @@ func localPath(network string) (string, bool) {
 	return network, err == nil && info.IsDir()
 }
 
-// Send sends one frame from the station. It waits while vde_plug does not read.
+// Send sends one frame. It waits while vde_plug does not read.
 func (p *VdePlug) Send(frame []byte) error {
 	if len(frame) > streamMax {
 		return fmt.Errorf("testpeers: vde_plug takes no frame of %d bytes", len(frame))
@@ -108,7 +108,7 @@ func (p *VdePlug) Send(frame []byte) error {
 	return err
 }
 
-// Recv waits for the next frame the station receives. Without a deadline in ctx it waits at most 30 seconds. It
+// Recv waits for the next frame that vde_plug receives. Without a deadline in ctx it waits at most 30 seconds. It
 // returns [io.EOF] when vde_plug has ended.
 func (p *VdePlug) Recv(ctx context.Context) ([]byte, error) {
 	ctx, cancel := bounded(ctx)
@@ -140,5 +140,5 @@ func (p *VdePlug) Recv(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// CloseInput ends the standard input of vde_plug, which thereupon leaves the network and ends.
+// CloseInput closes the standard input of vde_plug, which then leaves the network and ends.
 func (p *VdePlug) CloseInput() { p.in.Close() }

@@ -10,21 +10,21 @@ func because(text string) func(report.Results) string {
 	return func(report.Results) string { return text }
 }
 
-// Reasons why somebody else is ahead.
+// Reasons why another path is ahead.
 var (
-	becauseCalls = because("One frame per call pays for the call: its way through package vde (locks, deadlines, counters) and through the runtime comes on top of the kernel's work, which in C is all there is. Batches spread it.")
+	becauseCalls = because("With one frame per call, locks, deadlines and counters of package vde and the work of the Go runtime come on top of the system call, which is all that C does. A batch pays for them once.")
 
-	becauseCopies = because("The channel hands a buffer over, which was copied into once; a port copies out of it as well, as `ReadBatch` promises. `Frames` does not.")
+	becauseCopies = because("A frame is copied once into a buffer of the channel. `ReadBatch` copies it a second time, into the buffer of the caller; `Frames` does not.")
 
-	becauseAsleep = because("Source, switch and sink sleep when the frame comes. Here each of the four turns is an event descriptor or a socket, the runtime's poller, its scheduler, and a thread that has to be found; C's programs and `vde_switch` are woken inside the call that they wait in. Polling helps where the next frame comes within 200 µs, and is not done where that would be in vain.")
+	becauseAsleep = because("Both endpoints and the switch sleep when a frame arrives, so a round trip wakes a program four times. In Go, a wake-up is an eventfd or a socket, the poller of the runtime, its scheduler and a thread; C programs and `vde_switch` wake up inside the system call in which they wait. The SDK polls for up to 200 µs where a frame is expected within that time.")
 
-	becauseKernel = because("The kernel's bridge forwards inside the sender's own system call; a switch in user space has to be woken, or at least called, for each direction.")
+	becauseKernel = because("The kernel's bridge forwards a frame inside the system call of the sender. A switch in user space is woken, or called, once for each direction.")
 
-	becauseLarge = because("With frames so long the time goes into copying. The kernel copies twice, in and out; through a switch in user space it is done once more, by the switch.")
+	becauseLarge = because("Frames of this size spend their time in copies. The kernel's bridge copies twice, in and out; a switch in user space copies once more.")
 
-	becauseParked = because("Most likely: a socket of ours that is waited for hangs in an epoll instance of its own inside the runtime's, and is tried for up to 25 µs before. What makes streams faster costs a single frame some microseconds.")
+	becauseParked = because("The likely reason: a `vde.Conn` tries its socket for up to 25 µs and then waits in an epoll instance of its own, inside that of the runtime. This makes streams of frames faster and a single frame some microseconds slower.")
 
-	becauseMemory = because("`vde_switch` has one loop for all ports and next to nothing for each. A port of ours has a queue of 512 places, or two goroutines with their stacks, and the figure contains the station's half, which is in the same process.")
+	becauseMemory = because("`vde_switch` serves all ports from one loop and keeps little for each. A port of `vswitch` has a queue of 512 frames, or two goroutines with their stacks, and the figure includes the `vde.Conn` of the endpoint, which is in the same process.")
 )
 
 func sizeName(size string) string {
@@ -34,7 +34,7 @@ func sizeName(size string) string {
 	return size + " B"
 }
 
-// comparisons are those in which others are known to have been ahead at some time.
+// comparisons are those in which another path has been ahead in some run.
 func comparisons() (ts []report.Target) {
 	for _, size := range []string{"64", "512", "1514", "9014", "65000", "imix"} {
 		path := func(name string) keys { return keys{"size": size, "path": name} }

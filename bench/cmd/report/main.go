@@ -1,16 +1,19 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Command report measures the SDK next to its alternatives and writes down what
-// came of it. Run it in the directory of module bench:
+// Command report measures the SDK next to its alternatives and writes the results
+// into docs/performance.md. Run it in the directory of module bench:
 //
 //	go run ./cmd/report
 //
 // It builds the benchmarks and the peers, runs all benchmarks in rounds, every
 // other round in reverse order, and writes results/*.txt, which benchstat reads,
-// the tables and ratios in docs/performance.md, and the plots in
-// docs/performance. It needs a quiet machine to be worth reading, and says in the
-// document how quiet it was.
+// the tables and ratios in docs/performance.md, and the pictures in
+// docs/performance. Its results are meaningful on an idle machine only; the
+// document holds the load average before and after.
+//
+// With -render it measures nothing and writes the document and the pictures from
+// the results that are stored.
 package main
 
 import (
@@ -44,11 +47,11 @@ func main() {
 	flag.DurationVar(&o.budget, "budget", 0, "start no round that would end after this `time` (default 14m, quick 2m15s)")
 	flag.DurationVar(&o.benchtime, "benchtime", 0, "how long each benchmark runs in each round (default 200ms, quick 20ms)")
 	flag.IntVar(&o.least, "rounds", 0, "make at least `n` rounds, whatever they take (default 3, quick 1)")
-	flag.StringVar(&o.only, "only", "", "run only these benchmarks, such as Cable,RTT; keep the other results")
-	flag.BoolVar(&o.render, "render", false, "run nothing: make tables and plots from the results that are there")
+	flag.StringVar(&o.only, "only", "", "run only these benchmarks, such as Cable,RTT, and keep the results of the others")
+	flag.BoolVar(&o.render, "render", false, "measure nothing: write the document and the pictures from the stored results")
 	flag.StringVar(&o.results, "results", "results", "`directory` of the raw results")
 	flag.StringVar(&o.document, "document", "../docs/performance.md", "`file` to write the tables into")
-	flag.StringVar(&o.plots, "plots", "../docs/performance", "`directory` of the plots")
+	flag.StringVar(&o.plots, "plots", "../docs/performance", "`directory` of the pictures")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		flag.Usage()
@@ -80,7 +83,7 @@ func (o *options) defaults() {
 }
 
 func run(ctx context.Context, o options, out, progress io.Writer) error {
-	if err := atHome(); err != nil {
+	if err := inModule(); err != nil {
 		return err
 	}
 	var failed error
@@ -107,8 +110,8 @@ func run(ctx context.Context, o options, out, progress io.Writer) error {
 	return failed
 }
 
-// atHome checks that the current directory is that of the benchmarks.
-func atHome() error {
+// inModule checks that the current directory is that of module bench.
+func inModule() error {
 	text, err := os.ReadFile("go.mod")
 	if err != nil || !strings.HasPrefix(string(text), "module github.com/go-vde/sdk/bench\n") {
 		return errors.New("run this in the directory of module github.com/go-vde/sdk/bench")

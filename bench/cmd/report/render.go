@@ -10,38 +10,14 @@ import (
 	"os"
 	"path/filepath"
 
-	"gonum.org/v1/plot"
-
 	"github.com/go-vde/sdk/bench/internal/report"
 )
 
-// render makes the tables and plots from the results.
+// render makes the tables and pictures from the results.
 func render(o options) error {
-	var rs report.Results
-	for _, s := range suites {
-		name := filepath.Join(o.results, s.file())
-		f, err := os.Open(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		some, err := report.Read(f, name)
-		f.Close()
-		if err != nil {
-			return err
-		}
-		rs = append(rs, some...)
-	}
-	f, err := os.Open(filepath.Join(o.results, histogramFile))
+	rs, hs, err := load(o.results)
 	if err != nil {
 		return err
-	}
-	defer f.Close()
-	hs, err := report.ReadHistograms(f)
-	if err != nil {
-		return fmt.Errorf("%s: %w", f.Name(), err)
 	}
 	machine, err := os.ReadFile(filepath.Join(o.results, machineFile))
 	if err != nil {
@@ -54,7 +30,36 @@ func render(o options) error {
 	if err := document(o.document, rs, hs, string(machine), string(profiles)); err != nil {
 		return err
 	}
-	return plots(o.plots, rs, hs)
+	return draw(o.plots, rs, hs)
+}
+
+// load reads the results of all suites that are in a directory.
+func load(dir string) (rs report.Results, hs report.Histograms, err error) {
+	for _, s := range suites {
+		name := filepath.Join(dir, s.file())
+		f, err := os.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		some, err := report.Read(f, name)
+		f.Close()
+		if err != nil {
+			return nil, nil, err
+		}
+		rs = append(rs, some...)
+	}
+	f, err := os.Open(filepath.Join(dir, histogramFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	if hs, err = report.ReadHistograms(f); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return rs, hs, nil
 }
 
 // document writes the tables between their markers.
@@ -106,68 +111,4 @@ func tcpTables(rs report.Results) (text string) {
 		}) + "\n"
 	}
 	return text
-}
-
-// plots draws everything that there are results for.
-func plots(dir string, rs report.Results, hs report.Histograms) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return err
-	}
-	var groups []report.Keys
-	var labels []string
-	for _, mtu := range rs.Of("TCP", "mtu") {
-		groups = append(groups, report.Keys{"mtu": mtu, "streams": "1"})
-		labels = append(labels, "MTU "+mtu)
-	}
-	rate, bytes := "million frames/s", "frame size, bytes"
-	for _, p := range []struct {
-		suite, name string
-		draw        func() (*plot.Plot, error)
-	}{
-		{"Cable", "cable", func() (*plot.Plot, error) {
-			return report.PlotLines(rs, "Cable", "path", "size", "frames/s", 1e6, "From A to B without a switch", bytes, rate)
-		}},
-		{"Switch", "switch", func() (*plot.Plot, error) {
-			return report.PlotLines(rs, "Switch", "path", "size", "frames/s", 1e6, "From A to B through a switch", bytes, rate)
-		}},
-		{"Switch", "switch-gbits", func() (*plot.Plot, error) {
-			return report.PlotLines(rs, "Switch", "path", "size", "Gbit/s", 1, "From A to B through a switch", bytes, "Gbit/s")
-		}},
-		{"Switch", "switch-cpu", func() (*plot.Plot, error) {
-			return report.PlotLines(rs, "Switch", "path", "size", "cpu-s/Mframe", 1, "Processor time of all who take part", bytes, "seconds per million frames")
-		}},
-		{"RTT", "rtt-closed", func() (*plot.Plot, error) {
-			return report.PlotTimes(rs, hs, "RTT", "path", "closed", "Round trips of 64-byte frames, one after the other")
-		}},
-		{"RTT", "rtt-1000", func() (*plot.Plot, error) {
-			return report.PlotTimes(rs, hs, "RTT", "path", "1000", "Round trips of 64-byte frames, 1,000 per second")
-		}},
-		{"RTT", "rtt-10000", func() (*plot.Plot, error) {
-			return report.PlotTimes(rs, hs, "RTT", "path", "10000", "Round trips of 64-byte frames, 10,000 per second")
-		}},
-		{"Ports", "ports", func() (*plot.Plot, error) {
-			return report.PlotLines(rs, "Ports", "switch", "ports", "frames/s", 1e6, "Two stations of a switch with more of them, 64-byte frames", "ports in use", rate)
-		}},
-		{"Connections", "connections", func() (*plot.Plot, error) {
-			return report.PlotLines(rs, "Connections", "kind", "conns", "frames/s", 1e6, "Many stations send to one in turn, 64-byte frames", "sending connections", rate)
-		}},
-		{"TCP", "tcp", func() (*plot.Plot, error) {
-			return report.PlotBars(rs, "TCP", "stack", []string{"netstack-inproc", "netstack-shm", "netstack", "netstack-sockets", "fdbased", "fdbased-fifo"}, "Gbit/s", groups, labels, "One TCP stream between two stacks", "Gbit/s")
-		}},
-		{"TCPLatency", "tcp-latency", func() (*plot.Plot, error) {
-			return report.PlotTimes(rs, hs, "TCPLatency", "stack", "", "A byte there and back over TCP")
-		}},
-	} {
-		if !rs.Has(p.suite) {
-			continue
-		}
-		drawn, err := p.draw()
-		if err == nil {
-			err = report.Save(drawn, filepath.Join(dir, p.name))
-		}
-		if err != nil {
-			return fmt.Errorf("plot %s: %w", p.name, err)
-		}
-	}
-	return nil
 }

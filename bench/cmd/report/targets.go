@@ -11,70 +11,70 @@ import (
 
 type keys = report.Keys
 
-// Reasons that are known for a target missed. They are given only then.
+// Reasons for a target that is missed. The report gives them only then.
 
-// whyBatch compares with what batches bring to C.
+// whyBatch compares with what batches gain in C.
 func whyBatch(rs report.Results) string {
 	path := func(name string) keys { return keys{"size": "64", "path": name} }
-	text := "On this kernel a datagram of an AF_UNIX socket costs far more than the system call around it, so a batch saves little"
+	text := "On this kernel, a datagram of an AF_UNIX socket costs far more than the system call that carries it, so a batch saves little"
 	if s, ok := rs.Ratio("Cable", path("c-mmsg"), path("c-one"), "frames/s"); ok {
-		text += fmt.Sprintf(": C's own batches of 64-byte frames reach %s times the rate of C's single ones", report.Number(s.Median))
+		text += fmt.Sprintf(": in C, batches of 64-byte frames reach %s times the rate of single frames", report.Number(s.Median))
 	}
 	text += "."
 	if s, ok := rs.Summary("Cable", path("conn-batch"), "%kernel"); ok {
-		text += fmt.Sprintf(" Of the processor time of `conn-batch`, %s %% is spent in the kernel", report.Number(s.Median))
+		text += fmt.Sprintf(" `conn-batch` spends %s %% of its processor time in the kernel", report.Number(s.Median))
 		if s, ok := rs.Ratio("Cable", path("conn-batch"), path("c-mmsg"), "cpu-s/Mframe"); ok {
-			text += fmt.Sprintf(", and in all it needs %s times the processor time of `c-mmsg`", report.Number(s.Median))
+			text += fmt.Sprintf(" and needs %s times the processor time of `c-mmsg`", report.Number(s.Median))
 		}
 		text += "."
 	}
-	return text + " See the profiles below."
+	return text + " See [the profiles](#profiles)."
 }
 
 func whyFrames(report.Results) string {
-	return "Each frame is handed from one goroutine to another and its buffer comes back; `ReadBatch` does neither."
+	return "`Frames` sends each frame from one goroutine to another over a channel, and its buffer returns to the pool; `ReadBatch` does neither."
 }
 
 func whySwitch(rs report.Results) string {
-	text := "The figure contains two C programs with a system call for each frame, on the same processors as the switch."
+	text := "The figure includes two C programs, with a system call for each frame, on the same processors as the switch."
 	path := func(name string) keys { return keys{"size": "64", "path": name} }
 	if s, ok := rs.Ratio("Switch", path("c-vswitch"), path("c-vde_switch"), "cpu-s/Mframe"); ok {
-		text += fmt.Sprintf(" Programs and switch together need %s times the processor time that they need with `vde_switch`.", report.Number(s.Median))
+		text += fmt.Sprintf(" The programs and `vswitch` together need %s times the processor time of the programs and `vde_switch`.", report.Number(s.Median))
 	}
 	return text
 }
 
 func whyTCP(rs report.Results) string {
-	text := "What is compared with varies: `fdbased` may lose so much that it stands still, or little."
+	text := "The rate of `fdbased` varies with its losses, from a full stall to few retransmissions."
 	of := func(name string) keys { return keys{"mtu": "9000", "streams": "1", "stack": name} }
 	if s, ok := rs.Ratio("TCP", of("netstack"), of("fdbased"), "cpu-s/GB"); ok {
-		text += fmt.Sprintf(" At MTU 9000 `netstack` needs %s times the processor time of `fdbased` for a gigabyte; what is left is the TCP stack, the same on both sides, and the kernel.", report.Number(s.Median))
+		text += fmt.Sprintf(" At MTU 9000, `netstack` needs %s times the processor time of `fdbased` for a gigabyte, most of it in the TCP stack, which is the same in both, and in the kernel.", report.Number(s.Median))
 	}
 	return text
 }
 
 func whyLatency(report.Results) string {
-	return "Both are a few wake-ups of goroutines; see the spread."
+	return "Both times are those of a few wake-ups of goroutines; see the spread."
 }
 
-// core returns what package vde promises.
+// core returns the targets of package vde.
 func core() (ts []report.Target) {
 	for _, size := range []string{"64", "1514", "9014"} {
 		path := func(name string) keys { return keys{"size": size, "path": name} }
 		ts = append(ts,
-			report.Target{What: size + " B: `conn-batch` to C's `sendmmsg`/`recvmmsg`", Suite: "Cable", A: path("conn-batch"), B: path("c-mmsg"), Unit: "frames/s", Want: 0.9, Why: whyBatch},
-			report.Target{What: size + " B: `conn-batch` to C's one frame per call", Suite: "Cable", A: path("conn-batch"), B: path("c-one"), Unit: "frames/s", Want: 1, Why: whyBatch},
-			report.Target{What: size + " B: `conn-batch` to bare `sendmmsg`/`recvmmsg` from Go", Suite: "Cable", A: path("conn-batch"), B: path("go-mmsg"), Unit: "frames/s"},
-			report.Target{What: size + " B: `conn-one` to C's one frame per call", Suite: "Cable", A: path("conn-one"), B: path("c-one"), Unit: "frames/s"},
-			report.Target{What: size + " B: C's `sendmmsg`/`recvmmsg` to C's one frame per call", Suite: "Cable", A: path("c-mmsg"), B: path("c-one"), Unit: "frames/s"},
+			report.Target{What: size + " B: `conn-batch` to C with `sendmmsg`/`recvmmsg`", Suite: "Cable", A: path("conn-batch"), B: path("c-mmsg"), Unit: "frames/s", Want: 0.9, Why: whyBatch},
+			report.Target{What: size + " B: `conn-batch` to C with one frame per call", Suite: "Cable", A: path("conn-batch"), B: path("c-one"), Unit: "frames/s", Want: 1, Why: whyBatch},
+			report.Target{What: size + " B: `conn-batch` to Go with bare `sendmmsg`/`recvmmsg`", Suite: "Cable", A: path("conn-batch"), B: path("go-mmsg"), Unit: "frames/s"},
+			report.Target{What: size + " B: `conn-one` to C with one frame per call", Suite: "Cable", A: path("conn-one"), B: path("c-one"), Unit: "frames/s"},
+			report.Target{What: size + " B: C with `sendmmsg`/`recvmmsg` to C with one frame per call", Suite: "Cable", A: path("c-mmsg"), B: path("c-one"), Unit: "frames/s"},
 			report.Target{What: size + " B: `conn-frames` to `conn-batch`", Suite: "Cable", A: path("conn-frames"), B: path("conn-batch"), Unit: "frames/s", Want: 0.85, Why: whyFrames},
-			report.Target{What: size + " B: processor time of `conn-batch` to that of C's `sendmmsg`/`recvmmsg`", Suite: "Cable", A: path("conn-batch"), B: path("c-mmsg"), Unit: "cpu-s/Mframe"},
+			report.Target{What: size + " B: processor time of `conn-batch` to that of C with `sendmmsg`/`recvmmsg`", Suite: "Cable", A: path("conn-batch"), B: path("c-mmsg"), Unit: "cpu-s/Mframe"},
 		)
 	}
 	return ts
 }
 
-// vswitch returns what package vswitch promises.
+// vswitch returns the targets of package vswitch.
 func vswitch() (ts []report.Target) {
 	for _, size := range []string{"64", "1514"} {
 		path := func(name string) keys { return keys{"size": size, "path": name} }
@@ -83,7 +83,7 @@ func vswitch() (ts []report.Target) {
 		}
 		ratio("C clients, `vswitch` to `vde_switch`", "c-vswitch", "c-vde_switch", 1.2, whySwitch)
 		ts = append(ts, report.Target{What: size + " B: processor time with C clients, `vswitch` to `vde_switch`", Suite: "Switch", A: path("c-vswitch"), B: path("c-vde_switch"), Unit: "cpu-s/Mframe"})
-		ratio("in-process ports to `vde_switch` with C clients", "inproc", "c-vde_switch", 10, nil)
+		ratio("ports in process to `vde_switch` with C clients", "inproc", "c-vde_switch", 10, nil)
 		ratio("C clients, `vswitch` to vdeplug4's `switch://`", "c-vswitch", "c-vdeplug4", 0, nil)
 		ratio("Go clients, `vswitch` to `vde_switch`", "vswitch", "vde_switch", 0, nil)
 		ratio("Go with `vde` to Go with cgo, both on `vswitch`", "vswitch", "cgo-vswitch", 0, nil)
@@ -97,19 +97,19 @@ func vswitch() (ts []report.Target) {
 // whyShared is about three processes on few processors.
 func whyShared(rs report.Results) string {
 	path := func(name string) keys { return keys{"size": "64", "path": name} }
-	text := "Source, switch and sink are three processes that share the processors of this machine."
+	text := "The two endpoints and the switch are three processes that share the processors of this machine."
 	if s, ok := rs.Ratio("Switch", path("shm"), path("c-vde_switch"), "cpu-s/Mframe"); ok {
-		text += fmt.Sprintf(" For a frame of 64 bytes they need %s times the processor time of the C programs with `vde_switch`.", report.Number(s.Median))
+		text += fmt.Sprintf(" For 64-byte frames, they need %s times the processor time of the C programs and `vde_switch`.", report.Number(s.Median))
 	}
 	return text
 }
 
-// whyWake is about single frames, which find somebody asleep.
+// whyWake is about single frames, each of which wakes a process that sleeps.
 func whyWake(report.Results) string {
-	return "Who expects an answer polls for up to 200 µs, unless others compute on the processors; what is not answered by then wakes a sleeping process up to four times, each through an eventfd, the runtime's poller and its scheduler. C's stations and `vde_switch` are woken inside the call that they sleep in."
+	return "An endpoint that expects an answer polls for up to 200 µs if the processors are otherwise idle. A later answer costs up to four wake-ups, each through an eventfd, the poller of the Go runtime and its scheduler. C programs and `vde_switch` wake up inside the system call in which they wait."
 }
 
-// sharedMemory returns what frames through shared memory promise.
+// sharedMemory returns the targets of frames through shared memory.
 func sharedMemory() (ts []report.Target) {
 	for _, t := range []struct {
 		size string
@@ -143,7 +143,7 @@ func sharedMemory() (ts []report.Target) {
 	return ts
 }
 
-// netstack returns what module netstack promises.
+// netstack returns the targets of module netstack.
 func netstack() (ts []report.Target) {
 	for _, t := range []struct {
 		mtu  string

@@ -1,7 +1,7 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Package peer is what the stations of a benchmark do, in this process and in
+// Package peer is what the endpoints of a benchmark do, in this process and in
 // others: send frames and mark their end, count them, answer them, and time the
 // answers.
 package peer
@@ -34,7 +34,7 @@ const (
 // A MAC is an Ethernet address.
 type MAC = [6]byte
 
-// Addresses of the two stations.
+// Addresses of the two endpoints.
 var (
 	A         = MAC{2, 0, 0, 0, 0, 0xa}
 	B         = MAC{2, 0, 0, 0, 0, 0xb}
@@ -50,7 +50,7 @@ func newFrame(dst, src MAC, kind byte, size int) []byte {
 	return f
 }
 
-// Marker returns the frame that ends a run. Markers of run 0 end none; a station
+// Marker returns the frame that ends a run. Markers of run 0 end none; an endpoint
 // says with one where it is.
 func Marker(dst, src MAC, run uint64) []byte {
 	f := newFrame(dst, src, kindMarker, MinSize)

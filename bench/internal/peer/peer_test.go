@@ -171,7 +171,7 @@ func TestFloodAndCount(t *testing.T) {
 	}
 	a.Close()
 	if _, err := Count(b, 4); err == nil {
-		t.Error("counted on a closed station")
+		t.Error("counted on a closed endpoint")
 	}
 }
 
@@ -261,7 +261,7 @@ func TestPingAtIsCharged(t *testing.T) {
 	}
 }
 
-// TestServe talks to stations as the benchmarks do.
+// TestServe talks to endpoints as the benchmarks do.
 func TestServe(t *testing.T) {
 	a, b := wires()
 	sources := talk(t, a, "flood", []int{64})
@@ -320,7 +320,7 @@ func TestServePing(t *testing.T) {
 	<-echoed
 }
 
-// A conversation is a station's input and output.
+// A conversation is an endpoint's input and output.
 type conversation struct {
 	t    *testing.T
 	in   *io.PipeWriter
@@ -328,7 +328,7 @@ type conversation struct {
 	done chan error
 }
 
-func talk(t *testing.T, s Station, role string, sizes []int) *conversation {
+func talk(t *testing.T, s Endpoint, role string, sizes []int) *conversation {
 	in, stdin := io.Pipe()
 	stdout, out := io.Pipe()
 	c := &conversation{t, stdin, bufio.NewReader(stdout), make(chan error, 1)}

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// A station in a process of its own is a program with the arguments
+// An endpoint in a process of its own is a program with the arguments
 //
 //	ROLE NETWORK SIZES BATCH
 //
@@ -27,21 +27,16 @@ import (
 //	ping,  told "ping N RATE RUN", says "timed lost=N count=N" and then as many
 //	       lines with a round trip's nanoseconds each. Rate 0 is a closed loop.
 //
-// Serve is such a program for a station made in Go; testdata holds others in C.
-func Serve(s Station, role string, sizes []int, batch int, in io.Reader, out io.Writer) error {
-	w := bufio.NewWriter(out)
-	say := func(format string, args ...any) error {
-		fmt.Fprintf(w, format+"\n", args...)
-		return w.Flush()
-	}
-	self, other := B, A
+// Serve is such a program for an endpoint made in Go; testdata holds others in C.
+func Serve(e Endpoint, role string, sizes []int, batch int, in io.Reader, out io.Writer) error {
+	s := &server{Endpoint: e, role: role, self: B, other: A, sizes: sizes, lines: bufio.NewScanner(in), out: bufio.NewWriter(out)}
 	if role == "flood" || role == "ping" {
-		self, other = A, B
+		s.self, s.other = A, B
 	}
-	if _, err := s.Send([][]byte{Marker(Broadcast, self, 0)}); err != nil {
+	if _, err := s.Send([][]byte{Marker(Broadcast, s.self, 0)}); err != nil {
 		return err
 	}
-	if err := say("ready"); err != nil {
+	if err := s.say("ready"); err != nil {
 		return err
 	}
 	switch role {
@@ -55,13 +50,33 @@ func Serve(s Station, role string, sizes []int, batch int, in io.Reader, out io.
 			Echo(s)
 			return nil
 		}
-		return countRuns(s, say)
+		return countRuns(s, s.say)
 	}
-	lines := bufio.NewScanner(in)
-	load := NewLoad(sizes, batch, other, self)
-	for lines.Scan() {
-		words := strings.Fields(lines.Text())
-		if len(words) == 0 || words[0] != role {
+	s.load = NewLoad(sizes, batch, s.other, s.self)
+	return s.follow()
+}
+
+// A server is an endpoint that follows the commands of a benchmark.
+type server struct {
+	Endpoint
+	role        string
+	self, other MAC
+	sizes       []int
+	load        *Load
+	lines       *bufio.Scanner
+	out         *bufio.Writer
+}
+
+func (s *server) say(format string, args ...any) error {
+	fmt.Fprintf(s.out, format+"\n", args...)
+	return s.out.Flush()
+}
+
+// follow follows the commands of one role until the input ends.
+func (s *server) follow() error {
+	for s.lines.Scan() {
+		words := strings.Fields(s.lines.Text())
+		if len(words) == 0 || words[0] != s.role {
 			continue
 		}
 		var n []int
@@ -72,47 +87,57 @@ func Serve(s Station, role string, sizes []int, batch int, in io.Reader, out io.
 			}
 			n = append(n, v)
 		}
+		var err error
 		switch {
-		case role == "flood" && len(n) == 2:
-			stop := make(chan struct{})
-			go func() {
-				lines.Scan() // "end", or the end of the input
-				close(stop)
-			}()
-			start, err := Flood(s, load, other, self, n[0], uint64(n[1]), stop)
-			if err != nil {
-				return err
-			}
-			if err := say("sent start=%d errors=0", start); err != nil {
-				return err
-			}
-		case role == "ping" && len(n) == 3:
-			var t Timing
-			var err error
-			if n[1] == 0 {
-				t, err = Ping(s, other, self, sizes[0], n[0], uint64(n[2]))
-			} else {
-				t, err = PingAt(s, other, self, sizes[0], n[0], n[1], uint64(n[2]))
-			}
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(w, "timed lost=%d count=%d\n", t.Lost, len(t.RTT))
-			for _, d := range t.RTT {
-				fmt.Fprintln(w, d.Nanoseconds())
-			}
-			if err := w.Flush(); err != nil {
-				return err
-			}
+		case s.role == "flood" && len(n) == 2:
+			err = s.flood(n[0], uint64(n[1]))
+		case s.role == "ping" && len(n) == 3:
+			err = s.ping(n[0], n[1], uint64(n[2]))
 		default:
-			return fmt.Errorf("a %s does not understand %q", role, lines.Text())
+			err = fmt.Errorf("a %s does not understand %q", s.role, s.lines.Text())
+		}
+		if err != nil {
+			return err
 		}
 	}
-	return lines.Err()
+	return s.lines.Err()
+}
+
+// flood sends n frames, and markers until the next line: "end", or the end of the
+// input.
+func (s *server) flood(n int, run uint64) error {
+	stop := make(chan struct{})
+	go func() {
+		s.lines.Scan()
+		close(stop)
+	}()
+	start, err := Flood(s, s.load, s.other, s.self, n, run, stop)
+	if err != nil {
+		return err
+	}
+	return s.say("sent start=%d errors=0", start)
+}
+
+// ping times n frames, at a rate or, if that is 0, in a closed loop.
+func (s *server) ping(n, rate int, run uint64) (err error) {
+	var t Timing
+	if rate == 0 {
+		t, err = Ping(s, s.other, s.self, s.sizes[0], n, run)
+	} else {
+		t, err = PingAt(s, s.other, s.self, s.sizes[0], n, rate, run)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "timed lost=%d count=%d\n", t.Lost, len(t.RTT))
+	for _, d := range t.RTT {
+		fmt.Fprintln(s.out, d.Nanoseconds())
+	}
+	return s.out.Flush()
 }
 
 // countRuns counts one run after the other.
-func countRuns(s Station, say func(string, ...any) error) error {
+func countRuns(s Endpoint, say func(string, ...any) error) error {
 	var t Tally
 	var last, calls uint64
 	for {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// missing stands where there is nothing: a path that does not take such frames,
+// missing stands for no figure: a path that does not carry such frames,
 // or a peer that is not on the machine.
 const missing = "–"
 
@@ -171,21 +171,21 @@ type Figure struct {
 	Spread bool
 }
 
-// A Target is a promise: A divided by B is at least Want, or at most if Lower.
+// A Target is a ratio: A divided by B is at least Want, or at most if Lower.
 type Target struct {
 	What  string
 	Suite string
 	A, B  Keys
 	Unit  string
-	Want  float64 // 0: no promise, for comparison only
+	Want  float64 // 0: no target, for comparison only
 	Lower bool
-	Why   func(Results) string // what is known if it is missed; may be nil
+	Why   func(Results) string // the reason if it is missed; may be nil
 }
 
-// Ratios is a table of what became of the targets, with ratios within each round,
-// and the reasons where one was missed.
+// Ratios is a table of the targets with the ratios measured, within each round, and
+// the reasons for those missed.
 func Ratios(rs Results, targets []Target) string {
-	rows := [][]string{{"what", "ratio", "least … most", "target", ""}}
+	rows := [][]string{{"ratio of", "median", "least … most", "target", ""}}
 	var missed reasons
 	for _, t := range targets {
 		s, ok := rs.Ratio(t.Suite, t.A, t.B, t.Unit)
@@ -207,13 +207,13 @@ func Ratios(rs Results, targets []Target) string {
 	}
 	text := table(rows)
 	if len(missed.order) > 0 {
-		text += "\nWhat was missed, and why:\n" + missed.String()
+		text += "\nTargets missed, with the reasons:\n" + missed.String()
 	}
 	return text
 }
 
 // Behind lists those of the comparisons in which the first is behind the second,
-// whatever was wanted, with the reasons.
+// whatever the target, with the reasons.
 func Behind(rs Results, comparisons []Target) string {
 	var behind reasons
 	for _, t := range comparisons {
@@ -222,7 +222,7 @@ func Behind(rs Results, comparisons []Target) string {
 		}
 	}
 	if len(behind.order) == 0 {
-		return "In none of the comparisons.\n"
+		return "None.\n"
 	}
 	return strings.TrimPrefix(behind.String(), "\n")
 }
@@ -232,7 +232,7 @@ func (t Target) misses(ratio, want float64) bool {
 	return t.Lower && ratio > want || !t.Lower && ratio < want
 }
 
-// A reasons is lists of what has the same reason.
+// A reasons is lists of texts that have the same reason.
 type reasons struct {
 	order []string
 	lists map[string][]string

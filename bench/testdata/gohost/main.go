@@ -1,8 +1,8 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Command gohost is a TCP/IP host of a benchmark, in a process of its own. To whoever
-// connects to port 9 it sends, for as long as he likes, and returns what it gets at
+// Command gohost is a TCP/IP host of a benchmark, in a process of its own. It sends
+// to each connection to port 9 until that is closed, and returns what it receives at
 // port 7.
 //
 //	gohost NETWORK PREFIX MTU
@@ -44,7 +44,7 @@ func run(network, prefix, mtuText string) error {
 	if err != nil {
 		return err
 	}
-	if c.SharedMemory() != (how == "shm") {
+	if c.Caps().SharedMemory != (how == "shm") {
 		return errors.New("the switch did not take the offer of shared memory")
 	}
 	host, err := netstack.NewHost(c, netstack.HostConfig{Addrs: []netip.Prefix{addr}, MTU: mtu})
@@ -75,7 +75,7 @@ func serve(l net.Listener, answer func(net.Conn) error) error {
 		}
 		go func() {
 			defer conn.Close()
-			_ = answer(conn) // until he has enough
+			_ = answer(conn) // until the other side closes it
 		}()
 	}
 }

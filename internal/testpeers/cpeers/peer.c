@@ -21,13 +21,13 @@
  *            printed, exit
  *
  * The end of the input is like stop. "done" also comes when COUNT frames have
- * been received or sent; the peer then stays plugged in until told to stop,
- * because a switch drops the frames it has not read yet from a plug that
- * leaves. When the switch hangs up the peer prints "done" and exits. The
+ * been received or sent; the peer then stays on the network until told to
+ * stop, because a switch drops the frames that it has not read yet when their
+ * sender leaves. When the switch hangs up the peer prints "done" and exits. The
  * figures in reached, report and done lines are name=value pairs, described
  * at struct totals.
  *
- * The format of test frames is described in testframe.go.
+ * Package testframe describes the format of test frames.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,0 +1,220 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package transport
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// MaxDescriptors is the largest number of descriptors that a request or a reply
+// carries.
+const MaxDescriptors = 3
+
+// rightsLen is a length of control messages that holds so many and a few more;
+// the kernel closes what does not fit.
+const rightsLen = 128
+
+// A Stream is a control stream, a connected AF_UNIX stream socket on the runtime
+// poller. Descriptors may come with what is read from it, and are kept.
+//
+// One goroutine reads at a time. Close wakes it.
+type Stream struct {
+	// NoDescriptors has the kernel throw away descriptors that the other side
+	// sends. A descriptor may be of a file whose owner decides how long it
+	// takes to read or even to close, so none is received from a peer who may
+	// not offer anything.
+	NoDescriptors bool
+
+	file *os.File
+	fds  []int // that came with what was read; owned
+}
+
+// NewStream takes ownership of the descriptor fd, which is non-blocking, and
+// closes it on failure. name is for errors.
+func NewStream(fd int, name string) (*Stream, error) {
+	f := os.NewFile(uintptr(fd), name)
+	// Registration with the poller can fail without a word.
+	if err := f.SetDeadline(time.Time{}); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &Stream{file: f}, nil
+}
+
+// Read implements [io.Reader].
+func (s *Stream) Read(p []byte) (n int, err error) {
+	raw, err := s.file.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	if e := raw.Read(func(fd uintptr) bool {
+		n, err = s.readNow(int(fd), p)
+		return err != unix.EAGAIN
+	}); e != nil {
+		return 0, e
+	}
+	if n == 0 && err == nil && len(p) > 0 {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// ReadAvailable reads what there is of p without waiting, whatever the deadline.
+func (s *Stream) ReadAvailable(p []byte) (n int) {
+	_ = s.control(func(fd int) {
+		for n < len(p) {
+			k, err := s.readNow(fd, p[n:])
+			if err != nil || k == 0 {
+				return
+			}
+			n += k
+		}
+	})
+	return n
+}
+
+// readNow reads once and keeps the descriptors that came. EAGAIN is bare.
+func (s *Stream) readNow(fd int, p []byte) (n int, err error) {
+	var space [rightsLen]byte
+	oob := space[:]
+	if s.NoDescriptors {
+		oob = nil
+	}
+	var oobn int
+	for {
+		n, oobn, _, _, err = unix.Recvmsg(fd, p, oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	switch {
+	case err == unix.EAGAIN:
+		return 0, err
+	case err != nil:
+		return 0, os.NewSyscallError("recvmsg", err)
+	}
+	s.keep(oob[:oobn])
+	return n, nil
+}
+
+// keep keeps the descriptors in the control messages oob. Those beyond
+// MaxDescriptors in all are closed.
+func (s *Stream) keep(oob []byte) {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return
+	}
+	for _, m := range msgs {
+		fds, err := unix.ParseUnixRights(&m)
+		if err != nil {
+			continue // of another kind
+		}
+		for _, fd := range fds {
+			if len(s.fds) < MaxDescriptors {
+				s.fds = append(s.fds, fd)
+			} else {
+				unix.Close(fd)
+			}
+		}
+	}
+}
+
+// Descriptors hands over the descriptors that came.
+func (s *Stream) Descriptors() (fds []int) {
+	fds, s.fds = s.fds, nil
+	return fds
+}
+
+// CloseDescriptors closes fds, but for those that are -1.
+func CloseDescriptors(fds []int) {
+	for _, fd := range fds {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+}
+
+// Write sends p in one piece, with copies of fds attached to its first byte.
+func (s *Stream) Write(p []byte, fds []int) error {
+	raw, err := s.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var rights []byte
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
+	}
+	var n int
+	if e := raw.Write(func(fd uintptr) bool {
+		n, err = unix.SendmsgN(int(fd), p, rights, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+		return err != unix.EAGAIN && err != unix.EINTR
+	}); e != nil {
+		return e
+	}
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	return os.NewSyscallError("sendmsg", err)
+}
+
+// SetDeadline bounds pending and later reads and writes.
+func (s *Stream) SetDeadline(t time.Time) error { return s.file.SetDeadline(t) }
+
+// SetReadDeadline bounds pending and later reads.
+func (s *Stream) SetReadDeadline(t time.Time) error { return s.file.SetReadDeadline(t) }
+
+// Peer returns who is at the other end, as the kernel says.
+func (s *Stream) Peer() (cred *unix.Ucred, err error) {
+	e := s.control(func(fd int) { cred, err = unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	if e != nil {
+		return nil, e
+	}
+	return cred, os.NewSyscallError("getsockopt", err)
+}
+
+// InProcess reports whether that is this process.
+func (s *Stream) InProcess() bool {
+	cred, err := s.Peer()
+	return err == nil && int(cred.Pid) == os.Getpid()
+}
+
+// Ended reports whether the other side has closed the stream, without reading.
+func (s *Stream) Ended() bool {
+	ended := false
+	err := s.control(func(fd int) {
+		var b [1]byte
+		n, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		ended = n == 0 && err == nil || err != nil && err != unix.EAGAIN && err != unix.EINTR
+	})
+	return ended || err != nil
+}
+
+// Unread returns how many bytes have come that have not been read yet.
+func (s *Stream) Unread() (n int) {
+	_ = s.control(func(fd int) { n, _ = unix.IoctlGetInt(fd, unix.TIOCINQ) }) // fails if closed, and then nothing comes
+	return n
+}
+
+// Shutdown ends the stream for both sides, while it may still be in use: readers
+// at both ends notice.
+func (s *Stream) Shutdown() {
+	_ = s.control(func(fd int) { _ = unix.Shutdown(fd, unix.SHUT_RDWR) }) // fails if closed, which ends it too
+}
+
+// Close closes the stream and wakes every call. Descriptors that came stay the
+// reader's.
+func (s *Stream) Close() error { return s.file.Close() }
+
+// control calls f with the descriptor, which stays open meanwhile.
+func (s *Stream) control(f func(fd int)) error {
+	raw, err := s.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Control(func(fd uintptr) { f(int(fd)) })
+}

@@ -1,0 +1,142 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package vswitch
+
+import (
+	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/gso"
+	"github.com/go-vde/sdk/vswitch/internal/fdb"
+)
+
+// A classifier finds the verdicts on the frames of a batch.
+type classifier struct {
+	sw   *Switch
+	in   *port
+	conf *portConf // of in
+	b    *batch
+	now  int64 // FDB time
+}
+
+// classify finds the verdicts, and learns where the frames come from.
+func (c *classifier) classify() {
+	var (
+		t       = c.sw.fdb
+		conf    = c.conf
+		lastSrc = fdb.NoStation // known to be behind in
+		lastDst fdb.Key
+		lastTo  *port // where lastDst is
+	)
+	t.RLock()
+	for i := range c.b.items[:c.b.n] {
+		it := &c.b.items[i]
+		if !c.checkSize(it) {
+			continue
+		}
+		it.tagged, it.vlan = isTagged(it.data), conf.VLAN
+		if it.tagged && !it.readTag() {
+			continue
+		}
+		if !conf.member(it.vlan) {
+			it.cause = inVLAN
+			continue
+		}
+		if src := fdb.KeyAt(it.data[6:], it.vlan); src != lastSrc && !src.IsGroup() {
+			if !t.Refresh(src, &c.in.fdb, c.now) {
+				t.RUnlock()
+				ok := t.Learn(src, &c.in.fdb, c.now)
+				t.RLock()
+				lastTo, lastDst = nil, 0
+				if !ok {
+					it.cause = inSecurity
+					continue
+				}
+			}
+			lastSrc = src
+		}
+		dst := fdb.KeyAt(it.data, it.vlan)
+		switch {
+		case dst.IsGroup():
+			it.to = nil
+		case dst == lastDst && lastTo != nil:
+			it.to = lastTo
+		default:
+			it.to = t.Lookup(dst, c.now)
+			lastDst, lastTo = dst, it.to
+		}
+		switch {
+		case it.to == nil && conf.StormLimit > 0 && !c.in.storm.take(c.now):
+			it.cause = inStorm
+		case it.to == nil:
+			it.verdict = verdictFlood
+		case it.to == c.in:
+			it.cause = inLocal
+		default:
+			it.verdict = verdictPort
+		}
+	}
+	t.RUnlock()
+}
+
+// classifyHub is classify in hub mode.
+func (c *classifier) classifyHub() {
+	for i := range c.b.items[:c.b.n] {
+		it := &c.b.items[i]
+		switch {
+		case !c.checkSize(it):
+		case c.conf.StormLimit > 0 && !c.in.storm.take(c.now):
+			it.cause = inStorm
+		default:
+			it.verdict = verdictHub
+		}
+	}
+}
+
+// readTag finds the VLAN of it, which has a tag, and reports whether that is
+// whole; if not, it is dropped.
+func (it *item) readTag() bool {
+	if it.size < frame.HeaderLen+frame.TagLen {
+		it.cause = inRunt
+		return false
+	}
+	it.vlan = tagVLAN(it.data)
+	return true
+}
+
+// checkSize reports whether it is a frame, as far as its size and its metadata
+// tell; if not, it is dropped.
+func (c *classifier) checkSize(it *item) bool {
+	it.verdict = verdictDrop
+	switch {
+	case it.size == 0:
+		it.cause = inEmpty
+	case it.size < frame.HeaderLen:
+		it.cause = inRunt
+	case c.b.metadata && !it.header.IsZero():
+		return c.checkMetadata(it)
+	case it.size > c.sw.cfg.MaxFrameSize || it.size > len(it.data):
+		it.cause = inGiant
+	default:
+		return true
+	}
+	return false
+}
+
+// checkMetadata is checkSize for a frame with something in its virtio-net header.
+func (c *classifier) checkMetadata(it *item) bool {
+	switch {
+	case it.size > len(it.data) || it.size > frame.MaxGSO,
+		it.header.GSOType == frame.GSONone && it.size > c.sw.cfg.MaxFrameSize:
+		it.cause = inGiant
+		return false
+	case c.b.unchecked && gso.Check(it.header, it.data) != nil:
+		it.cause = inOffload
+		return false
+	case gso.Longest(it.header, it.size) > c.sw.cfg.MaxFrameSize:
+		it.cause = inGiant
+		return false
+	}
+	it.header = gso.Normalize(it.header)
+	c.b.partial = c.b.partial || it.header.Partial()
+	return true
+}

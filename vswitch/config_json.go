@@ -1,0 +1,131 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package vswitch
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"time"
+)
+
+// A textDuration is a duration whose text form is that of [time.Duration], or
+// "forever".
+type textDuration time.Duration
+
+func (d textDuration) MarshalText() ([]byte, error) {
+	if d < 0 {
+		return []byte("forever"), nil
+	}
+	return []byte(time.Duration(d).String()), nil
+}
+
+func (d *textDuration) UnmarshalText(b []byte) error {
+	if string(b) == "forever" {
+		*d = textDuration(Forever)
+		return nil
+	}
+	v, err := time.ParseDuration(string(b))
+	if err != nil {
+		return err
+	}
+	if v < 0 {
+		return fmt.Errorf("negative duration %q, want a positive one or forever", b)
+	}
+	*d = textDuration(v)
+	return nil
+}
+
+// A textMode is permissions whose text form is octal, such as "02770".
+type textMode fs.FileMode
+
+func (m textMode) MarshalText() ([]byte, error) {
+	n := uint64(fs.FileMode(m).Perm())
+	if fs.FileMode(m)&fs.ModeSetgid != 0 {
+		n |= 0o2000
+	}
+	return fmt.Appendf(nil, "0%o", n), nil
+}
+
+func (m *textMode) UnmarshalText(b []byte) error {
+	n, err := strconv.ParseUint(string(b), 8, 32)
+	if err != nil || n > 0o2777 {
+		return fmt.Errorf("permissions %q, want an octal number up to 02777", b)
+	}
+	mode := fs.FileMode(n & 0o777)
+	if n&0o2000 != 0 {
+		mode |= fs.ModeSetgid
+	}
+	*m = textMode(mode)
+	return nil
+}
+
+type (
+	plainConfig     Config
+	plainPortConfig PortConfig
+)
+
+// A configJSON is a Config whose fields without a text form of their own are
+// replaced.
+type configJSON struct {
+	plainConfig
+
+	AgeingTime       textDuration `json:",omitzero"`
+	HandshakeTimeout textDuration `json:",omitzero"`
+	Mode             textMode     `json:",omitzero"`
+	DirMode          textMode     `json:",omitzero"`
+}
+
+// MarshalJSON implements [json.Marshaler]: durations and permissions are text,
+// Admit and Logger are left out.
+func (c Config) MarshalJSON() ([]byte, error) {
+	return json.Marshal(configJSON{
+		plainConfig: plainConfig(c),
+		AgeingTime:  textDuration(c.AgeingTime), HandshakeTimeout: textDuration(c.HandshakeTimeout),
+		Mode: textMode(c.Mode), DirMode: textMode(c.DirMode),
+	})
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. Fields that are not in b keep
+// their values.
+func (c *Config) UnmarshalJSON(b []byte) error {
+	v := configJSON{
+		plainConfig: plainConfig(*c),
+		AgeingTime:  textDuration(c.AgeingTime), HandshakeTimeout: textDuration(c.HandshakeTimeout),
+		Mode: textMode(c.Mode), DirMode: textMode(c.DirMode),
+	}
+	if err := json.Unmarshal(b, &v); err != nil {
+		return err
+	}
+	*c = Config(v.plainConfig)
+	c.AgeingTime, c.HandshakeTimeout = time.Duration(v.AgeingTime), time.Duration(v.HandshakeTimeout)
+	c.Mode, c.DirMode = fs.FileMode(v.Mode), fs.FileMode(v.DirMode)
+	return nil
+}
+
+// A portConfigJSON is a PortConfig whose fields without a text form of their own
+// are replaced.
+type portConfigJSON struct {
+	plainPortConfig
+
+	Wait textDuration `json:",omitzero"`
+}
+
+// MarshalJSON implements [json.Marshaler]: Wait is text.
+func (c PortConfig) MarshalJSON() ([]byte, error) {
+	return json.Marshal(portConfigJSON{plainPortConfig(c), textDuration(c.Wait)})
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. Fields that are not in b keep
+// their values.
+func (c *PortConfig) UnmarshalJSON(b []byte) error {
+	v := portConfigJSON{plainPortConfig(*c), textDuration(c.Wait)}
+	if err := json.Unmarshal(b, &v); err != nil {
+		return err
+	}
+	*c = PortConfig(v.plainPortConfig)
+	c.Wait = time.Duration(v.Wait)
+	return nil
+}

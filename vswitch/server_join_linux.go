@@ -1,0 +1,286 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package vswitch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/internal/shm"
+	"github.com/go-vde/sdk/internal/sockio"
+	"github.com/go-vde/sdk/internal/transport"
+	"github.com/go-vde/sdk/internal/wire"
+	"github.com/go-vde/sdk/link"
+)
+
+// accepts returns the features that a client of user uid may have of those it
+// offers.
+func (sw *Switch) accepts(uid uint32) uint64 {
+	sameUser := int(uid) == os.Geteuid()
+	switch mode := sw.cfg.SharedMemory; {
+	case mode == link.SharedMemoryAlways, sameUser && mode == link.SharedMemorySameUser:
+		return shm.FeatureRings | shm.FeatureHeaders
+	case sameUser:
+		return shm.FeatureHeaders // no memory is shared for that
+	}
+	return 0
+}
+
+// ringEnds is this side's ends of all rings, whatever switch they are of: a
+// goroutine that polls for one of them keeps a processor of the whole process.
+var ringEnds shm.Group
+
+// A ringTransport carries frames through rings. The data socket that the reply
+// names stays, connected to the peer's, so that the directory and the handshake
+// are what they are for every client; nothing comes through it.
+type ringTransport struct {
+	*shm.End
+	data int
+}
+
+// Close implements [transport.Transport].
+func (r *ringTransport) Close() (unread int, err error) {
+	unread, err = r.End.Close()
+	unix.Close(r.data)
+	return unread, err
+}
+
+// A joining is what becomes an endpoint for one client.
+type joining struct {
+	stream    *transport.Stream
+	transport transport.Transport
+	kind      Kind
+	fd        int    // of the data socket, which transport owns
+	path      string // of the data socket, once it has its name
+	attach    []int  // descriptors that go with the reply
+}
+
+// join makes an endpoint for the client and replies. On success the endpoint,
+// which may have ended already, owns the stream.
+func (l *Listener) join(s *ctlSocket, stream *transport.Stream, peer Peer) (*linkEndpoint, error) {
+	fds := stream.Descriptors()
+	n, first, last, err := l.choose(s, peer)
+	if err != nil {
+		transport.CloseDescriptors(fds)
+		return nil, err
+	}
+	j := &joining{stream: stream}
+	if j.fd, err = l.dataSocket(peer.Path, peer.UID); err != nil {
+		transport.CloseDescriptors(fds)
+		return nil, err
+	}
+	if err := j.makeTransport(l, peer, fds); err != nil {
+		return nil, err
+	}
+	e := newLinkEndpoint(l.sw, func(e *endpoint) (link.Link, error) { return l.open(j, e) })
+	e.info = Endpoint{
+		Kind: j.kind, Description: peer.Description,
+		UID: peer.UID, GID: peer.GID, PID: peer.PID, Dir: l.dir.path, Since: time.Now(),
+	}
+	err = stream.SetDeadline(time.Time{})
+	if err == nil {
+		err = l.sw.addEndpoint(&e.endpoint, n, first, last)
+	}
+	if err != nil {
+		_, _ = j.transport.Close()
+		if j.path != "" {
+			os.Remove(j.path)
+		}
+		return nil, err
+	}
+	// From here on the endpoint ends by hangup, which closes everything.
+	defer func() { go e.receive() }()
+	if err := l.register(e); err != nil {
+		e.hangup(err)
+		return nil, err
+	}
+	l.sw.serve.joined.Add(1)
+	if err := j.reply(l.sw.cfg.HandshakeTimeout); err != nil {
+		e.hangup(err)
+	}
+	return e, nil
+}
+
+// makeTransport makes what carries the frames: the rings that the client offers
+// with fds, which it takes over, or the data socket. A client whose offer is of no
+// use gets an endpoint all the same.
+func (j *joining) makeTransport(l *Listener, p Peer, fds []int) error {
+	end, headers, attach, err := shm.Accept(fds, l.sw.accepts(p.UID))
+	if err != nil {
+		l.sw.serve.ringsRejected.Add(1)
+		l.sw.cfg.Logger.Info("rejected an offer of shared memory", "dir", l.dir.path, "uid", p.UID, "pid", p.PID, "reason", err)
+	}
+	j.attach = attach
+	if end == nil {
+		j.kind = KindSocket
+		j.transport, err = newSocket(j.fd, headers)
+		return err
+	}
+	j.kind = KindSharedMemory
+	end.Join(&ringEnds)
+	if int(p.PID) == os.Getpid() {
+		end.SameProcess()
+	}
+	j.transport = &ringTransport{end, j.fd}
+	return nil
+}
+
+func newSocket(fd int, headers bool) (transport.Transport, error) {
+	s, err := sockio.New(fd, "data socket", headers)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// open gives the data socket of j its name, now that e has its port, and returns
+// the link.
+func (l *Listener) open(j *joining, e *endpoint) (link.Link, error) {
+	path, err := l.dir.bindData(j.fd, e)
+	if err != nil {
+		return nil, err
+	}
+	j.path = path
+	return transport.New(transport.Config{
+		Stream: j.stream, Transport: j.transport, OnData: l.trailingByte,
+		Refuse:      true,
+		StreamFirst: true,                       // so that the client knows before it sends to a socket that is gone
+		OnClose:     func() { os.Remove(path) }, // the client has connected, or never will
+	}), nil
+}
+
+var errTrailingBytes = errors.New("the client sent bytes after its request")
+
+// trailingByte counts a client that goes on after its request. vde_switch takes
+// that for another request and loses its hold on the endpoint
+// (docs/spec/vde-protocol.md, section 10); here it ends the endpoint.
+func (l *Listener) trailingByte() error {
+	l.sw.serve.trailingBytes.Add(1)
+	return errTrailingBytes
+}
+
+// reply tells the client the name of its data socket, with descriptors attached.
+func (j *joining) reply(timeout time.Duration) error {
+	b, err := wire.AppendReply(nil, j.path)
+	if err != nil {
+		return err
+	}
+	if err := j.stream.SetDeadline(time.Now().Add(timeout)); err != nil {
+		return err
+	}
+	if err := j.stream.Write(b, j.attach); err != nil {
+		return err
+	}
+	return j.stream.SetDeadline(time.Time{})
+}
+
+// choose returns the port for p, as for Switch.addEndpoint.
+func (l *Listener) choose(s *ctlSocket, p Peer) (n, first, last int, err error) {
+	n, first, last = p.Port, 1, l.sw.cfg.NumPorts
+	if s.group != "" {
+		g := l.sw.cfg.PortGroups[s.group]
+		first, last = g.First, g.Last
+		if n != 0 && (n < first || n > last) {
+			return 0, 0, 0, fmt.Errorf("%w in group %s: %s", ErrNoPort, s.group, portName(wire.Port(n)))
+		}
+	}
+	if admit := l.sw.cfg.Admit; admit != nil {
+		if n, err = admit(p); err != nil {
+			return 0, 0, 0, fmt.Errorf("not admitted: %w", err)
+		}
+	}
+	switch {
+	case n == 0:
+		n = anyPort
+	case n == Management:
+		n = 0
+	case n < 0:
+		return 0, 0, 0, fmt.Errorf("%w: admitted to %d", ErrNoPort, n)
+	}
+	return n, first, last, nil
+}
+
+// dataSocket returns a new datagram socket connected to the client's.
+func (l *Listener) dataSocket(path string, uid uint32) (fd int, err error) {
+	name, release, err := dataPath(path, uid)
+	if err != nil {
+		return -1, err
+	}
+	defer release()
+	fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	// Beyond the system's limit if that is allowed, else up to it.
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, l.sw.cfg.WriteBuffer) != nil {
+		err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, l.sw.cfg.WriteBuffer))
+	}
+	if err == nil {
+		// Package syscall's form of an abstract name may have all 108 bytes, which
+		// the client's has, package unix's may not.
+		err = os.NewSyscallError("connect", syscall.Connect(fd, &syscall.SockaddrUnix{Name: name}))
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("data socket %q: %w", path, err)
+	}
+	return fd, nil
+}
+
+// dataPath checks that the client may name path as its data socket and returns
+// the name to connect to; release must be called after that.
+//
+// The switch must not send frames to a process that did not ask for them, with
+// permissions that the client lacks. So the socket has to belong to the client. It
+// is connected to by way of the descriptor that was looked at: a name can be
+// given to another socket in between. A client that changed its user between
+// making the socket and connecting to the switch is refused; root may name any.
+func dataPath(path string, uid uint32) (name string, release func(), err error) {
+	release = func() {}
+	if path[0] == '@' {
+		return path, release, nil // abstract: nobody owns it, and nobody needs permission
+	}
+	if path[0] != '/' {
+		return "", release, fmt.Errorf("data socket %q: %w: not an absolute path", path, wire.ErrPath)
+	}
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", release, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	release = func() { unix.Close(fd) }
+	var st unix.Stat_t
+	if err = unix.Fstat(fd, &st); err == nil {
+		switch {
+		case st.Mode&unix.S_IFMT != unix.S_IFSOCK:
+			err = unix.ENOTSOCK
+		case st.Uid != uid && uid != 0:
+			err = fmt.Errorf("it belongs to user %d, the client is %d: %w", st.Uid, uid, unix.EPERM)
+		}
+	}
+	if err != nil {
+		release()
+		return "", func() {}, fmt.Errorf("data socket %q: %w", path, err)
+	}
+	name = fmt.Sprintf("/proc/self/fd/%d", fd)
+	if unix.Access(name, unix.F_OK) != nil {
+		name = path // no proc file system here
+	}
+	return name, release, nil
+}
+
+// portName returns p as a person would say it.
+func portName(p wire.Port) string {
+	switch p {
+	case wire.AnyPort:
+		return "any port"
+	case wire.ManagementPort:
+		return "port 0"
+	}
+	return fmt.Sprintf("port %d", p)
+}
