@@ -17,7 +17,7 @@ var witness = regexp.MustCompile("`([a-z]+)\\.((?:Test|Fuzz)[A-Za-z0-9_]+)(?:/([
 
 // TestDocsWitnesses looks for the tests that documents call as witnesses.
 func TestDocsWitnesses(t *testing.T) {
-	dirs := map[string]string{"wire": "internal/wire", "sockio": "internal/sockio", "shm": "internal/shm", "gso": "internal/gso", "testpeers": "internal/testpeers", "testframe": "internal/testframe", "soak": "internal/soak"}
+	dirs := map[string]string{"wire": "internal/wire", "vdeplug": "links/vdeplug", "transport": "internal/transport", "sockio": "internal/sockio", "shm": "internal/shm", "gso": "internal/gso", "testpeers": "internal/testpeers", "testframe": "internal/testframe", "soak": "internal/soak"}
 	texts := map[string]string{}
 	// text returns all Go files of a directory with that ending.
 	text := func(dir, ending string) string {
@@ -75,5 +75,35 @@ func TestDocsFuzzing(t *testing.T) {
 				t.Errorf("docs/reliability.md does not list %s", name)
 			}
 		}
+	}
+}
+
+// TestDocsWitnessesByDirectory looks for the tests that docs/shared-memory.md
+// names with their directory.
+func TestDocsWitnessesByDirectory(t *testing.T) {
+	lists := regexp.MustCompile("((?:`(?:Test|Fuzz)\\w+`(?:, )?)+) in ([\\w/]+)")
+	name := regexp.MustCompile("`(\\w+)`")
+	found := 0
+	for _, list := range lists.FindAllStringSubmatch(read(t, "docs/shared-memory.md"), -1) {
+		entries, err := os.ReadDir(list[2])
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		var tests strings.Builder
+		for _, e := range entries {
+			if strings.HasSuffix(e.Name(), "_test.go") {
+				tests.WriteString(read(t, path.Join(list[2], e.Name())))
+			}
+		}
+		for _, m := range name.FindAllStringSubmatch(list[1], -1) {
+			found++
+			if !strings.Contains(tests.String(), "\nfunc "+m[1]+"(") {
+				t.Errorf("docs/shared-memory.md: there is no %s in %s", m[1], list[2])
+			}
+		}
+	}
+	if found < 30 {
+		t.Errorf("only %d tests found", found)
 	}
 }
