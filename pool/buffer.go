@@ -14,7 +14,6 @@ import "sync/atomic"
 type Buffer struct {
 	// 49 to 64 bytes are allocated as one cache line on 64-bit processors, so
 	// buffers held by different processors do not contend for their counts.
-	_     noCopy
 	trace trace // nothing, except in leak mode
 
 	refs atomic.Int32 // 0 while free

@@ -24,7 +24,7 @@
 //
 // [Pool.Get] and GetBatch transfer one reference to the caller. Every
 // reference must be given up exactly once, by [Buffer.Release],
-// [ReleaseBatch], or by handing it to somebody who says that they take it.
+// [ReleaseBatch], or by passing it to a function that is documented to take it.
 // [Buffer.Retain] makes one more, and only a holder of a reference may call
 // it. The slices from [Buffer.Bytes], [Buffer.Prepend] and [Windows] are lent:
 // they are valid until the reference they were obtained under is released.

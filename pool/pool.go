@@ -17,8 +17,6 @@ const (
 // A Pool hands out buffers of one size. It is safe for concurrent use and must
 // not be copied. The zero Pool is not usable; call [New].
 type Pool struct {
-	_ noCopy
-
 	size, headroom int // of each buffer, in bytes
 	keep           int // most buffers in free
 
@@ -40,12 +38,6 @@ type Pool struct {
 // line, with room for processors that fetch lines in pairs.
 const cacheLine = 128
 
-// noCopy makes go vet report copies of the struct that it is a field of.
-type noCopy struct{}
-
-func (*noCopy) Lock()   {}
-func (*noCopy) Unlock() {}
-
 // New returns a pool of buffers with room for size bytes after headroom bytes.
 // It allocates no buffers yet. It panics if size is less than 1, if headroom
 // is negative, or if their sum overflows.
@@ -66,7 +58,7 @@ func New(size, headroom int) *Pool {
 }
 
 // Get returns a buffer holding one reference, its window the full size; the
-// contents are undefined. The reference is the caller's, who must
+// contents are undefined. The reference is the caller's, which must
 // [Buffer.Release] it. Get never waits: without a free buffer it allocates
 // one.
 func (p *Pool) Get() *Buffer {

@@ -225,56 +225,62 @@ func TestWindow(t *testing.T) {
 	for i := range b.Bytes() {
 		b.Bytes()[i] = byte(i)
 	}
-	check := func(n, headroom int, first byte) {
-		t.Helper()
-		checkWindow(t, b, n, headroom, first)
-	}
-	check(100, 30, 0)
+	checkWindow(t, b, 100, 30, 0)
 	b.SetLen(40)
-	check(40, 30, 0)
+	checkWindow(t, b, 40, 30, 0)
 	b.TrimFront(14)
-	check(26, 44, 14)
+	checkWindow(t, b, 26, 44, 14)
 	h := b.Prepend(4)
 	if len(h) != 4 || cap(h) != 4 || &h[0] != &b.Bytes()[0] {
 		t.Errorf("Prepend returned %d bytes, capacity %d", len(h), cap(h))
 	}
-	check(30, 40, 10)
+	checkWindow(t, b, 30, 40, 10)
 	b.Prepend(40)[0] = 77
-	check(70, 0, 77)
+	checkWindow(t, b, 70, 0, 77)
 	b.SetLen(130)
-	check(130, 0, 77)
+	checkWindow(t, b, 130, 0, 77)
 	b.SetLen(0)
-	check(0, 0, 0)
+	checkWindow(t, b, 0, 0, 0)
 	b.Reset()
-	check(100, 30, 0)
+	checkWindow(t, b, 100, 30, 0)
 	b.TrimFront(100)
-	check(0, 130, 0)
+	checkWindow(t, b, 0, 130, 0)
 	b.SetLen(0)
 	if len(b.Prepend(0)) != 0 {
 		t.Error("Prepend(0) returned bytes")
 	}
 	b.TrimFront(0)
-	check(0, 130, 0)
-
+	checkWindow(t, b, 0, 130, 0)
 	mustPanic(t, "SetLen", func() { b.SetLen(1) })
-	b.Reset()
-	mustPanic(t, "SetLen", func() { b.SetLen(101) })
-	mustPanic(t, "SetLen", func() { b.SetLen(-1) })
-	mustPanic(t, "Prepend", func() { b.Prepend(31) })
-	mustPanic(t, "Prepend", func() { b.Prepend(-1) })
-	mustPanic(t, "TrimFront", func() { b.TrimFront(101) })
-	mustPanic(t, "TrimFront", func() { b.TrimFront(-1) })
-	mustPanic(t, "SetLen", func() { b.SetLen(math.MaxInt) })
-	mustPanic(t, "SetLen", func() { b.SetLen(math.MinInt) })
-	check(100, 30, 0)
 
 	// Building with append, as AppendHeader does, stays in the buffer.
+	b.Reset()
 	b.SetLen(0)
 	w := append(b.Bytes(), "hello"...)
 	b.SetLen(len(w))
 	if string(b.Bytes()) != "hello" {
 		t.Errorf("after append: %q", b.Bytes())
 	}
+	b.Release()
+	checkLive(t, p, 0)
+}
+
+// TestWindowBounds checks that calls which would leave the buffer panic and change
+// nothing.
+func TestWindowBounds(t *testing.T) {
+	p := pool.New(100, 30)
+	b := p.Get()
+	b.Bytes()[0] = 5
+	for _, n := range []int{101, -1, math.MaxInt, math.MinInt} {
+		mustPanic(t, "SetLen", func() { b.SetLen(n) })
+	}
+	for _, n := range []int{31, -1} {
+		mustPanic(t, "Prepend", func() { b.Prepend(n) })
+	}
+	for _, n := range []int{101, -1} {
+		mustPanic(t, "TrimFront", func() { b.TrimFront(n) })
+	}
+	checkWindow(t, b, 100, 30, 5)
 	b.Release()
 	checkLive(t, p, 0)
 }

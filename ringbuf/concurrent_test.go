@@ -13,7 +13,7 @@ import (
 	"github.com/go-vde/sdk/ringbuf"
 )
 
-// An item is what the hammers send: not atomic, so that the race detector sees
+// An item is what these tests send: not atomic, so that the race detector sees
 // a consumer that reads it before the producer has published it, and changed
 // by the consumer, so that it sees the opposite.
 type item struct {
@@ -71,7 +71,9 @@ func produce(id, n int, rng *rand.Rand, push func(...*item) int) {
 	}
 }
 
-func TestHammer(t *testing.T) {
+// TestConcurrentPushAndPop has one producer and one consumer.
+func TestConcurrentPushAndPop(t *testing.T) {
+	t.Parallel()
 	const n = 50_000
 	for _, capacity := range []int{1, 2, 64, 1024} {
 		seed := rand.Uint64()
@@ -88,9 +90,10 @@ func TestHammer(t *testing.T) {
 	}
 }
 
-// TestHammerMutex has several producers that take turns under a mutex, which
+// TestProducersWithMutex has several producers that take turns under a mutex, which
 // the consumer does not know of.
-func TestHammerMutex(t *testing.T) {
+func TestProducersWithMutex(t *testing.T) {
+	t.Parallel()
 	const (
 		n         = 20_000
 		producers = 4
