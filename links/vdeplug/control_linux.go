@@ -39,7 +39,7 @@ func (j joiner) dialControl(ctx context.Context, dir string) (control, wire.Port
 		if j.port == wire.AnyPort && !j.settings.PortGroupFallback {
 			if e := (*joinError)(nil); errors.As(err, &e) && e.kind == ErrNoSwitch {
 				e.step, e.kind = "connect to the port group's socket", ErrNoPortGroup
-				e.remedy = "check its name; WithPortGroupFallback joins any free port instead"
+				e.remedy = "check its name; a locator without it joins any free port"
 			}
 			return control{}, 0, err
 		}

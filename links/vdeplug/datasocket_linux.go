@@ -36,8 +36,8 @@ func groupID(name string) (int, error) {
 }
 
 // bindData makes the data socket with a name in dir, or where dir is not
-// writable in one of the system's places, and lets in whom mode, gid and the
-// reverse channel rule say (docs/spec/vde-protocol.md, section 6).
+// writable in one of the system's places, and admits those that mode, gid and the
+// reverse channel rule admit (docs/spec/vde-protocol.md, section 6).
 func bindData(dir string, mode fs.FileMode, gid int, ctl string) (_ *dataSocket, err error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -80,7 +80,7 @@ func (d *dataSocket) fileChanged() {
 // may not give the file to that group. Once connected, the socket takes nothing
 // from anybody else anyway.
 //
-// The owner of the directory, whom a client run by root need not trust, can put
+// The owner of the directory, which a client run by root need not trust, can put
 // something else in the file's place at any time. So the name is looked up once,
 // and what it leads to is checked before it is changed.
 func (d *dataSocket) admit(mode fs.FileMode, gid int, ctl string) error {
@@ -121,8 +121,8 @@ func (d *dataSocket) admit(mode fs.FileMode, gid int, ctl string) error {
 }
 
 // chmodPath is fchmod for a descriptor opened with O_PATH, which fchmod refuses.
-// The call made for it came with Linux 6.6, so the old way is tried first; where
-// /proc is not mounted the new one has to do.
+// The call made for it came with Linux 6.6, so the file's name below /proc is tried
+// first; the call serves where /proc is not mounted.
 func chmodPath(fd int, mode fs.FileMode) error {
 	err := unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), uint32(mode))
 	if err == unix.ENOENT {
@@ -213,11 +213,11 @@ func (d *dataSocket) connect(peer, dir string) error {
 // shortName returns a socket's name without the NULs that pad an abstract one.
 func shortName(name string) string { return strings.TrimRight(name, "\x00") }
 
-// takeEarly empties the queue as far as it was filled before the socket was
-// connected, when anybody whom the file's mode let in could send to it. What the
+// takeQueued empties the queue as far as it was filled before the socket was
+// connected, when any process that the file's mode admits could send to it. What the
 // switch's own socket sent is returned; the rest is counted and discarded. After
 // connecting, the kernel refuses everybody but the switch.
-func (d *dataSocket) takeEarly(peer string, maxFrame int) (early [][]byte, foreign int, err error) {
+func (d *dataSocket) takeQueued(peer string, maxFrame int) (queued [][]byte, foreign int, err error) {
 	buf := make([]byte, maxFrame+1)
 	for {
 		n, from, err := unix.Recvfrom(d.fd, buf, unix.MSG_DONTWAIT)
@@ -225,7 +225,7 @@ func (d *dataSocket) takeEarly(peer string, maxFrame int) (early [][]byte, forei
 		case err == unix.EINTR:
 			continue
 		case err == unix.EAGAIN:
-			return early, foreign, nil
+			return queued, foreign, nil
 		case err != nil:
 			return nil, 0, &joinError{step: "empty the data socket's queue", path: d.path, err: os.NewSyscallError("recvfrom", err)}
 		}
@@ -233,17 +233,17 @@ func (d *dataSocket) takeEarly(peer string, maxFrame int) (early [][]byte, forei
 			foreign++
 			continue
 		}
-		early = append(early, append([]byte(nil), buf[:n]...))
-		if len(early) >= maxEarly {
-			return early, foreign, nil
+		queued = append(queued, append([]byte(nil), buf[:n]...))
+		if len(queued) >= maxQueued {
+			return queued, foreign, nil
 		}
 	}
 }
 
-// maxEarly bounds what takeEarly copies from a switch that sends all the time:
+// maxQueued bounds what takeQueued copies from a switch that sends all the time:
 // no more than this many can have come before connecting unless the system's
 // net.unix.max_dgram_qlen was raised from 10 beyond it.
-const maxEarly = 4096
+const maxQueued = 4096
 
 // socket hands the descriptor on.
 func (d *dataSocket) socket(headers bool) (*sockio.Socket, error) {

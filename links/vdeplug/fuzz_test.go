@@ -50,52 +50,64 @@ func FuzzReply(f *testing.F) {
 		if len(more) > 20_000 {
 			return // it would not fit into the stream's buffer
 		}
-		accept, wrote := false, make(chan struct{})
-		sw := testutil.NewFakeSwitch(t, func(c *testutil.FakeClient) {
-			defer close(wrote)
-			c.ReadRequest()
+		reply := func(c *testutil.FakeClient) []byte {
 			b := c.ReplyBytes()
-			if b == nil {
-				t.Error(c.Err())
-				return
-			}
 			for i := range min(len(change), len(b)) {
 				b[i] ^= change[i]
 			}
-			b = append(b[:min(int(keep), len(b))], more...)
-			accept = leadsToSocket(b, filepath.Dir(c.DataPath()))
-			c.WritePieces(b[:min(int(cut), len(b))])
-			c.WriteCtl(b[min(int(cut), len(b)):])
-			if !silent {
-				c.Hangup()
+			if b == nil {
+				return nil
 			}
-		}, (*testutil.FakeClient).Close)
-		defer sw.Stop()
-
-		// Whoever has sent less than a reply and is silent has to be left.
-		ctx, cancel := context.WithCancel(conntest.Watchdog(t))
-		defer cancel()
-		go func() {
-			<-wrote
-			time.AfterFunc(20*time.Millisecond, cancel)
-		}()
-		c, err := vde.Open(ctx, sw.VNL())
-		<-wrote
-		switch {
-		case (err == nil) != accept && !(accept && errors.Is(err, context.Canceled)):
-			t.Errorf("Open: %v; the reply leads to a socket: %v", err, accept)
-		case err == nil:
-			if _, err := c.Write(conntest.Frame(60, 1)); err != nil && silent {
-				t.Errorf("Write: %v", err)
-			}
-			if err := c.Close(); err != nil {
-				t.Error(err)
-			}
-		case c != nil:
-			t.Error("a Conn and an error")
+			return append(b[:min(int(keep), len(b))], more...)
 		}
-		noStrays(t, sw)
+		fuzzReply(t, reply, int(cut), silent)
 	})
+}
+
+// fuzzReply opens a switch that answers with reply, in two pieces, of which the first
+// has cut bytes.
+func fuzzReply(t *testing.T, reply func(c *testutil.FakeClient) []byte, cut int, silent bool) {
+	accept, wrote := false, make(chan struct{})
+	sw := testutil.NewFakeSwitch(t, func(c *testutil.FakeClient) {
+		defer close(wrote)
+		c.ReadRequest()
+		b := reply(c)
+		if b == nil {
+			t.Error(c.Err())
+			return
+		}
+		accept = leadsToSocket(b, filepath.Dir(c.DataPath()))
+		c.WritePieces(b[:min(cut, len(b))])
+		c.WriteCtl(b[min(cut, len(b)):])
+		if !silent {
+			c.Hangup()
+		}
+	}, (*testutil.FakeClient).Close)
+	defer sw.Stop()
+
+	// Open waits for a switch that has sent less than a reply and is silent.
+	ctx, cancel := context.WithCancel(conntest.Watchdog(t))
+	defer cancel()
+	go func() {
+		<-wrote
+		time.AfterFunc(20*time.Millisecond, cancel)
+	}()
+	c, err := vde.Open(ctx, sw.VNL())
+	<-wrote
+	switch {
+	case (err == nil) != accept && !(accept && errors.Is(err, context.Canceled)):
+		t.Errorf("Open: %v; the reply leads to a socket: %v", err, accept)
+	case err == nil:
+		if _, err := c.Write(conntest.Frame(60, 1)); err != nil && silent {
+			t.Errorf("Write: %v", err)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	case c != nil:
+		t.Error("a Conn and an error")
+	}
+	noStrays(t, sw)
 }
 
 // leadsToSocket is what the protocol says of a reply: 110 bytes, the family of

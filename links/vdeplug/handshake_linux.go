@@ -69,15 +69,15 @@ func (h *handshake) run(ctx context.Context, request []byte) (peer string, err e
 	}
 	err = h.ctl.Write(request, attached)
 	if is(err, syscall.ETOOMANYREFS) {
-		// So many descriptors of this user's are under way to somebody who does not
-		// read. Nothing was sent; without any it goes.
+		// Too many descriptors of this user are queued at processes that do not read.
+		// Nothing was sent; without descriptors the request can be.
 		h.offer.Close()
 		h.offer = nil
 		err = h.ctl.Write(request, nil)
 	}
 	if is(err, syscall.EPIPE, syscall.ECONNRESET) {
-		// It depends on the moment whether a door that is slammed is noticed
-		// here or when reading; that must not make a difference.
+		// Whether a closed connection is noticed here or when reading depends on the
+		// moment, and must not make a difference.
 		return "", h.refused(closedInstead)
 	} else if err != nil {
 		return "", h.failed("send the request", orContext(ctx, err))
@@ -157,8 +157,8 @@ const nowhere = "/dev/null/nowhere"
 // answersOthers reports whether the switch at path answers a connection that
 // asks for any port but names a data socket that cannot be reached. vde_switch
 // looks at that first and closes the connection, without side effects. A node of
-// vdeplug4 replies, and forgets the cable when the connection ends; to a request
-// it does not understand it would not answer, and it runs in circles for ever
+// vdeplug4 replies, and forgets the endpoint when the connection ends; to a request
+// it does not understand it would not answer, and it loops for ever
 // once such a connection is closed. answersOthers returns false when ctx ends.
 func answersOthers(ctx context.Context, path string) bool {
 	request, err := wire.AppendRequest(nil, wire.Request{Path: nowhere})

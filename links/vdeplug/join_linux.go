@@ -151,19 +151,19 @@ func (j joiner) connected(ctl control, data *dataSocket, peer, dir string, heade
 	if headers {
 		longest = max(longest, frame.MaxGSO) + frame.VNetHeaderLen
 	}
-	early, foreign, err := data.takeEarly(peer, longest)
+	queued, foreign, err := data.takeQueued(peer, longest)
 	if err != nil {
 		return nil, err
 	}
 	if headers {
-		early = withoutHeaders(early)
+		queued = withoutHeaders(queued)
 	}
 	sock, err := data.socket(headers)
 	if err != nil {
 		return nil, &joinError{step: "register the data socket", path: data.path, err: err}
 	}
 	return transport.New(transport.Config{
-		Stream: ctl.Stream, Transport: sock, Address: "vde://" + dir, Early: early, Foreign: foreign,
+		Stream: ctl.Stream, Transport: sock, Address: "vde://" + dir, Early: queued, Foreign: foreign,
 	}), nil
 }
 

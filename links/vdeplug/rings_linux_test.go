@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -83,7 +84,7 @@ func (s *sharer) answer(c *net.UnixConn, i int) error {
 	}
 	fds := shm.AppendRights(nil, oob[:oobn])
 	if i == 0 && len(fds) == shm.MaxDescriptors {
-		var copies [2]int // of the region and the client's frame bell
+		var copies [2]int // of the region and the client's doorbell for frames
 		for i := range copies {
 			if copies[i], err = unix.FcntlInt(uintptr(fds[i]), unix.F_DUPFD_CLOEXEC, 0); err != nil {
 				return err
@@ -203,57 +204,33 @@ func TestSharedMemoryBroken(t *testing.T) {
 // that reconnects, whichever call finds them.
 func TestSharedMemoryReconnects(t *testing.T) {
 	testutil.NoLeaks(t)
-	for _, way := range []string{"read", "frames", "write"} {
-		t.Run(way, func(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		test func(t *testing.T, s *sharer, c *vde.Conn) *shm.End // returns the second switch's end
+	}{
+		{"read", func(t *testing.T, s *sharer, c *vde.Conn) *shm.End {
+			return reconnectWhileReading(t, s, func() ([]byte, error) {
+				buf := make([]byte, 100)
+				n, err := c.Read(buf)
+				return buf[:n], err
+			})
+		}},
+		{"frames", func(t *testing.T, s *sharer, c *vde.Conn) *shm.End {
+			return reconnectWhileReading(t, s, func() ([]byte, error) {
+				f := <-c.Frames()
+				defer f.Release()
+				return slices.Clone(f.Bytes()), nil
+			})
+		}},
+		{"write", reconnectWhileWriting},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
 			s := newSharer(t, false, shm.FeatureRings, shm.FeatureRings)
 			c := conntest.Open(t, s.dir, vde.WithReconnect(conntest.Quick))
 			first := <-s.ends
 			defer first.Close()
-			f := conntest.Frame(60, 1)
-			got := make(chan []byte, 1)
-			switch way {
-			case "read":
-				go func() {
-					buf := make([]byte, 100)
-					n, err := c.Read(buf)
-					if err != nil {
-						t.Errorf("read: %v", err)
-					}
-					got <- buf[:n]
-				}()
-			case "frames":
-				go func() {
-					f := <-c.Frames()
-					defer f.Release()
-					got <- append([]byte(nil), f.Bytes()...)
-				}()
-			}
-			s.wreck()
-			if way == "write" {
-				// The first of these finds out, and goes on with the next switch.
-				for range 3 {
-					if _, err := c.Write(f); err != nil {
-						t.Fatal(err)
-					}
-				}
-			}
-			second := conntest.Await(t, "joining again", s.ends)
+			second := tt.test(t, s, c)
 			defer second.Close()
-			if way == "write" {
-				buf, sizes := make([]byte, 100), make([]int, 1)
-				for range 3 {
-					if n, err := second.Recv(link.Rx{Bufs: [][]byte{buf}, Sizes: sizes}); n != 1 || err != nil || string(buf[:sizes[0]]) != string(f) {
-						t.Fatalf("received % x, %v", buf[:sizes[0]], err)
-					}
-				}
-			} else {
-				if _, _, err := second.Send(link.Tx{Frames: [][]byte{f}}); err != nil {
-					t.Fatal(err)
-				}
-				if b := conntest.Await(t, way, got); string(b) != string(f) {
-					t.Errorf("got % x", b)
-				}
-			}
 			if err := c.Err(); err != nil {
 				t.Error(err)
 			}
@@ -262,6 +239,49 @@ func TestSharedMemoryReconnects(t *testing.T) {
 			}
 		})
 	}
+}
+
+// reconnectWhileReading breaks the rules during a read, which then returns a frame of
+// the next switch.
+func reconnectWhileReading(t *testing.T, s *sharer, read func() ([]byte, error)) *shm.End {
+	got := make(chan []byte, 1)
+	go func() {
+		b, err := read()
+		if err != nil {
+			t.Errorf("read: %v", err)
+		}
+		got <- b
+	}()
+	s.wreck()
+	second := conntest.Await(t, "joining again", s.ends)
+	f := conntest.Frame(60, 1)
+	if _, _, err := second.Send(link.Tx{Frames: [][]byte{f}}); err != nil {
+		t.Fatal(err)
+	}
+	if b := conntest.Await(t, "read", got); string(b) != string(f) {
+		t.Errorf("got % x", b)
+	}
+	return second
+}
+
+// reconnectWhileWriting breaks the rules before writes, of which the first finds out
+// and goes on with the next switch.
+func reconnectWhileWriting(t *testing.T, s *sharer, c *vde.Conn) *shm.End {
+	s.wreck()
+	f := conntest.Frame(60, 1)
+	for range 3 {
+		if _, err := c.Write(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second := conntest.Await(t, "joining again", s.ends)
+	buf, sizes := make([]byte, 100), make([]int, 1)
+	for range 3 {
+		if n, err := second.Recv(link.Rx{Bufs: [][]byte{buf}, Sizes: sizes}); n != 1 || err != nil || string(buf[:sizes[0]]) != string(f) {
+			t.Fatalf("received % x, %v", buf[:sizes[0]], err)
+		}
+	}
+	return second
 }
 
 // TestSharedMemoryLost: where descriptors of the reply get lost, the connection
@@ -301,8 +321,7 @@ func TestSharedMemoryRefused(t *testing.T) {
 	}
 }
 
-// TestSharedMemoryNotOffered: stock switches, and who was told not to, get no
-// descriptors.
+// TestSharedMemoryNotOffered: with SharedMemoryNever the switch gets no descriptors.
 func TestSharedMemoryNotOffered(t *testing.T) {
 	s := newSharer(t, false, shm.FeatureRings)
 	c := conntest.Open(t, s.dir, vde.WithSharedMemory(vde.SharedMemoryNever))

@@ -51,10 +51,10 @@ type joinReport struct {
 }
 
 var roles = map[string]func(t *testing.T, r role) any{
-	"join":    joinAs,
-	"switch":  switchAs,
-	"chroot":  joinInChroot,
-	"phoenix": reconnectAs,
+	"join":      joinAs,
+	"switch":    switchAs,
+	"chroot":    joinInChroot,
+	"reconnect": reconnectAs,
 
 	"chrooted switch": switchInChroot,
 }
@@ -319,7 +319,7 @@ func TestOpenOtherUsersSwitch(t *testing.T) {
 	startAs(t, nobody, role{Name: "join", VNL: dir}, &report)
 	report.check(t, nil)
 
-	// Who says otherwise gets an error that tells why.
+	// With options that keep the switch out, the error tells why.
 	err := conntest.FailsToOpen(t, conntest.Watchdog(t), dir, vde.WithSocketGroup("nogroup"))
 	checkOpenError(t, dir, err, vde.ErrConnectBackDenied, "ask for a port at "+dir+"/ctl", "closed the connection", "group=", dir+"/.")
 	if !errors.Is(err, fs.ErrPermission) {

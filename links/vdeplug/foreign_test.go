@@ -24,15 +24,15 @@ import (
 )
 
 // A third user can queue nothing in a joining client's data socket if its mode
-// does not let him, what he queues otherwise is discarded and counted, and once
-// the socket is connected the kernel refuses him, even if he has kept a way to
-// it that needs no name.
+// does not allow it. What that user queues otherwise is discarded and counted, and
+// once the socket is connected the kernel refuses it, even through a descriptor that
+// needs no name.
 func TestInjectionByAnotherUser(t *testing.T) {
 	needRoot(t)
 	for _, tt := range []struct {
-		mode  fs.FileMode
-		want  error // before the switch's reply
-		early uint64
+		mode    fs.FileMode
+		want    error  // before the switch's reply
+		foreign uint64 // datagrams counted
 	}{
 		{0o700, syscall.EACCES, 0},
 		{0o770, syscall.EACCES, 0},
@@ -48,7 +48,7 @@ func TestInjectionByAnotherUser(t *testing.T) {
 				if err != nil {
 					return
 				}
-				// The path leads through a directory that he may search.
+				// The user nobody may search the directory that the path leads through.
 				if err := os.Chmod(filepath.Dir(r.Path), 0o711); err != nil {
 					t.Error(err)
 				}
@@ -74,8 +74,8 @@ func TestInjectionByAnotherUser(t *testing.T) {
 			}
 			conntest.Send(t, client, 1)
 			conntest.Expect(t, c, 1)
-			if s := c.Stats(); s.RxForeign != tt.early || s.RxFrames != 1 {
-				t.Errorf("%+v, want %d early", s, tt.early)
+			if s := c.Stats(); s.RxForeign != tt.foreign || s.RxFrames != 1 {
+				t.Errorf("%+v, want %d foreign", s, tt.foreign)
 			}
 		})
 	}
@@ -104,8 +104,8 @@ func sendAs(cred *syscall.Credential, path string, b []byte) error {
 	return <-done
 }
 
-// Permission that is taken away while a client is plugged in takes nothing from
-// it, until it has to join again; then it waits for permission to come back.
+// Permission that is taken away after a client has joined takes nothing from it,
+// until it has to join again; then it waits for permission to come back.
 func TestPermissionRevoked(t *testing.T) {
 	needRoot(t)
 	testutil.NoLeaks(t)
@@ -127,7 +127,7 @@ func TestPermissionRevoked(t *testing.T) {
 		t.Fatal(err)
 	}
 	var report joinReport
-	startAs(t, nobody, role{Name: "phoenix", VNL: sw.VNL(), Denied: denied}, &report)
+	startAs(t, nobody, role{Name: "reconnect", VNL: sw.VNL(), Denied: denied}, &report)
 	report.check(t, nil)
 	client := conntest.Next(t, sw)
 	received := func(c *testutil.FakeClient, seq int) {
