@@ -108,7 +108,7 @@ func MACFrom(b []byte) (m MAC, ok bool) {
 	return MAC(b), true
 }
 
-// Broadcast returns ff:ff:ff:ff:ff:ff, the address of all stations.
+// Broadcast returns ff:ff:ff:ff:ff:ff, the address of every port of a network.
 func Broadcast() MAC {
 	return MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 }

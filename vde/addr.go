@@ -9,7 +9,7 @@ import (
 	"github.com/go-vde/sdk/frame"
 )
 
-// An Addr is the Ethernet address of a station; it is comparable.
+// An Addr is an Ethernet address as a [net.Addr]; it is comparable.
 type Addr struct{ MAC frame.MAC }
 
 var _ net.Addr = Addr{}

@@ -16,7 +16,6 @@ import (
 
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/internal/testpeers"
-	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 )
 
@@ -183,7 +182,7 @@ func BenchmarkFramesAgainstReadBatch(b *testing.B) {
 
 // connRounds returns a function that moves roundFrames from one Conn to another.
 func connRounds(b *testing.B, op operation, size int) (round func() figure) {
-	src, dst := benchPair(b)
+	src, dst, _ := connPair(b)
 	bufs := make([][]byte, op.batch)
 	for i := range bufs {
 		bufs[i] = make([]byte, size)
@@ -215,31 +214,6 @@ func connRounds(b *testing.B, op operation, size int) (round func() figure) {
 		}
 		return figure{elapsed, dst.Stats().RxCalls - before}
 	}
-}
-
-// benchPair returns two Conns whose data sockets are connected to each other.
-func benchPair(b *testing.B) (src, dst *vde.Conn) {
-	b.Helper()
-	network := testutil.FakePointToPoint(b)
-	opened := make(chan *vde.Conn, 2)
-	for range 2 {
-		go func() {
-			c, err := vde.Open(b.Context(), network.VNL())
-			if err != nil {
-				b.Error(err)
-			}
-			opened <- c
-		}()
-	}
-	src, dst = <-opened, <-opened
-	if src == nil || dst == nil {
-		b.FailNow()
-	}
-	b.Cleanup(func() {
-		src.Close()
-		dst.Close()
-	})
-	return src, dst
 }
 
 // cRound runs one round in C.

@@ -42,8 +42,8 @@ func TestCloseCountsUnread(t *testing.T) {
 			t.Errorf("after the second Close: %+v", s)
 		}
 	})
-	// Nobody takes the frames; some are on the channel, some in hand, the rest in
-	// the kernel.
+	// Nobody takes the frames; some are on the channel, one is about to be put
+	// there, the rest are in the kernel.
 	t.Run("Frames", func(t *testing.T) {
 		for depth := 1; depth < 200; depth *= 3 {
 			p := pool.New(9234, 0)

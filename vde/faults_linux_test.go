@@ -21,8 +21,8 @@ import (
 	"github.com/go-vde/sdk/vde"
 )
 
-// TestUpgrade lets vde_switch and the switch of this repository take each
-// other's place in one directory, in an orderly way and after a kill.
+// TestUpgrade replaces vde_switch by the switch of this repository in one directory,
+// and the reverse, after vde_switch was stopped and after it was killed.
 func TestUpgrade(t *testing.T) {
 	for _, end := range []string{"stop", "kill"} {
 		t.Run(end, func(t *testing.T) {
@@ -57,9 +57,9 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// TestDirectoryRemoved removes the directory of a running switch: who is plugged
-// in notices nothing, nobody can join, and who has to join again does when there
-// is a switch again.
+// TestDirectoryRemoved removes the directory of a running switch: clients that have
+// joined notice nothing, nobody can join, and clients that have to join again do so
+// when there is a switch again.
 func TestDirectoryRemoved(t *testing.T) {
 	testutil.NoLeaks(t)
 	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{NoMgmt: true})
@@ -173,7 +173,7 @@ func TestClockOffset(t *testing.T) {
 	if _, err := os.Stat("/proc/self/ns/time"); err != nil {
 		testpeers.Skip(t, "time namespaces", "use Linux 5.6 or later")
 	}
-	tests := []string{"TestReconnect", "TestOutage", "TestGivingUp", "TestFramesAndDeadlines", "TestWaitingWriter", "TestWallClockDeadline"}
+	tests := []string{"TestReconnect", "TestCallsDuringOutage", "TestReconnectGivesUp", "TestFramesAndDeadlines", "TestWaitingWriter", "TestWallClockDeadline"}
 	cmd := exec.CommandContext(conntest.Watchdog(t), "unshare", "--time", "--monotonic", "315360000", "--boottime", "315360000", "--fork", "--kill-child",
 		testpeers.TestBinary(t), "-test.run", "^("+strings.Join(tests, "|")+")$", "-test.v")
 	out, err := cmd.CombinedOutput()

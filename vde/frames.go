@@ -30,7 +30,7 @@ func (f Frame) View() frame.Frame { return frame.Frame(f.Bytes()) }
 // Each element transfers one reference to its buffer. While the channel is full
 // nothing is read, so frames wait in the kernel and in the end at the sender;
 // nothing is dropped here. Frames on the channel stay receivable after the end;
-// a consumer that leaves early must drain the channel and Release, or the
+// a consumer that stops receiving must drain the channel and Release, or the
 // pool's count of live buffers shows them.
 func (c *Conn) Frames() <-chan Frame {
 	c.life.mu.Lock()
@@ -95,7 +95,7 @@ func (c *Conn) deliver(ch chan<- Frame) {
 				continue // stays in bs for the next batch
 			}
 			c.hookReceived(b.Bytes())
-			if !c.hand(ch, Frame{b}) {
+			if !c.put(ch, Frame{b}) {
 				c.undelivered(bs[i:n], good[i:n])
 				return
 			}
@@ -140,8 +140,8 @@ func (c *Conn) receiveBuffers(bs []*pool.Buffer) (n int, err error) {
 	}
 }
 
-// hand puts f on ch and reports whether it did; it gives up when c is closed.
-func (c *Conn) hand(ch chan<- Frame, f Frame) bool {
+// put puts f on ch and reports whether it did; it returns false when c is closed.
+func (c *Conn) put(ch chan<- Frame, f Frame) bool {
 	select {
 	case ch <- f:
 		return true

@@ -20,7 +20,7 @@ import (
 
 // The cause of an end need not be a hangup, and stays after Close.
 func TestEndCause(t *testing.T) {
-	reason := errors.New("cable eaten by rats")
+	reason := errors.New("link cut")
 	l := &failingLink{done: make(chan struct{})}
 	c := attach(t, l)
 	l.cause = reason
@@ -65,7 +65,10 @@ func TestHangup(t *testing.T) {
 				{"writer waiting", testHangupWriterWaiting},
 				{"deadlines set later", testHangupDeadlinesSetLater},
 			} {
-				t.Run(state.name, func(t *testing.T) { state.test(t, how.do) })
+				t.Run(state.name, func(t *testing.T) {
+					t.Parallel()
+					state.test(t, how.do)
+				})
 			}
 		})
 	}

@@ -63,7 +63,10 @@ func TestReceiveAccounting(t *testing.T) {
 		"ReadBatch": receiveByReadBatch,
 		"Frames":    receiveByFrames,
 	} {
-		t.Run(name, func(t *testing.T) { testReceiveAccounting(t, name, read) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testReceiveAccounting(t, name, read)
+		})
 	}
 }
 

@@ -23,7 +23,7 @@ import (
 	"github.com/go-vde/sdk/vswitch"
 )
 
-// startAt starts a switch that serves dir, on which b was plugged in first.
+// startAt starts a switch that serves dir. b is an endpoint inside this process.
 func startAt(t *testing.T, dir string) (sw *vswitch.Switch, b *vde.Conn) {
 	t.Helper()
 	sw = vswitch.New(vswitch.Config{})
@@ -182,7 +182,7 @@ func TestReconnectBatchesAndFrames(t *testing.T) {
 	}
 }
 
-func TestOutage(t *testing.T) {
+func TestCallsDuringOutage(t *testing.T) {
 	fail := conntest.Quick
 	fail.FailWrites = true
 	testOutageDeadlines(t)
@@ -321,7 +321,8 @@ func TestOneSocketAfterTheOther(t *testing.T) {
 	}
 }
 
-func TestGivingUp(t *testing.T) {
+// TestReconnectGivesUp checks that both limits of a policy end the connection.
+func TestReconnectGivesUp(t *testing.T) {
 	attempts, outage := conntest.Quick, conntest.Quick
 	attempts.MaxAttempts = 3
 	outage.MaxOutage = 20 * time.Millisecond
@@ -360,7 +361,7 @@ func TestGivingUp(t *testing.T) {
 func TestReconnectToRealSwitch(t *testing.T) {
 	testutil.NoLeaks(t)
 	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
-	a := conntest.Open(t, sw.VNL(), vde.WithReconnect(conntest.Quick), vde.WithDescription("phoenix"))
+	a := conntest.Open(t, sw.VNL(), vde.WithReconnect(conntest.Quick), vde.WithDescription("reconnects"))
 	b := conntest.Open(t, sw.VNL(), vde.WithReconnect(conntest.Quick))
 	ofA, ofB := states(t, a), states(t, b)
 	for round := range byte(10) {
@@ -370,7 +371,7 @@ func TestReconnectToRealSwitch(t *testing.T) {
 		sw.Restart()
 		awaitUp(t, ofA)
 		awaitUp(t, ofB)
-		if _, err := sw.WaitEndpoint(conntest.Watchdog(t), "phoenix"); err != nil {
+		if _, err := sw.WaitEndpoint(conntest.Watchdog(t), "reconnects"); err != nil {
 			t.Fatal(err)
 		}
 		pass(t, a, b, round)

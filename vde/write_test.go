@@ -102,7 +102,8 @@ func TestWriteRefused(t *testing.T) {
 	}
 }
 
-// Both are gone; whoever notices first, the writer hears the right reason.
+// Both sockets are gone; whichever is noticed first, the writer gets the right
+// reason.
 func TestWriteAfterTheSwitchDied(t *testing.T) {
 	for range 20 {
 		c, client := conntest.Join(t)
