@@ -16,8 +16,20 @@ import (
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
+	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
+
+// broadcast sends n frames to every port.
+func broadcast(t *testing.T, c *vde.Conn, n int) {
+	t.Helper()
+	for i := range n {
+		f := frame.AppendHeader(make([]byte, 0, 60), frame.Broadcast(), frame.MAC{2, 0, 0, 0, 0, byte(i)}, frame.EtherTypeExperimental)
+		if _, err := c.Write(f[:60]); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 func TestCapture(t *testing.T) {
 	testutil.NoLeaks(t)
@@ -52,12 +64,7 @@ func TestCapture(t *testing.T) {
 		if !lines.Scan() {
 			t.Fatal(<-ended)
 		}
-		for i := range 3 {
-			f := frame.AppendHeader(make([]byte, 0, 60), frame.Broadcast(), frame.MAC{2, 0, 0, 0, 0, byte(i)}, frame.EtherTypeExperimental)
-			if _, err := other.Write(f[:60]); err != nil {
-				t.Fatal(err)
-			}
-		}
+		broadcast(t, other, 3)
 		want := 3
 		if limit == "0" { // until told; what has come by then
 			cancel()

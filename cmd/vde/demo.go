@@ -56,12 +56,19 @@ privileges, and leaves nothing behind.`,
 	return cmd
 }
 
-func runDemo(ctx context.Context, out, progress io.Writer, o demoOptions) (err error) {
+func (o demoOptions) check() error {
 	if o.mebibytes < 1 {
 		return fmt.Errorf("--size %d: give a positive number", o.mebibytes)
 	}
 	if o.mtu < 68 || o.mtu > netstack.MaxMTU {
 		return fmt.Errorf("--mtu %d: give 68 to %d bytes", o.mtu, netstack.MaxMTU)
+	}
+	return nil
+}
+
+func runDemo(ctx context.Context, out, progress io.Writer, o demoOptions) (err error) {
+	if err := o.check(); err != nil {
+		return err
 	}
 	maxFrame := max(o.mtu+frame.HeaderLen, frame.DefaultMaxSize)
 	network, err := startNetwork(ctx, out, maxFrame)
@@ -99,7 +106,7 @@ func runDemo(ctx context.Context, out, progress io.Writer, o demoOptions) (err e
 	served := make(chan error, 1)
 	go func() { served <- serveHTTP(serving, server, listener, f) }()
 
-	fmt.Fprintf(out, "Host 10.0.0.2, which joined through %s, downloads from host 10.0.0.1, on a port inside this process. MTU %d.\n\n", carrier(port), o.mtu)
+	fmt.Fprintf(out, "Host 10.0.0.2, which joined through %s, downloads from host 10.0.0.1, on a port inside this process. MTU %d.\n\n", transport(port), o.mtu)
 	t, sum, err := f.download(ctx, client, progress, o.quiet)
 	stop()
 	if err = errors.Join(err, <-served); err != nil {
@@ -119,8 +126,8 @@ func runDemo(ctx context.Context, out, progress io.Writer, o demoOptions) (err e
 	return err
 }
 
-// carrier says what carries c's frames.
-func carrier(c *vde.Conn) string {
+// transport returns the name of what carries c's frames.
+func transport(c *vde.Conn) string {
 	if c.Caps().SharedMemory {
 		return "shared memory"
 	}
@@ -197,8 +204,8 @@ func startNetwork(ctx context.Context, out io.Writer, maxFrame int) (*network, e
 	if err != nil {
 		return nil, err
 	}
-	// All stations here read all the time, so a wait for one of them ends soon
-	// however busy the machine is, and nothing need be lost.
+	// All clients read all the time, so a wait for one of them ends soon however busy
+	// the machine is, and nothing need be lost.
 	sw := vswitch.New(vswitch.Config{Name: "demo", MaxFrameSize: maxFrame, DefaultPort: vswitch.PortConfig{Wait: time.Second}})
 	listener, err := sw.Listen(filepath.Join(tmp, "ctl.d"))
 	if err != nil {

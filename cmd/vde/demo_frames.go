@@ -30,17 +30,17 @@ func newDemoFrames() *cobra.Command {
 	var o framesOptions
 	cmd := &cobra.Command{
 		Use:   "frames",
-		Short: "Plug four stations into a switch and move Ethernet frames between them",
+		Short: "Move Ethernet frames between four endpoints of a switch",
 		Long: `Starts a switch inside this process that also serves a temporary control
-directory, plugs in two stations from inside the process and two through that
-directory, as another program would, and moves numbered frames between all four.
+directory, makes two endpoints inside the process and two through that directory,
+as another program would, and moves numbered frames between all four.
 Prints the port table, rates and losses. Needs nothing installed.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runDemoFrames(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), o)
 		},
 	}
-	cmd.Flags().IntVar(&o.frames, "frames", 250_000, "frames that each station sends")
+	cmd.Flags().IntVar(&o.frames, "frames", 250_000, "frames that each endpoint sends")
 	cmd.Flags().IntVar(&o.size, "size", 1514, "bytes per frame, header included")
 	cmd.Flags().BoolVar(&o.quiet, "quiet", false, "no progress bar")
 	return cmd
@@ -59,23 +59,23 @@ func runDemoFrames(ctx context.Context, out, progress io.Writer, o framesOptions
 	}
 	defer func() { err = errors.Join(err, network.close()) }()
 
-	stations, err := plugIn(ctx, network.Switch, network.dir)
+	endpoints, err := join(ctx, network.Switch, network.dir)
 	defer func() {
-		for _, s := range stations {
+		for _, s := range endpoints {
 			err = errors.Join(err, s.conn.Close())
 		}
 	}()
 	if err != nil {
 		return err
 	}
-	if err := greet(stations); err != nil {
+	if err := greet(endpoints); err != nil {
 		return err
 	}
-	flows := make([]*flow, len(stations))
-	for i, s := range stations {
-		flows[i] = &flow{from: s, to: stations[(i+1)%len(stations)], frames: o.frames, size: o.size}
+	flows := make([]*flow, len(endpoints))
+	for i, s := range endpoints {
+		flows[i] = &flow{from: s, to: endpoints[(i+1)%len(endpoints)], frames: o.frames, size: o.size}
 	}
-	fmt.Fprintf(out, "Each of %d stations sends %d frames of %d bytes to the next one.\n\n", len(stations), o.frames, o.size)
+	fmt.Fprintf(out, "Each of %d endpoints sends %d frames of %d bytes to the next one.\n\n", len(endpoints), o.frames, o.size)
 
 	bar := newBar(progress, int64(o.frames*len(flows)), "frames", o.quiet)
 	start := time.Now()
@@ -87,44 +87,44 @@ func runDemoFrames(ctx context.Context, out, progress io.Writer, o framesOptions
 	return report(out, network.Switch, flows, time.Since(start))
 }
 
-// plugIn returns two stations inside the process and two that come through the
+// join returns two endpoints inside the process and two that come through the
 // control directory, in turn.
-func plugIn(ctx context.Context, sw *vswitch.Switch, dir string) (stations []*station, err error) {
+func join(ctx context.Context, sw *vswitch.Switch, dir string) (endpoints []*endpoint, err error) {
 	for i, name := range []string{"a", "b", "c", "d"} {
-		s := &station{name: name, mac: frame.MAC{2, 'd', 'e', 'm', 'o', byte(i + 1)}}
+		s := &endpoint{name: name, mac: frame.MAC{2, 'd', 'e', 'm', 'o', byte(i + 1)}}
 		if i%2 == 0 {
 			s.how = "in process"
-			s.conn, err = sw.Attach(vde.WithDescription("station " + name))
+			s.conn, err = sw.Attach(vde.WithDescription("endpoint " + name))
 		} else {
 			s.how = "outside"
-			s.conn, err = vde.Open(ctx, dir, vde.WithDescription("station "+name))
+			s.conn, err = vde.Open(ctx, dir, vde.WithDescription("endpoint "+name))
 		}
 		if err != nil {
-			return stations, err
+			return endpoints, err
 		}
-		stations = append(stations, s)
+		endpoints = append(endpoints, s)
 	}
-	return stations, nil
+	return endpoints, nil
 }
 
-// greet makes the stations known: each broadcasts a frame, and has received
+// greet makes the endpoints known: each broadcasts a frame, and has received
 // everybody else's when greet returns.
-func greet(stations []*station) error {
-	for _, s := range stations {
+func greet(endpoints []*endpoint) error {
+	for _, s := range endpoints {
 		hello := frame.AppendHeader(nil, frame.Broadcast(), s.mac, frame.EtherTypeExperimental)
 		if _, err := s.conn.Write(append(hello, make([]byte, frame.MinLen-len(hello))...)); err != nil {
 			return err
 		}
 	}
 	buf := make([]byte, frame.MinLen)
-	for _, s := range stations {
+	for _, s := range endpoints {
 		if err := s.conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
 			return err
 		}
-		for heard := []net.Addr{}; len(heard) < len(stations)-1; {
+		for heard := []net.Addr{}; len(heard) < len(endpoints)-1; {
 			_, from, err := s.conn.ReadFrom(buf)
 			if err != nil {
-				return fmt.Errorf("station %s waits for the others' broadcasts: %w", s.name, err)
+				return fmt.Errorf("endpoint %s waits for the others' broadcasts: %w", s.name, err)
 			}
 			if !slices.Contains(heard, from) {
 				heard = append(heard, from)

@@ -31,9 +31,10 @@ func newDoctor() *cobra.Command {
 		Short: "Find out why a network cannot be joined, or what it can do",
 		Long: `Joins the network VNL (default: the default network of this machine) step by
 step as a program would, tells what it finds, and where it fails, what would
-help. If all is well, two stations of its own find out what gets through: in
-both directions, up to which size, how fast, and how much a station may lag
-behind. Other stations see a few broadcasts. Fails if the network cannot be used.`,
+help. If all is well, two endpoints of its own find out what gets through: in
+both directions, up to which size, how fast, and how many frames are kept for one
+that does not read. Others on the network see a few broadcasts. Fails if the network
+cannot be used.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d.out = cmd.OutOrStdout()
@@ -81,17 +82,17 @@ func (d *doctor) examine(ctx context.Context, vnl string) error {
 	if failed != nil {
 		return failed
 	}
-	var stations [2]*patient
-	for i := range stations {
+	var patients [2]*patient
+	for i := range patients {
 		s, err := d.join(ctx, vnl, i)
 		if err != nil {
 			return err
 		}
 		defer s.conn.Close()
-		stations[i] = s
+		patients[i] = s
 	}
-	d.ok("frames go through %s", carrier(stations[0].conn))
-	return d.traffic(ctx, stations[0], stations[1])
+	d.ok("frames go through %s", transport(patients[0].conn))
+	return d.traffic(ctx, patients[0], patients[1])
 }
 
 // control looks at the control directory, what is above it, and its socket.
@@ -147,7 +148,7 @@ func ancestors(dir string) []string {
 	return paths
 }
 
-// A patient is a station of the doctor's own.
+// A patient is an endpoint of the doctor's own.
 type patient struct {
 	conn *vde.Conn
 	mac  frame.MAC
@@ -157,14 +158,14 @@ type patient struct {
 // longest is the longest frame to try: 64 KiB and a header.
 const longest = 1<<16 + frame.HeaderLen
 
-// join joins the network as station i.
+// join joins the network as endpoint i.
 func (d *doctor) join(ctx context.Context, vnl string, i int) (*patient, error) {
 	start := time.Now()
 	conn, err := vde.Open(ctx, vnl, vde.WithDescription("vde doctor"), vde.WithMaxFrameSize(longest))
 	if err != nil {
 		remedy := ""
 		if i > 0 {
-			remedy = "one station can join, but not a second one"
+			remedy = "one client can join, but not a second one"
 		}
 		return nil, d.sick(err.Error(), remedy) // the error names the remedy
 	}
@@ -202,7 +203,7 @@ func (p *patient) hears(f, last []byte, patience time.Duration) (bool, error) {
 	}
 }
 
-// passes reports whether a frame of size bytes gets from one station to the
+// passes reports whether a frame of size bytes gets from one endpoint to the
 // other. A small frame follows, and if only that arrives there is no need to
 // wait. On a busy network either may be lost, so there are two chances.
 func (d *doctor) passes(from, to *patient, dst frame.MAC, size int) (bool, error) {
@@ -241,20 +242,20 @@ func (d *doctor) traffic(ctx context.Context, a, b *patient) error {
 	if err != nil {
 		return d.sick(err.Error(), "")
 	}
-	d.ok("there and back between two stations takes %v (median)", rtt.Round(time.Microsecond))
+	d.ok("there and back between two endpoints takes %v (median)", rtt.Round(time.Microsecond))
 	sent, kept, err := d.queue(a, b)
 	if err != nil {
 		return d.sick(err.Error(), "")
 	}
 	if kept < sent {
-		d.ok("a station that does not read is kept %d frames of %d bytes; the switch drops what comes then", kept, smallest)
+		d.ok("an endpoint that does not read is kept %d frames of %d bytes; the switch drops what comes then", kept, smallest)
 	} else {
-		d.ok("a station that does not read is kept %d frames of %d bytes or more", kept, smallest)
+		d.ok("an endpoint that does not read is kept %d frames of %d bytes or more", kept, smallest)
 	}
 	return nil
 }
 
-// basics makes both stations known and tries both directions.
+// basics makes both endpoints known and tries both directions.
 func (d *doctor) basics(a, b *patient) error {
 	for _, way := range []struct {
 		from, to *patient
@@ -263,7 +264,7 @@ func (d *doctor) basics(a, b *patient) error {
 	}{
 		{a, b, frame.Broadcast(), "a broadcast"},
 		{b, a, frame.Broadcast(), "a broadcast back"},
-		{a, b, b.mac, "a frame to one station"},
+		{a, b, b.mac, "a frame to one endpoint"},
 		{b, a, a.mac, "a frame back"},
 	} {
 		heard, err := d.passes(way.from, way.to, way.dst, smallest)

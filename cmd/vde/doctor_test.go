@@ -37,7 +37,7 @@ func TestDoctorOfHealthyNetworks(t *testing.T) {
 		`(?s)ok    joined .*ok    joined `,
 		`ok    frames arrive, to all and to one, in both directions`,
 		`ok    there and back .* takes [\d.]+\S+ \(median\)`,
-		`ok    a station that does not read is kept [1-9]\d+ frames`,
+		`ok    an endpoint that does not read is kept [1-9]\d+ frames`,
 	}
 	if os.Geteuid() != 0 {
 		healthy = healthy[2:]

@@ -18,18 +18,18 @@ import (
 	"github.com/go-vde/sdk/vde"
 )
 
-// A station is a port of the network with an address of its own.
-type station struct {
+// An endpoint is a connection to the network with an address of its own.
+type endpoint struct {
 	name string // "a", for people
-	how  string // how it is plugged in
+	how  string // how it is connected: in process or outside
 	mac  frame.MAC
 	conn *vde.Conn
 }
 
-// A flow is numbered frames from one station to another. Each station receives
+// A flow is numbered frames from one endpoint to another. Each endpoint receives
 // at most one flow.
 type flow struct {
-	from, to *station
+	from, to *endpoint
 	frames   int // to send
 	size     int // bytes per frame
 
@@ -57,7 +57,7 @@ func run(ctx context.Context, flows []*flow, progress func(n int)) error {
 		receivers.Go(func() error { return f.receive(progress) })
 		senders.Go(func() error { return f.send(ctx) })
 	}
-	// Whatever was lost on the way will not end a receiver; silence will.
+	// Frames that were lost would keep a receiver waiting, so silence ends it.
 	err := senders.Wait()
 	for _, f := range flows {
 		f.to.conn.SetReadDeadline(time.Now().Add(quietTime))
@@ -85,7 +85,7 @@ func (f *flow) send(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			return fmt.Errorf("station %s: %w", f.from.name, err)
+			return fmt.Errorf("endpoint %s: %w", f.from.name, err)
 		}
 	}
 	return nil
@@ -108,7 +108,7 @@ func (f *flow) receive(progress func(n int)) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("station %s: %w", f.to.name, err)
+			return fmt.Errorf("endpoint %s: %w", f.to.name, err)
 		}
 		if first.IsZero() {
 			first = time.Now()

@@ -63,8 +63,8 @@ func TestDemo(t *testing.T) {
 			`(?m)^ *client +\d+ +[\d.]+ +\d+ `,
 		}},
 		{[]string{"demo", "frames", "--frames", "2000"}, []string{
-			`(?m)^ *1 +station a \(in-process\) +1 +2001 `,
-			`(?m)^ *2 +station b \(shared-memory\) +1 +2001 `,
+			`(?m)^ *1 +endpoint a \(in-process\) +1 +2001 `,
+			`(?m)^ *2 +endpoint b \(shared-memory\) +1 +2001 `,
 			`(?m)^ *a to b +in process to outside +2000 +\d+ +\d+ +\d+ +\d+\.\d\d *$`,
 			`(?m)^\d+ frames in [\d.]+ s, \d+ lost, 0 out of order\. The switch counts \d+ drops\.$`,
 		}},
@@ -98,36 +98,46 @@ func TestDemoStopsWhenTold(t *testing.T) {
 	}
 }
 
-// TestHosts lets one host serve a directory, and others download from it and
-// ping it, all through the control directory of one switch.
-func TestHosts(t *testing.T) {
-	testutil.NoLeaks(t)
+// A hostTest is a switch with a host that serves files, and a directory that others
+// download to.
+type hostTest struct {
+	*testing.T
+	net     string // the switch's control directory
+	files   string // with the file image and a link
+	got     string // with the file secret, where the link leads
+	content []byte // of image
+}
+
+func newHostTest(t *testing.T) *hostTest {
+	t.Helper()
 	sw := vswitch.New(vswitch.Config{})
-	defer sw.Close()
+	t.Cleanup(func() { sw.Close() })
 	listener, err := sw.Listen(filepath.Join(testutil.ShortDir(t), "sw"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	go listener.Serve(t.Context())
-	files, got := t.TempDir(), t.TempDir()
-	content := make([]byte, 5<<20)
-	rand.NewChaCha8([32]byte{1}).Read(content)
-	if err := os.WriteFile(filepath.Join(files, "image"), content, 0o600); err != nil {
+	h := &hostTest{t, listener.Dir(), t.TempDir(), t.TempDir(), make([]byte, 5<<20)}
+	rand.NewChaCha8([32]byte{1}).Read(h.content)
+	if err := errors.Join(
+		os.WriteFile(filepath.Join(h.files, "image"), h.content, 0o600),
+		os.WriteFile(filepath.Join(h.got, "secret"), nil, 0o600),
+		os.Symlink(filepath.Join(h.got, "secret"), filepath.Join(h.files, "a link")),
+	); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(got, "secret"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(filepath.Join(got, "secret"), filepath.Join(files, "way out")); err != nil {
-		t.Fatal(err)
-	}
+	return h
+}
 
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
+// serve runs vde serve until stop is called, which returns its error.
+func (h *hostTest) serve() (stop func() error) {
+	h.Helper()
+	ctx, cancel := context.WithCancel(h.Context())
+	h.Cleanup(cancel)
 	out, w := io.Pipe()
 	server := newRoot()
 	server.SetOut(w)
-	server.SetArgs([]string{"serve", files, "--net", listener.Dir(), "--addr", "10.0.0.1/24", "--port", "8080"})
+	server.SetArgs([]string{"serve", h.files, "--net", h.net, "--addr", "10.0.0.1/24", "--port", "8080"})
 	served := make(chan error, 1)
 	go func() {
 		served <- server.ExecuteContext(ctx)
@@ -135,36 +145,61 @@ func TestHosts(t *testing.T) {
 	}()
 	lines := bufio.NewScanner(out)
 	if !lines.Scan() {
-		t.Fatal(<-served)
+		h.Fatal(<-served)
 	}
-	if want := "Serving " + files + " at http://10.0.0.1:8080/"; lines.Text() != want {
-		t.Errorf("%q, want %q", lines.Text(), want)
+	if want := "Serving " + h.files + " at http://10.0.0.1:8080/"; lines.Text() != want {
+		h.Errorf("%q, want %q", lines.Text(), want)
 	}
 	go io.Copy(io.Discard, out)
+	return func() error {
+		cancel()
+		return <-served
+	}
+}
 
-	as := func(args ...string) (string, error) {
-		return execute(ctx, append(args, "--net", listener.Dir(), "--addr", "10.0.0.2/24")...)
+// run runs the command line args as another host.
+func (h *hostTest) run(args ...string) (string, error) {
+	return execute(h.Context(), append(args, "--net", h.net, "--addr", "10.0.0.2/24")...)
+}
+
+// TestHosts lets one host serve a directory, and others download from it and
+// ping it, all through the control directory of one switch.
+func TestHosts(t *testing.T) {
+	testutil.NoLeaks(t)
+	h := newHostTest(t)
+	stop := h.serve()
+	h.testGet()
+	h.testGetErrors()
+	h.testPing()
+	if err := stop(); err != nil {
+		t.Error(err)
 	}
-	target := filepath.Join(got, "copy")
-	text, err := as("get", "http://10.0.0.1:8080/image", "-o", target)
+}
+
+func (h *hostTest) testGet() {
+	target := filepath.Join(h.got, "copy")
+	text, err := h.run("get", "http://10.0.0.1:8080/image", "-o", target)
 	if err != nil {
-		t.Fatalf("%v\n%s", err, text)
+		h.Fatalf("%v\n%s", err, text)
 	}
-	if copied, err := os.ReadFile(target); err != nil || !bytes.Equal(copied, content) {
-		t.Errorf("the copy differs: %d bytes, %v", len(copied), err)
+	if copied, err := os.ReadFile(target); err != nil || !bytes.Equal(copied, h.content) {
+		h.Errorf("the copy differs: %d bytes, %v", len(copied), err)
 	}
 	if !strings.Contains(text, "5242880 bytes in ") || !strings.Contains(text, "retransmits") {
-		t.Errorf("no figures:\n%s", text)
+		h.Errorf("no figures:\n%s", text)
 	}
-	if text, err := as("get", "http://10.0.0.1:8080/image", "-q", "-o", "-"); err != nil || text != string(content) {
-		t.Errorf("on the standard output: %d bytes, %v", len(text), err)
+	if text, err := h.run("get", "http://10.0.0.1:8080/image", "-q", "-o", "-"); err != nil || text != string(h.content) {
+		h.Errorf("on the standard output: %d bytes, %v", len(text), err)
 	}
+}
+
+func (h *hostTest) testGetErrors() {
 	for _, test := range []struct {
 		url, output string
 		want        string // in the error
 	}{
 		{"http://10.0.0.1:8080/nothing", "x", "404"},
-		{"http://10.0.0.1:8080/way%20out", "x", "the server says"},
+		{"http://10.0.0.1:8080/a%20link", "x", "the server says"},
 		{"http://10.0.0.1:8081/image", "x", "connection refused"},
 		{"http://10.0.0.1:8080/", "", "give --output"},
 		{"http://10.0.0.1:8080/image", "missing/x", "no such file"},
@@ -172,29 +207,26 @@ func TestHosts(t *testing.T) {
 	} {
 		output := test.output
 		if output != "" {
-			output = filepath.Join(got, output)
+			output = filepath.Join(h.got, output)
 		}
-		text, err := as("get", test.url, "-o", output)
+		text, err := h.run("get", test.url, "-o", output)
 		if err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("get %s -o %s: %v, want an error with %q\n%s", test.url, output, err, test.want, text)
+			h.Errorf("get %s -o %s: %v, want an error with %q\n%s", test.url, output, err, test.want, text)
 		}
 	}
-	if left, err := os.ReadDir(got); err != nil || len(left) != 2 {
-		t.Errorf("left beside the copy: %v, %v", left, err)
+	if left, err := os.ReadDir(h.got); err != nil || len(left) != 2 {
+		h.Errorf("left beside the copy: %v, %v", left, err)
 	}
+}
 
-	text, err = as("ping", "10.0.0.1", "-c", "3", "-i", "1ms", "-s", "1000")
+func (h *hostTest) testPing() {
+	text, err := h.run("ping", "10.0.0.1", "-c", "3", "-i", "1ms", "-s", "1000")
 	if err != nil || strings.Count(text, "1008 bytes from 10.0.0.1: seq=") != 3 || !strings.Contains(text, "3 sent, 3 answered; round trip min/mean/max") {
-		t.Errorf("ping: %v\n%s", err, text)
+		h.Errorf("ping: %v\n%s", err, text)
 	}
-	text, err = as("ping", "10.0.0.9", "-c", "2", "-i", "1ms", "-W", "20ms")
+	text, err = h.run("ping", "10.0.0.9", "-c", "2", "-i", "1ms", "-W", "20ms")
 	if err == nil || !strings.Contains(err.Error(), "no reply from 10.0.0.9") || !strings.Contains(text, "2 sent, 0 answered") {
-		t.Errorf("ping of nobody: %v\n%s", err, text)
-	}
-
-	cancel()
-	if err := <-served; err != nil {
-		t.Error(err)
+		h.Errorf("ping of an address without a host: %v\n%s", err, text)
 	}
 }
 
@@ -282,7 +314,9 @@ func TestBadArguments(t *testing.T) {
 		{[]string{"switch", "x", "--policy", "hope"}, "unknown policy"},
 		{[]string{"switch", "x", "--mode", "999"}, "octal"},
 		{[]string{"switch", "x", "--dirmode", "7777"}, "octal"},
-		{[]string{"switch", "x", "--ports", "-1"}, "NumPorts"},
+		{[]string{"switch", "x", "--ports", "-1"}, "--ports -1: give 1 to 8388607"},
+		{[]string{"switch", "x", "--max-frame", "5"}, "--max-frame 5: give 18 to"},
+		{[]string{"switch", "x", "--wait", "-1s"}, "--wait -1s: give a positive time"},
 		{[]string{"demo", "--size", "0"}, "--size 0"},
 		{[]string{"demo", "--mtu", "67"}, "--mtu 67"},
 		{[]string{"demo", "frames", "--size", "10"}, "--size 10"},

@@ -13,8 +13,8 @@ import (
 	"github.com/go-vde/sdk/vswitch"
 )
 
-// report prints what a person wants to know of a run: who is where, how fast
-// each flow was, and where each lost frame went. It fails if frames are missing
+// report prints the endpoints of each port, how fast each flow was, and where each
+// lost frame was dropped. It fails if frames are missing
 // that nobody has counted.
 func report(out io.Writer, sw *vswitch.Switch, flows []*flow, elapsed time.Duration) error {
 	stats := sw.Stats()
@@ -24,13 +24,13 @@ func report(out io.Writer, sw *vswitch.Switch, flows []*flow, elapsed time.Durat
 	}
 
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "port\tplugged in\tstations\tframes in\tframes out\tdropped\t")
+	fmt.Fprintln(w, "port\tendpoints\tFDB entries\tframes in\tframes out\tdropped\t")
 	var dropped uint64
 	for _, p := range sw.Ports() {
 		s := byPort[p.Number]
 		lost := s.In.Dropped.Sum() + s.Out.Dropped.Sum()
 		dropped += lost
-		fmt.Fprintf(w, "%d\t%s\t%d\t%d\t%d\t%d\t\n", p.Number, cables(p), p.FDBEntries, s.In.Frames, s.Out.Frames, lost)
+		fmt.Fprintf(w, "%d\t%s\t%d\t%d\t%d\t%d\t\n", p.Number, endpoints(p), p.FDBEntries, s.In.Frames, s.Out.Frames, lost)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -38,7 +38,7 @@ func report(out io.Writer, sw *vswitch.Switch, flows []*flow, elapsed time.Durat
 
 	fmt.Fprintln(out)
 	w = tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "flow\tby way of\tsent\treceived\tlost\tframes/s\tGbit/s\t")
+	fmt.Fprintln(w, "flow\tpath\tsent\treceived\tlost\tframes/s\tGbit/s\t")
 	var sent, received, misplaced int64
 	for _, f := range flows {
 		n := f.received.Load()
@@ -61,8 +61,8 @@ func report(out io.Writer, sw *vswitch.Switch, flows []*flow, elapsed time.Durat
 	return nil
 }
 
-// cables tells what is plugged into a port.
-func cables(p vswitch.PortInfo) string {
+// endpoints names the endpoints of a port.
+func endpoints(p vswitch.PortInfo) string {
 	var texts []string
 	for _, c := range p.Endpoints {
 		text, _, _ := strings.Cut(c.Description, " user=")

@@ -33,7 +33,7 @@ func newSwitch() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "switch DIR",
 		Short: "Run a switch in the foreground that serves the control directory DIR",
-		Long: `Runs a switch that every VDE program can plug into by the name DIR, until it
+		Long: `Runs a switch that every VDE program can join by the name DIR, until it
 is interrupted or terminated; then it hangs up on all clients and removes what
 it created.`,
 		Args: cobra.ExactArgs(1),
@@ -49,7 +49,7 @@ it created.`,
 	f.StringVar(&o.dirMode, "dirmode", "", "permissions of DIR, octal (default 02700, or what --mode lets in)")
 	f.StringVarP(&o.config.Group, "group", "g", "", "group of DIR and the sockets")
 	f.IntVar(&o.config.MaxFrameSize, "max-frame", frame.DefaultMaxSize, "longest frame in bytes, header included")
-	f.DurationVar(&o.config.AgeingTime, "age", vswitch.DefaultAgeingTime, "how long an FDB entry is kept after its last frame")
+	f.DurationVar(&o.config.AgeingTime, "ageing-time", vswitch.DefaultAgeingTime, "how long an FDB entry is kept after its last frame")
 	f.StringVar(&o.policy, "policy", vswitch.Backpressure.String(), "at a full queue: backpressure, tail-drop or head-drop")
 	f.DurationVar(&o.config.DefaultPort.Wait, "wait", vswitch.DefaultWait, "longest delay at a full queue under the policy backpressure")
 	f.StringVar(&o.sharedMemory, "shared-memory", vde.SharedMemorySameUser.String(), "whose frames may go through shared memory: same-user, always or never")
@@ -60,12 +60,26 @@ it created.`,
 	return cmd
 }
 
-func runSwitch(ctx context.Context, log io.Writer, dir string, o switchOptions) error {
+// maxPorts is the highest port number that a client can ask for.
+const maxPorts = 1<<23 - 1
+
+// parse checks the flags, of which 0 means the default, and fills in the configuration,
+// whose log goes to log.
+func (o *switchOptions) parse(log io.Writer) error {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
 		return fmt.Errorf("--log %q: give debug, info, warn or error", o.logLevel)
 	}
 	o.config.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level}))
+	const minFrame = frame.HeaderLen + frame.TagLen
+	switch c := &o.config; {
+	case c.NumPorts < 0 || c.NumPorts > maxPorts:
+		return fmt.Errorf("--ports %d: give 1 to %d", c.NumPorts, maxPorts)
+	case c.MaxFrameSize != 0 && c.MaxFrameSize < minFrame || c.MaxFrameSize > vswitch.MaxFrameSizeLimit:
+		return fmt.Errorf("--max-frame %d: give %d to %d bytes", c.MaxFrameSize, minFrame, vswitch.MaxFrameSizeLimit)
+	case c.DefaultPort.Wait < 0 && c.DefaultPort.Wait != vswitch.Forever:
+		return fmt.Errorf("--wait %v: give a positive time", c.DefaultPort.Wait)
+	}
 	if err := o.config.DefaultPort.Policy.UnmarshalText([]byte(o.policy)); err != nil {
 		return fmt.Errorf("--policy: %w", err)
 	}
@@ -76,7 +90,12 @@ func runSwitch(ctx context.Context, log io.Writer, dir string, o switchOptions) 
 	if o.config.Mode, err = parseMode("--mode", o.mode, 0o777); err != nil {
 		return err
 	}
-	if o.config.DirMode, err = parseMode("--dirmode", o.dirMode, 0o2777); err != nil {
+	o.config.DirMode, err = parseMode("--dirmode", o.dirMode, 0o2777)
+	return err
+}
+
+func runSwitch(ctx context.Context, log io.Writer, dir string, o switchOptions) error {
+	if err := o.parse(log); err != nil {
 		return err
 	}
 	sw := vswitch.New(o.config)
