@@ -27,7 +27,7 @@ if [ $# -lt 1 ] || [ $# -gt 2 ] || [ -z "$1" ]; then
 	echo "usage: $0 BASE [HEAD]" >&2
 	exit 2
 fi
-packages=${PACKAGES:-vde:AgainstC vswitch:CPeers vswitch:Beside internal/shm:. netstack:. bench:TCP/././netstack(-inproc)?$}
+packages=${PACKAGES:-vde:AgainstC vswitch:CPeers vswitch:Beside internal/shm:. netstack:. bench:TCP$/././netstack(-inproc)?$}
 rounds=${ROUNDS:-10}
 benchtime=${BENCHTIME:-100ms}
 

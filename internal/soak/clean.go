@@ -133,11 +133,11 @@ func addPort(a, b vswitch.PortStats) vswitch.PortStats {
 	a.In.Frames += b.In.Frames
 	a.In.Forwarded += b.In.Forwarded
 	a.In.Copies += b.In.Copies
-	addIn(&a.In.Dropped, b.In.Dropped)
+	a.In.Dropped = plus(a.In.Dropped, b.In.Dropped)
 	a.Out.Offered += b.Out.Offered
 	a.Out.Frames += b.Out.Frames
 	a.Out.Queued += b.Out.Queued
-	addOut(&a.Out.Dropped, b.Out.Dropped)
+	a.Out.Dropped = plus(a.Out.Dropped, b.Out.Dropped)
 	return a
 }
 

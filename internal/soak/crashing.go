@@ -19,8 +19,10 @@ import (
 )
 
 // window is how many frames of one flow may be under way. It bounds what is lost
-// with a killed switch. It is so small that no queue of vde_switch overflows, since
-// vde_switch does not count what it drops. So a frame that is missing at any other
+// with a killed switch. It is so small that few queues of vde_switch overflow: that
+// switch does not count what it drops when a client's queue is full, and floods of
+// the TCP/IP hosts add to what it has for a client. While it runs, a flow may
+// therefore lose one window between two marks. A frame that is missing at any other
 // time is a violation.
 const window = 16
 

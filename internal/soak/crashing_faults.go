@@ -25,7 +25,7 @@ func (m *crashingNetwork) fault() bool {
 		m.programs.resume()
 		return true
 	}
-	if !m.mark(0) { // up to here nothing may be missing
+	if !m.mark(false) { // up to here nothing may be missing
 		return false
 	}
 	m.writing.Unlock()
@@ -46,12 +46,12 @@ func (m *crashingNetwork) fault() bool {
 		select {
 		case <-st.back:
 		case <-timer.C:
-			m.s.violate("%s: the link is not up %v after a kill", st.name, patience)
+			m.s.violate("%s, %s runs: the link is not up %v after a kill", st.name, m.programs.running(), patience)
 			return false
 		}
 		timer.Stop()
 	}
-	if !m.mark(window) {
+	if !m.mark(true) {
 		return false
 	}
 	m.writing.Unlock()
@@ -59,9 +59,10 @@ func (m *crashingNetwork) fault() bool {
 }
 
 // mark stops all writers, sends on each flow how much has been sent on it, and
-// checks that no flow has lost more than allowed since the last mark. If all marks
-// have arrived it returns true, with writing held.
-func (m *crashingNetwork) mark(allowed uint64) bool {
+// checks that no flow has lost more than allowed since the last mark: nothing, or a
+// window if the switch has been killed, and a window more if vde_switch has run. If
+// all marks have arrived it returns true, with writing held.
+func (m *crashingNetwork) mark(killed bool) bool {
 	m.writing.Lock()
 	if !m.greet() {
 		m.writing.Unlock()
@@ -79,6 +80,14 @@ func (m *crashingNetwork) mark(allowed uint64) bool {
 		m.writing.Unlock()
 		return false
 	}
+	var held, dropped uint64 // bounds: what a killed switch holds, what vde_switch drops
+	if killed {
+		held = window
+	}
+	if m.programs.drops {
+		dropped = window
+	}
+	m.programs.drops = m.programs.stock
 	m.s.totals.add(func(t *totals) {
 		for _, st := range m.stations {
 			for _, f := range st.flows {
@@ -86,9 +95,10 @@ func (m *crashingNetwork) mark(allowed uint64) bool {
 				arrived, lost := f.arrived.Swap(0), f.lost.Swap(0)
 				t.flowSent += arrived + lost
 				t.flowReceived += arrived
-				t.killed.add(lost, allowed)
-				if lost > allowed {
-					defer m.s.violate("%s: a flow has lost %d frames, at most %d may be", st.name, lost, allowed)
+				t.killed.add(min(lost, held), held)
+				t.uncounted.add(lost-min(lost, held), dropped)
+				if lost > held+dropped {
+					defer m.s.violate("%s, %s runs: a flow has lost %d frames, at most %d may be", st.name, m.programs.running(), lost, held+dropped)
 				}
 			}
 		}
@@ -145,7 +155,7 @@ func (m *crashingNetwork) tell(what string, content func(st *member, f *flow) []
 			}
 		}
 	}
-	m.s.violate("%s (vde_switch: %v): %s did not come:%s", m.programs.name, m.programs.stock, what, missing.String())
+	m.s.violate("%s, %s runs: %s did not come:%s", m.programs.name, m.programs.running(), what, missing.String())
 	return false
 }
 
@@ -191,7 +201,7 @@ var padding [46]byte
 
 // count checks at the end that the connections count what was written and read.
 func (m *crashingNetwork) count() {
-	if !m.mark(0) {
+	if !m.mark(false) {
 		return
 	}
 	defer m.writing.Unlock()

@@ -112,8 +112,8 @@ func (n *cleanNetwork) sum(all map[int]ledger, ports map[int]vswitch.PortStats) 
 		} else {
 			now.forgotten.frames += p.Out.Frames - b.rx
 		}
-		addIn(&now.in, p.In.Dropped)
-		addOut(&now.out, p.Out.Dropped)
+		now.in = plus(now.in, p.In.Dropped)
+		now.out = plus(now.out, p.Out.Dropped)
 	}
 	now.purged.bound, now.forgotten.bound = n.purged.bound, n.forgotten.bound
 	old := &n.counted
@@ -128,25 +128,10 @@ func (n *cleanNetwork) sum(all map[int]ledger, ports map[int]vswitch.PortStats) 
 		t.unread += now.unread - old.unread
 		t.purged.add(now.purged.frames-old.purged.frames, now.purged.bound-old.purged.bound)
 		t.forgotten.add(now.forgotten.frames-old.forgotten.frames, now.forgotten.bound-old.forgotten.bound)
-		addIn(&t.in, subIn(now.in, old.in))
-		addOut(&t.out, subOut(now.out, old.out))
+		t.in = plus(t.in, minus(now.in, old.in))
+		t.out = plus(t.out, minus(now.out, old.out))
 	})
 	old.sent, old.came, old.purged, old.forwarded = now.sent, now.came, now.purged, now.forwarded
 	old.copies, old.taken, old.received, old.unread, old.forgotten = now.copies, now.taken, now.received, now.unread, now.forgotten
 	old.in, old.out = now.in, now.out
-}
-
-// subIn and subOut return the differences of counters.
-func subIn(a, b vswitch.InDropped) vswitch.InDropped {
-	return vswitch.InDropped{
-		Empty: a.Empty - b.Empty, Runt: a.Runt - b.Runt, Giant: a.Giant - b.Giant, VLAN: a.VLAN - b.VLAN,
-		Security: a.Security - b.Security, Storm: a.Storm - b.Storm, Local: a.Local - b.Local, Closed: a.Closed - b.Closed,
-	}
-}
-
-func subOut(a, b vswitch.OutDropped) vswitch.OutDropped {
-	return vswitch.OutDropped{
-		Full: a.Full - b.Full, HeadDrop: a.HeadDrop - b.HeadDrop, Timeout: a.Timeout - b.Timeout, Stalled: a.Stalled - b.Stalled,
-		Refused: a.Refused - b.Refused, NoBuffer: a.NoBuffer - b.NoBuffer, TooLong: a.TooLong - b.TooLong, Closed: a.Closed - b.Closed,
-	}
 }

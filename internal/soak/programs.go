@@ -52,6 +52,7 @@ type programs struct {
 	dir   string
 	both  bool
 	stock bool // the one that runs is vde_switch
+	drops bool // vde_switch, which does not count what it drops, has run since the last mark
 	scope *scope
 	run   interface {
 		Kill()
@@ -66,7 +67,7 @@ func newPrograms(s *soak, both bool) (*programs, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &programs{s: s, name: "killed vswitch", top: top, dir: filepath.Join(top, "sw"), both: both, stock: both}
+	p := &programs{s: s, name: "killed vswitch", top: top, dir: filepath.Join(top, "sw"), both: both, stock: both, drops: both}
 	if both {
 		p.name = "vde_switch and vswitch"
 	}
@@ -94,6 +95,14 @@ func (p *programs) begin() error {
 	})
 }
 
+// running returns the name of the program that runs.
+func (p *programs) running() string {
+	if p.stock {
+		return "vde_switch"
+	}
+	return "vswitch"
+}
+
 // kill ends the program with SIGKILL. Its files stay for the next program.
 func (p *programs) kill() { p.run.Kill() }
 
@@ -106,6 +115,7 @@ func (p *programs) start(r *rand.Rand) {
 	old := p.scope
 	if p.both {
 		p.stock = r.IntN(2) == 0
+		p.drops = p.drops || p.stock
 	}
 	if err := p.begin(); err != nil {
 		p.s.violate("%s: %v", p.name, err)

@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/go-vde/sdk/vswitch"
 )
 
 // TestMain lets the test binary be the switch that it starts.
@@ -62,6 +65,42 @@ func TestViolation(t *testing.T) {
 	s.totals.report(s)
 	if s.violations != 4 { // the bound again, and two sums
 		t.Errorf("%d violations: %s", s.violations, out.String())
+	}
+}
+
+// What vde_switch drops without counting has a bound of its own.
+func TestUncounted(t *testing.T) {
+	for _, tt := range []struct {
+		uncounted  remainder
+		violations int
+	}{
+		{remainder{2, 2}, 0},
+		{remainder{2, 1}, 1},
+	} {
+		var out strings.Builder
+		s := &soak{out: &out, began: time.Now()}
+		s.totals.add(func(t *totals) {
+			t.killed, t.uncounted = remainder{3, 16}, tt.uncounted
+			t.flowSent, t.flowReceived = 10, 5
+		})
+		s.totals.fault("kill")
+		s.totals.report(s)
+		if s.violations != tt.violations {
+			t.Errorf("%+v: %d violations: %s", tt.uncounted, s.violations, out.String())
+		}
+	}
+}
+
+// Every counter of a port is added and subtracted.
+func TestCounters(t *testing.T) {
+	var a, b vswitch.OutDropped
+	list := reflect.ValueOf(&b).Elem()
+	for i := range list.NumField() {
+		list.Field(i).SetUint(uint64(i + 1))
+	}
+	a = plus(plus(a, b), b)
+	if a.Sum() != 2*b.Sum() || minus(a, b) != b {
+		t.Errorf("%+v twice is %+v", b, a)
 	}
 }
 
