@@ -110,3 +110,29 @@ func TestAttachErrors(t *testing.T) {
 		})
 	}
 }
+
+func TestDisconnectAndPortOf(t *testing.T) {
+	sw := vswitch.New(vswitch.Config{})
+	defer sw.Close()
+	a, b := attach(t, sw, 4), attach(t, sw, 4)
+	if n, ok := sw.PortOf(b); n != 4 || !ok {
+		t.Errorf("PortOf: %d, %v", n, ok)
+	}
+	ids := sw.Ports()[0].Endpoints
+	if len(ids) != 2 {
+		t.Fatalf("%+v", ids)
+	}
+	if err := sw.Disconnect(4, ids[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	<-a.Context().Done()
+	if a.Err() != vde.ErrHangup || b.Err() != nil {
+		t.Errorf("%v, %v", a.Err(), b.Err())
+	}
+	if err := sw.Disconnect(4, ids[0].ID); !errors.Is(err, vswitch.ErrNoPort) {
+		t.Errorf("a second time: %v", err)
+	}
+	if _, ok := sw.PortOf(a); ok {
+		t.Error("PortOf knows an endpoint that was pulled")
+	}
+}

@@ -4,8 +4,10 @@
 package vswitch_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -256,4 +258,44 @@ func (p *packetPort) received() (frames []packet) {
 		frames = append(frames, p.next())
 	}
 	return frames
+}
+
+// payload returns n bytes that differ from each other's.
+func payload(n int) []byte {
+	b := make([]byte, n)
+	r := rand.New(rand.NewPCG(uint64(n), 1))
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return b
+}
+
+// plain returns frames with offload headers that say nothing.
+func plain(frames ...[]byte) (all []packet) {
+	for _, f := range frames {
+		all = append(all, packet{data: f})
+	}
+	return all
+}
+
+func equal(a, b []packet) bool {
+	return slices.EqualFunc(a, b, func(a, b packet) bool { return a.header == b.header && bytes.Equal(a.data, b.data) })
+}
+
+// lengths says what is in frames.
+func lengths(frames []packet) (all []int) {
+	for _, h := range frames {
+		all = append(all, len(h.data))
+	}
+	return all
+}
+
+// inject forwards frames as if a client with shared memory had sent them.
+func inject(sw *vswitch.Switch, n int, frames ...packet) {
+	var all [][]byte
+	headers := []frame.VNetHeader{}
+	for _, h := range frames {
+		all, headers = append(all, h.data), append(headers, h.header)
+	}
+	vswitch.Inject(sw, n, all, headers)
 }

@@ -92,3 +92,22 @@ func TestConformanceSockets(t *testing.T) {
 		})
 	}
 }
+
+// active returns the numbers of the ports with an endpoint.
+func active(sw *vswitch.Switch) (list []int) {
+	for _, p := range sw.Ports() {
+		if p.Active() {
+			list = append(list, p.Number)
+		}
+	}
+	return list
+}
+
+// start returns a switch served in dir.
+func start(t *testing.T, cfg vswitch.Config) (sw *vswitch.Switch, dir string) {
+	t.Helper()
+	testutil.NoLeaks(t)
+	sw = vswitch.New(cfg)
+	testutil.NoLive(t, "buffers of the switch", func() int64 { return vswitch.Live(sw) })
+	return sw, serve(t, sw)
+}

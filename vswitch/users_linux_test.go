@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -258,5 +260,120 @@ func TestDataSocketOwner(t *testing.T) {
 	}
 	if st.Uid != uint32(member.uid) || st.Mode&0o777 != 0o600 {
 		t.Errorf("%s belongs to %d with mode %#o", peer, st.Uid, st.Mode&0o777)
+	}
+}
+
+// docs/spec/vde-protocol.md, section 15, items 2 and 3: identity is what the kernel says.
+func TestIdentity(t *testing.T) {
+	testpeers.Need(t, "CAP_SETUID")
+	sw, dir := start(t, vswitch.Config{Mode: 0o666})
+	root := plugData(t, dir, plugOptions{name: dir + "/.roots"})
+	if err := os.Chmod(root.name, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	plug(t, dir, plugOptions{request: v3(0, 3)}) // root's port
+
+	mine := testutil.ShortDir(t)
+	if err := os.Chmod(mine, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	own := mine + "/own"
+	for _, test := range []struct {
+		name string
+		port uint32
+		want bool
+	}{
+		{own, 0, true},
+		{"@" + strings.Repeat("a", 107), 0, true},
+		{root.name, 0, false}, // somebody else's, though he could write to it
+		{own, 3, false},       // somebody else's port
+		{"@" + strings.Repeat("b", 107), 3, false},
+	} {
+		got, err := joinAs(65534, dir, test.name, v3(0, test.port)(test.name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != test.want {
+			t.Errorf("data socket %q, port %d: accepted %v, want %v", test.name, test.port, got, test.want)
+		}
+	}
+	if s := sw.Stats().Serve; s.Refused != 3 || s.Joined != 3 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// joinAs sends a request as user uid, with a data socket of its own called name
+// unless somebody has one there, and reports whether the switch accepted it.
+func joinAs(uid int, dir, name string, request []byte) (accepted bool, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread ends with its user
+		if _, _, e := syscall.RawSyscall(syscall.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0)); e != 0 {
+			err = e
+			return
+		}
+		var data, ctl int
+		if data, err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM, 0); err != nil {
+			return
+		}
+		defer unix.Close(data)
+		if _, e := os.Lstat(name); e != nil {
+			if err = syscall.Bind(data, &syscall.SockaddrUnix{Name: name}); err != nil {
+				return
+			}
+			if name[0] == '/' {
+				defer os.Remove(name)
+			}
+		}
+		if ctl, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0); err != nil {
+			return
+		}
+		defer unix.Close(ctl)
+		if err = unix.Connect(ctl, &unix.SockaddrUnix{Name: dir + "/ctl"}); err != nil {
+			return
+		}
+		if _, err = unix.Write(ctl, request); err != nil {
+			return
+		}
+		var b [200]byte
+		n, e := unix.Read(ctl, b[:])
+		accepted, err = n == 110, e
+	}()
+	<-done
+	return accepted, err
+}
+
+func TestAdmit(t *testing.T) {
+	asked := make(chan vswitch.Peer, 10)
+	_, dir := start(t, vswitch.Config{Admit: func(p vswitch.Peer) (int, error) {
+		asked <- p
+		switch p.Description {
+		case "no":
+			return 0, errors.New("not today")
+		case "seven":
+			return 7, nil
+		case "minus":
+			return -2, nil
+		}
+		return p.Port, nil
+	}})
+	ask := func(what string) string {
+		return filepath.Base(plug(t, dir, plugOptions{request: func(p string) []byte { return request(p, what, magic, 3, 5<<8) }}).peer)
+	}
+	if got := ask("no"); got != "." {
+		t.Errorf("no got %s", got)
+	}
+	if got := ask("seven"); !strings.HasPrefix(got, "007.") {
+		t.Errorf("seven got %s", got)
+	}
+	if got := ask("as asked"); !strings.HasPrefix(got, "005.") {
+		t.Errorf("as asked got %s", got)
+	}
+	if got := ask("minus"); got != "." {
+		t.Errorf("port -2 is %s", got)
+	}
+	if p := <-asked; p.UID != uint32(os.Geteuid()) || p.PID != int32(os.Getpid()) || p.Port != 5 || p.Dir != dir {
+		t.Errorf("%+v", p)
 	}
 }
