@@ -8,6 +8,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -18,28 +19,174 @@ import (
 	"github.com/go-vde/sdk/vswitch"
 )
 
-// A loadedPort is one port of the accounting test: a client, or one after the
-// other, that sends at random and reads in its way.
-type loadedPort struct {
+// The ports of a socketLoad, by what their clients do beside sending.
+const (
+	framesPort       = 1 + iota // read from the channel
+	batchesPort                 // read batches
+	slowPort                    // read one frame for each batch that anybody writes
+	stoppedPort                 // stop reading after 100 frames
+	unreadPort                  // read nothing
+	leavingPort                 // read batches, leave and come again
+	evictedPort                 // read batches, are disconnected and come again
+	inprocPort                  // read batches, in-process
+	inprocUnreadPort            // read nothing, in-process
+	nobodysPort                 // does not exist
+)
+
+const (
+	loadBatches = 100 // that each port sends
+	loadLives   = 10  // of a client that comes again
+)
+
+// A socketLoad is a switch with clients that send at random, and read in different
+// ways.
+type socketLoad struct {
 	t       *testing.T
+	seed    uint64
 	sw      *vswitch.Switch
-	dir     string // empty for an in-process port
-	number  int
-	rand    *rand.Rand    // of the goroutine that sends
+	dir     string
 	written chan struct{} // gets a token, if there is room, for each batch that anybody writes
+	ports   []*loadedPort // port n is ports[n-1]
+	writers sync.WaitGroup
+	readers sync.WaitGroup
+}
+
+// A loadedPort is one port of a socketLoad: a client, or one after the other.
+type loadedPort struct {
+	*socketLoad
+	number int
+	rand   *rand.Rand // of the goroutine that sends
 
 	conns []*vde.Conn // all there have been, the last one open
 	sent  uint64      // frames that the write methods said they sent
 }
 
+// newSocketLoad returns a load of ports with a policy, which has not started.
+func newSocketLoad(t *testing.T, policy vswitch.Policy) *socketLoad {
+	sw, dir := start(t, vswitch.Config{
+		MaxFrameSize: 1600,
+		WriteBuffer:  16 << 10,
+		DefaultPort:  vswitch.PortConfig{Policy: policy, Queue: 32, Wait: 200 * time.Microsecond, Tagged: []uint16{1}},
+		Ports:        map[int]vswitch.PortConfig{slowPort: {Policy: policy, Wait: 200 * time.Microsecond, StormLimit: 5000}},
+	})
+	if err := errors.Join(sw.Mirror(framesPort, unreadPort), sw.Mirror(batchesPort, inprocPort)); err != nil {
+		t.Fatal(err)
+	}
+	return &socketLoad{t: t, seed: randomSeed(t), sw: sw, dir: dir, written: make(chan struct{}, 1)}
+}
+
+// start has all clients send, and read.
+func (l *socketLoad) start() {
+	read := map[int]func(*vde.Conn){
+		framesPort:  readFrames,
+		batchesPort: readBatches,
+		slowPort:    l.readSlowly,
+		stoppedPort: readHundred,
+		inprocPort:  readBatches,
+	}
+	for n := 1; n < nobodysPort; n++ {
+		p := &loadedPort{socketLoad: l, number: n, rand: rand.New(rand.NewPCG(l.seed, uint64(n)))}
+		l.ports = append(l.ports, p)
+		if n == leavingPort || n == evictedPort {
+			l.writers.Go(p.comeAndGo)
+			continue
+		}
+		c, err := p.join()
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		if read := read[n]; read != nil {
+			l.readers.Go(func() { read(c) })
+		}
+		l.writers.Go(func() {
+			for range loadBatches {
+				if !p.write(c) {
+					l.t.Errorf("port %d cannot write", n)
+					return
+				}
+			}
+		})
+	}
+}
+
+// comeAndGo has one client after the other leave, or be disconnected, while it
+// sends.
+func (p *loadedPort) comeAndGo() {
+	const batches = loadBatches / loadLives
+	for range loadLives {
+		c, err := p.join()
+		if err != nil {
+			p.t.Error(err)
+			return
+		}
+		p.readers.Go(func() { readBatches(c) })
+		var leaving sync.WaitGroup
+		end := p.rand.IntN(batches)
+		for k := 0; p.write(c) && k < batches; k++ {
+			if k != end {
+				continue
+			}
+			leaving.Go(func() {
+				if p.number == leavingPort {
+					c.Close()
+				} else if err := p.sw.Disconnect(p.number, 0); err != nil {
+					p.t.Error(err)
+				}
+			})
+		}
+		leaving.Wait()
+		c.Close()
+	}
+}
+
+// finish waits until all frames that were sent have been forwarded, closes the
+// clients when they have read what they read, and returns the final statistics.
+func (l *socketLoad) finish() (s vswitch.Stats) {
+	until(l.t, "everything sent has come", func() bool {
+		s := l.sw.Stats()
+		for i, p := range l.ports {
+			if p.number != leavingPort && s.Ports[i].In.Frames != p.taken() {
+				return false
+			}
+		}
+		return true
+	})
+	close(l.written)
+	for _, p := range l.ports {
+		for _, c := range p.conns {
+			c.Close()
+		}
+	}
+	l.readers.Wait()
+	until(l.t, "all detached", func() bool { return len(active(l.sw)) == 0 })
+	until(l.t, "nothing on its way", func() bool {
+		s = l.sw.Stats()
+		return !slices.ContainsFunc(s.Ports, func(p vswitch.PortStats) bool { return p.Out.Queued > 0 })
+	})
+	return s
+}
+
 // loadedMAC is the address of the station behind a port.
 func loadedMAC(port int) frame.MAC { return frame.MAC{2, 0, 0, 0, 1, byte(port)} }
+
+func (p *loadedPort) inProcess() bool {
+	return p.number == inprocPort || p.number == inprocUnreadPort
+}
+
+// taken returns how many frames the kernel, or the switch, has taken from the
+// clients of p.
+func (p *loadedPort) taken() (n uint64) {
+	for _, c := range p.conns {
+		n += c.Stats().TxFrames
+	}
+	return n
+}
 
 // join opens the next client.
 func (p *loadedPort) join() (*vde.Conn, error) {
 	var c *vde.Conn
 	var err error
-	if p.dir == "" {
+	if p.inProcess() {
 		c, err = p.sw.Attach(vde.WithPort(p.number))
 	} else {
 		carrier := vde.SharedMemorySameUser
@@ -60,7 +207,7 @@ func (p *loadedPort) batch() [][]byte {
 	r := p.rand
 	batch := make([][]byte, 1+r.IntN(80))
 	for i := range batch {
-		dst := loadedMAC(1 + r.IntN(10)) // port 10 is nobody's
+		dst := loadedMAC(1 + r.IntN(nobodysPort))
 		if r.IntN(10) == 0 {
 			dst = frame.Broadcast()
 		}
@@ -96,47 +243,22 @@ func (p *loadedPort) write(c *vde.Conn) bool {
 	return err == nil || errors.Is(err, vde.ErrFull)
 }
 
-// Ways to read. They end with the connection.
-
-func readFrames(c *vde.Conn) {
-	for f := range c.Frames() {
-		f.Release()
-	}
-}
-
-func readBatches(c *vde.Conn) {
-	slab := make([]byte, 16*2048)
-	bufs := make([][]byte, 16)
-	for {
-		for i := range bufs {
-			bufs[i] = slab[i*2048:][:2048]
-		}
-		if _, err := c.ReadBatch(bufs); err != nil {
+// readHundred reads a hundred frames and then no more.
+func readHundred(c *vde.Conn) {
+	b := make([]byte, 2048)
+	for range 100 {
+		if _, err := c.Read(b); err != nil {
 			return
 		}
 	}
 }
 
-// readSome reads n frames and then no more.
-func readSome(n int) func(*vde.Conn) {
-	return func(c *vde.Conn) {
-		b := make([]byte, 2048)
-		for range n {
-			if _, err := c.Read(b); err != nil {
-				return
-			}
-		}
-	}
-}
-
 // readSlowly reads one frame for each batch that is written.
-func readSlowly(written <-chan struct{}) func(*vde.Conn) {
-	return func(c *vde.Conn) {
-		b := make([]byte, 2048)
-		for range written {
-			if _, err := c.Read(b); err != nil {
-				return
-			}
+func (l *socketLoad) readSlowly(c *vde.Conn) {
+	b := make([]byte, 2048)
+	for range l.written {
+		if _, err := c.Read(b); err != nil {
+			return
 		}
 	}
 }
@@ -152,174 +274,79 @@ func readSlowly(written <-chan struct{}) func(*vde.Conn) {
 // and a client that is thrown out and goes on sending those that it has not read.
 // See also TestSendsNothingToWhoLeaves.
 func TestSocketAccounting(t *testing.T) {
-	for _, policy := range []vswitch.Policy{vswitch.Backpressure, vswitch.TailDrop, vswitch.HeadDrop} {
-		t.Run(policy.String(), func(t *testing.T) { testSocketAccounting(t, policy) })
-	}
-}
-
-func testSocketAccounting(t *testing.T, policy vswitch.Policy) {
-	const (
-		batches = 100 // that each port sends
-		lives   = 10  // that those have who leave or are thrown out
-		leaver  = 6
-		outcast = 7
-	)
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	sw, dir := start(t, vswitch.Config{
-		MaxFrameSize: 1600,
-		WriteBuffer:  16 << 10,
-		DefaultPort:  vswitch.PortConfig{Policy: policy, Queue: 32, Wait: 200 * time.Microsecond, Tagged: []uint16{1}},
-		Ports:        map[int]vswitch.PortConfig{3: {Policy: policy, Wait: 200 * time.Microsecond, StormLimit: 5000}},
-	})
-	if err := errors.Join(sw.Mirror(1, 5), sw.Mirror(2, 8)); err != nil {
-		t.Fatal(err)
-	}
-	written := make(chan struct{}, 1)
-	var ports []*loadedPort
-	var writers, readers, watcher sync.WaitGroup
-	for i, read := range []func(*vde.Conn){
-		readFrames, readBatches, readSlowly(written), readSome(100), nil, nil, nil, // ports 1 to 7 joined by the directory,
-		readBatches, nil, // 8 and 9 in-process
-	} {
-		p := &loadedPort{t: t, sw: sw, dir: dir, number: i + 1, rand: rand.New(rand.NewPCG(seed, uint64(i))), written: written}
-		ports = append(ports, p)
-		switch p.number {
-		case leaver, outcast:
-			// A client that leaves, or is thrown out, while it sends.
-			writers.Go(func() {
-				for range lives {
-					c, err := p.join()
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					readers.Go(func() { readBatches(c) })
-					var leaving sync.WaitGroup
-					end := p.rand.IntN(batches / lives)
-					for k := 0; p.write(c) && k < batches/lives; k++ {
-						if k == end {
-							leaving.Go(func() {
-								if p.number == leaver {
-									c.Close()
-								} else if err := sw.Disconnect(outcast, 0); err != nil {
-									t.Error(err)
-								}
-							})
-						}
-					}
-					leaving.Wait()
-					c.Close()
-				}
-			})
-			continue
-		case 8, 9:
-			p.dir = ""
-		}
-		c, err := p.join()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if read != nil {
-			readers.Go(func() { read(c) })
-		}
-		writers.Go(func() {
-			for range batches {
-				if !p.write(c) {
-					t.Errorf("port %d cannot write", p.number)
-					return
-				}
+	for _, policy := range policies {
+		t.Run(policy.String(), func(t *testing.T) {
+			l := newSocketLoad(t, policy)
+			l.start()
+			stop := watchAccounts(t, l.sw)
+			l.writers.Wait()
+			stop()
+			s := l.finish()
+			checkAccounts(t, s)
+			for i, p := range l.ports {
+				p.check(s.Ports[i])
 			}
+			t.Logf("of %d frames of the clients that leave, %d came", l.ports[leavingPort-1].sent, s.Ports[leavingPort-1].In.Frames)
+			checkCauses(t, policy, s)
 		})
 	}
-	done := make(chan struct{})
-	watcher.Go(func() {
-		for {
-			select {
-			case <-done:
-				return
-			default:
-				checkAccounts(t, sw.Stats())
-			}
-		}
-	})
-	writers.Wait()
-	close(done)
-	watcher.Wait()
+}
 
-	// Rest: everything that was sent has come, and who still reads has read.
-	until(t, "everything sent has come", func() bool {
-		s := sw.Stats()
-		for i, p := range ports {
-			if p.number != leaver && s.Ports[i].In.Frames != p.tx() {
-				return false
-			}
-		}
-		return true
-	})
-	close(written)
-	for _, p := range ports {
-		for _, c := range p.conns {
-			c.Close()
-		}
+// check compares what the clients of p have sent and received with what the switch
+// counts.
+func (p *loadedPort) check(s vswitch.PortStats) {
+	p.t.Helper()
+	in, out, taken := s.In, s.Out, p.taken()
+	if taken != p.sent || in.Frames > taken || in.Frames < taken && p.number != leavingPort {
+		p.t.Errorf("port %d: %d frames sent, the connections count %d, the switch %+v", p.number, p.sent, taken, in)
 	}
-	readers.Wait()
-	until(t, "all detached", func() bool { return len(active(sw)) == 0 })
-
-	var s vswitch.Stats
-	until(t, "nothing on its way", func() bool {
-		s = sw.Stats()
-		for _, p := range s.Ports {
-			if p.Out.Queued > 0 {
-				return false
-			}
-		}
-		return true
-	})
-	checkAccounts(t, s)
-	var sum vswitch.OutDropped
-	for i, p := range ports {
-		in, out := s.Ports[i].In, s.Ports[i].Out
-		if tx := p.tx(); tx != p.sent || in.Frames > tx || in.Frames < tx && p.number != leaver {
-			t.Errorf("port %d: %d frames sent, the connections count %d, the switch %+v", p.number, p.sent, tx, in)
-		}
-		var got, unread, refused uint64
-		for _, c := range p.conns {
-			st := c.Stats()
-			refused += st.TxRefused
-			got += st.RxFrames + st.RxRunts + st.RxTruncated + st.RxEmpty
-			unread += st.RxDiscarded
-		}
-		if p.dir != "" {
-			got += unread // had left the switch
-		} else if out.Dropped.Closed < unread {
-			t.Errorf("port %d: %d frames left unread, %+v", p.number, unread, out)
-		}
-		if out.Frames < got || out.Frames > got && (p.number != outcast || refused == 0) {
-			t.Errorf("port %d: %d frames got, the switch counts %+v", p.number, got, out)
-		}
-		if out.Offered != out.Frames+out.Dropped.Sum() {
-			t.Errorf("port %d: %+v", p.number, out)
-		}
-		if (p.number == 5 || p.number == 9) && out.Dropped.Sum() == 0 {
-			t.Errorf("port %d, which never reads, lost nothing: %+v", p.number, out)
-		}
-		sum.Full += out.Dropped.Full
-		sum.HeadDrop += out.Dropped.HeadDrop
-		sum.Timeout += out.Dropped.Timeout + out.Dropped.Stalled
+	var got, unread, refused uint64
+	for _, c := range p.conns {
+		st := c.Stats()
+		refused += st.TxRefused
+		got += st.RxFrames + st.RxRunts + st.RxTruncated + st.RxEmpty
+		unread += st.RxDiscarded
 	}
-	t.Logf("lost %+v; of %d frames of the client that leaves, %d came", sum, ports[leaver-1].sent, s.Ports[leaver-1].In.Frames)
-	if want := [...]bool{policy != vswitch.HeadDrop, policy == vswitch.HeadDrop, policy == vswitch.Backpressure}; [...]bool{sum.Full > 0, sum.HeadDrop > 0, sum.Timeout > 0} != want {
-		t.Errorf("lost for reasons that are not those of the policy: %+v", sum)
+	if !p.inProcess() {
+		got += unread // had left the switch
+	} else if out.Dropped.Closed < unread {
+		p.t.Errorf("port %d: %d frames left unread, %+v", p.number, unread, out)
+	}
+	if out.Frames < got || out.Frames > got && (p.number != evictedPort || refused == 0) {
+		p.t.Errorf("port %d: %d frames got, the switch counts %+v", p.number, got, out)
+	}
+	if out.Offered != out.Frames+out.Dropped.Sum() {
+		p.t.Errorf("port %d: %+v", p.number, out)
+	}
+	if (p.number == unreadPort || p.number == inprocUnreadPort) && out.Dropped.Sum() == 0 {
+		p.t.Errorf("port %d, which never reads, lost nothing: %+v", p.number, out)
 	}
 }
 
-// tx returns what the kernel, or the switch, has taken from the clients of p.
-func (p *loadedPort) tx() (n uint64) {
-	for _, c := range p.conns {
-		n += c.Stats().TxFrames
+// checkCauses checks that frames were dropped for the causes that a policy has, and
+// for no others.
+func checkCauses(t *testing.T, policy vswitch.Policy, s vswitch.Stats) {
+	t.Helper()
+	var full, headDrop, timeout uint64
+	for _, p := range s.Ports {
+		full += p.Out.Dropped.Full
+		headDrop += p.Out.Dropped.HeadDrop
+		timeout += p.Out.Dropped.Timeout + p.Out.Dropped.Stalled
 	}
-	return n
+	t.Logf("dropped: %d full, %d head drop, %d time-out", full, headDrop, timeout)
+	for _, cause := range []struct {
+		name string
+		n    uint64
+		want bool
+	}{
+		{"full", full, policy != vswitch.HeadDrop},
+		{"head drop", headDrop, policy == vswitch.HeadDrop},
+		{"time-out", timeout, policy == vswitch.Backpressure},
+	} {
+		if (cause.n > 0) != cause.want {
+			t.Errorf("%s: %d frames dropped for the cause %s", policy, cause.n, cause.name)
+		}
+	}
 }
 
 // What a client had sent and the switch did not read before it threw the client

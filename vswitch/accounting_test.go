@@ -6,6 +6,7 @@ package vswitch_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -73,133 +74,169 @@ func randomFrame(r *rand.Rand) []byte {
 	return f
 }
 
-// Every frame is accounted for, whatever the policies, at any moment and exactly
-// at the end.
-func TestAccounting(t *testing.T) {
-	for _, policy := range []vswitch.Policy{vswitch.Backpressure, vswitch.TailDrop, vswitch.HeadDrop} {
-		t.Run(policy.String(), func(t *testing.T) {
-			seed := rand.Uint64()
-			t.Logf("seed %d", seed)
-			pc := vswitch.PortConfig{Policy: policy, Queue: 32, Wait: 100 * time.Microsecond, Tagged: []uint16{1, 2}}
-			sw := vswitch.New(vswitch.Config{DefaultPort: pc, Ports: map[int]vswitch.PortConfig{
-				3: {VLAN: 1, Policy: policy, Queue: 8, StormLimit: 1000}, 4: {VLAN: 2, Policy: policy, MACLimit: 2},
-			}, MaxFrameSize: 2000})
-			testutil.NoLive(t, "buffers of the switch", func() int64 { return vswitch.Live(sw) })
-			defer sw.Close()
-			const stations = 6
-			var conns []*vde.Conn
-			for i := range stations {
-				conns = append(conns, attach(t, sw, i+1))
+// policies are the policies of a port whose queue is full.
+var policies = []vswitch.Policy{vswitch.Backpressure, vswitch.TailDrop, vswitch.HeadDrop}
+
+// randomSeed returns the seed of a test, and logs it.
+func randomSeed(t *testing.T) uint64 {
+	t.Helper()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	return seed
+}
+
+// watchAccounts checks the statistics of sw again and again until stop is called.
+func watchAccounts(t *testing.T, sw *vswitch.Switch) (stop func()) {
+	done := make(chan struct{})
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				checkAccounts(t, sw.Stats())
 			}
-			tap, err := sw.Monitor(2)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := sw.Mirror(1, 5); err != nil {
-				t.Fatal(err)
-			}
-			var writers, readers sync.WaitGroup
-			for i, c := range append(slices.Clone(conns), tap) {
-				if i == 5 {
-					continue // never reads
-				}
-				readers.Go(func() {
-					if i%2 == 0 {
-						for f := range c.Frames() {
-							f.Release()
-						}
-						return
-					}
-					bufs := make([][]byte, 7)
-					for {
-						for k := range bufs {
-							bufs[k] = make([]byte, 3000)
-						}
-						if _, err := c.ReadBatch(bufs); err != nil {
-							return
-						}
-					}
-				})
-			}
-			sent := make([]uint64, stations)
-			for i, c := range conns {
-				writers.Go(func() {
-					r := rand.New(rand.NewPCG(seed, uint64(i)))
-					for range 300 {
-						batch := make([][]byte, 1+r.IntN(100))
-						for k := range batch {
-							batch[k] = randomFrame(r)
-						}
-						var n int
-						var err error
-						if r.IntN(3) == 0 {
-							n, err = c.TryWriteBatch(batch)
-						} else {
-							n, err = c.WriteBatch(batch)
-						}
-						if err != nil && !errors.Is(err, vde.ErrFull) {
-							t.Error(err)
-						}
-						sent[i] += uint64(n)
-					}
-				})
-			}
-			done := make(chan struct{})
-			var watcher sync.WaitGroup
-			watcher.Go(func() {
-				for {
-					select {
-					case <-done:
-						return
-					default:
-						checkAccounts(t, sw.Stats())
-					}
-				}
-			})
-			writers.Wait()
-			close(done)
-			watcher.Wait()
-			until(t, "queues read", func() bool {
-				for _, p := range sw.Stats().Ports {
-					if p.Out.Queued != 0 && p.Port != 6 {
-						return false
-					}
-				}
-				return sw.Stats().Monitors.Queued == 0
-			})
-			s := sw.Stats()
-			checkAccounts(t, s)
-			for i, p := range s.Ports {
-				if p.In.Frames != sent[i] {
-					t.Errorf("port %d: %d frames came, %d were sent", p.Port, p.In.Frames, sent[i])
-				}
-				if n := p.Out.Queued; p.Port == 6 && n != 32 {
-					t.Errorf("port 6, which nobody reads, has %d queued", n)
-				}
-			}
-			for i, c := range append(slices.Clone(conns), tap) {
-				c.Close()
-				if i == 5 {
-					continue
-				}
-				out := s.Monitors
-				if i < stations {
-					out = s.Ports[i].Out
-				}
-				st := c.Stats()
-				if got := st.RxFrames + st.RxDiscarded + st.RxRunts + st.RxTruncated; got != out.Frames {
-					t.Errorf("connection %d got %d frames, the switch counts %d", i+1, got, out.Frames)
-				}
-			}
-			readers.Wait()
-			if s := sw.Stats(); s.Ports[5].Out.Dropped.Closed != 32 {
-				t.Errorf("port 6: %+v", s.Ports[5].Out)
-			}
-			checkAccounts(t, sw.Stats())
-		})
+		}
+	})
+	return func() {
+		close(done)
+		watcher.Wait()
 	}
 }
 
+// readFrames reads from the channel of c until c is closed.
+func readFrames(c *vde.Conn) {
+	for f := range c.Frames() {
+		f.Release()
+	}
+}
+
+// readBatches reads batches until c is closed.
+func readBatches(c *vde.Conn) {
+	slab := make([]byte, 16*2048)
+	bufs := make([][]byte, 16)
+	for {
+		for i := range bufs {
+			bufs[i] = slab[i*2048:][:2048]
+		}
+		if _, err := c.ReadBatch(bufs); err != nil {
+			return
+		}
+	}
+}
+
+// writeRandom sends batches of random frames, with and without waiting, and returns
+// how many frames were taken.
+func writeRandom(t *testing.T, c *vde.Conn, r *rand.Rand) (sent uint64) {
+	for range 300 {
+		batch := make([][]byte, 1+r.IntN(100))
+		for k := range batch {
+			batch[k] = randomFrame(r)
+		}
+		send := c.WriteBatch
+		if r.IntN(3) == 0 {
+			send = c.TryWriteBatch
+		}
+		n, err := send(batch)
+		if err != nil && !errors.Is(err, vde.ErrFull) {
+			t.Error(err)
+		}
+		sent += uint64(n)
+	}
+	return sent
+}
+
+// Every frame is accounted for, whatever the policies, at any moment and exactly
+// at the end.
+func TestAccounting(t *testing.T) {
+	for _, policy := range policies {
+		t.Run(policy.String(), func(t *testing.T) { testAccounting(t, policy) })
+	}
+}
+
+// accountingConfig has ports that drop for all causes. Most queues have a depth.
+func accountingConfig(policy vswitch.Policy, depth int) vswitch.Config {
+	return vswitch.Config{
+		MaxFrameSize: 2000,
+		DefaultPort:  vswitch.PortConfig{Policy: policy, Queue: depth, Wait: 100 * time.Microsecond, Tagged: []uint16{1, 2}},
+		Ports: map[int]vswitch.PortConfig{
+			3: {VLAN: 1, Policy: policy, Queue: 8, StormLimit: 1000},
+			4: {VLAN: 2, Policy: policy, MACLimit: 2},
+		},
+	}
+}
+
+func testAccounting(t *testing.T, policy vswitch.Policy) {
+	const (
+		stations = 6
+		unread   = 6  // the port that nobody reads
+		depth    = 32 // of the queues
+	)
+	seed := randomSeed(t)
+	sw := vswitch.New(accountingConfig(policy, depth))
+	testutil.NoLive(t, "buffers of the switch", func() int64 { return vswitch.Live(sw) })
+	defer sw.Close()
+	conns := attachMany(t, sw, stations)
+	monitor, err := sw.Monitor(2)
+	if err := errors.Join(err, sw.Mirror(1, 5)); err != nil {
+		t.Fatal(err)
+	}
+	var writers, readers sync.WaitGroup
+	for i, c := range append(slices.Clone(conns), monitor) {
+		switch {
+		case i+1 == unread:
+		case i%2 == 0:
+			readers.Go(func() { readFrames(c) })
+		default:
+			readers.Go(func() { readBatches(c) })
+		}
+	}
+	sent := make([]uint64, stations)
+	for i, c := range conns {
+		writers.Go(func() { sent[i] = writeRandom(t, c, rand.New(rand.NewPCG(seed, uint64(i)))) })
+	}
+	stop := watchAccounts(t, sw)
+	writers.Wait()
+	stop()
+	until(t, "queues read", func() bool {
+		s := sw.Stats()
+		return s.Monitors.Queued == 0 && !slices.ContainsFunc(s.Ports, func(p vswitch.PortStats) bool { return p.Out.Queued != 0 && p.Port != unread })
+	})
+	s := sw.Stats()
+	checkAccounts(t, s)
+	for i, p := range s.Ports {
+		if p.In.Frames != sent[i] {
+			t.Errorf("port %d: %d frames came, %d were sent", p.Port, p.In.Frames, sent[i])
+		}
+		c := conns[i]
+		c.Close()
+		if p.Port != unread {
+			checkReceived(t, fmt.Sprintf("port %d", p.Port), c, p.Out)
+		} else if p.Out.Queued != depth {
+			t.Errorf("port %d, which nobody reads, has %d queued", p.Port, p.Out.Queued)
+		}
+	}
+	monitor.Close()
+	checkReceived(t, "monitor", monitor, s.Monitors)
+	readers.Wait()
+	s = sw.Stats()
+	checkAccounts(t, s)
+	if out := s.Ports[unread-1].Out; out.Dropped.Closed != depth {
+		t.Errorf("port %d, which nobody reads: %+v", unread, out)
+	}
+}
+
+// checkReceived compares what c has received with what the switch counts.
+func checkReceived(t *testing.T, name string, c *vde.Conn, out vswitch.OutStats) {
+	t.Helper()
+	st := c.Stats()
+	if got := st.RxFrames + st.RxDiscarded + st.RxRunts + st.RxTruncated; got != out.Frames {
+		t.Errorf("%s: %d frames received, the switch counts %d", name, got, out.Frames)
+	}
+}
+
+// Statistics and ports can be written as JSON and read again.
 func TestStatsMarshal(t *testing.T) {
 	sw := vswitch.New(vswitch.Config{})
 	defer sw.Close()
