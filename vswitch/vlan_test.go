@@ -12,78 +12,87 @@ import (
 	"github.com/go-vde/sdk/vswitch"
 )
 
+// vlanPorts are ports of each kind.
+var vlanPorts = map[int]vswitch.PortConfig{
+	1: {},                                                 // access, VLAN 0
+	2: {VLAN: 5},                                          // access, VLAN 5
+	3: {Tagged: []uint16{5}},                              // VLAN 0, and 5 tagged
+	4: {VLAN: vswitch.NoVLAN},                             // nothing
+	5: {VLAN: 4094, Tagged: []uint16{1}},                  // highest identifier
+	6: {VLAN: vswitch.NoVLAN, Tagged: vswitch.AllVLANs()}, // trunk
+	7: {VLAN: vswitch.NoVLAN, Tagged: []uint16{0, 5, 9}},  // VLAN 0 tagged
+}
+
+// A vlanTest is a frame that port from sends, and what arrives.
+type vlanTest struct {
+	name string
+	from int
+	send []byte
+	want vlanOut
+	hub  bool
+}
+
+// A vlanOut has the frame that each port gets. The others get none.
+type vlanOut map[int][]byte
+
 // docs/spec/vde-protocol.md, section 14, VLANs: what arrives is accepted, put in
 // a VLAN and leaves as the table there says.
 func TestVLANs(t *testing.T) {
-	ports := map[int]vswitch.PortConfig{
-		1: {},                                                 // access, VLAN 0
-		2: {VLAN: 5},                                          // access, VLAN 5
-		3: {Tagged: []uint16{5}},                              // VLAN 0, and 5 tagged
-		4: {VLAN: vswitch.NoVLAN},                             // nothing
-		5: {VLAN: 4094, Tagged: []uint16{1}},                  // highest identifier
-		6: {VLAN: vswitch.NoVLAN, Tagged: vswitch.AllVLANs()}, // trunk
-		7: {VLAN: vswitch.NoVLAN, Tagged: []uint16{0, 5, 9}},  // VLAN 0 tagged
-	}
 	plain := testFrame(frame.Broadcast(), macA, 60, 0x55)
+	longest := testFrame(frame.Broadcast(), macA, 9234, 1)
 	bpdu := testFrame(frame.MAC{0x01, 0x80, 0xc2}, macA, 60, 0x55)
 	with := func(tci uint16) []byte { return tagged(plain, tci) }
-	type out = map[int][]byte
-	for _, test := range []struct {
-		name string
-		from int
-		send []byte
-		want out
-		hub  bool
-	}{
-		{"untagged from VLAN 0", 1, plain, out{3: plain, 7: with(0)}, false},
-		{"untagged from VLAN 5", 2, plain, out{3: with(5), 6: with(5), 7: with(5)}, false},
-		{"untagged from a hybrid port", 3, plain, out{1: plain, 7: with(0)}, false},
-		{"tag 5, priority 3, DEI", 3, with(0x7005), out{2: plain, 6: with(0x7005), 7: with(0x7005)}, false},
+	for _, test := range []vlanTest{
+		{"untagged from VLAN 0", 1, plain, vlanOut{3: plain, 7: with(0)}, false},
+		{"untagged from VLAN 5", 2, plain, vlanOut{3: with(5), 6: with(5), 7: with(5)}, false},
+		{"untagged from a hybrid port", 3, plain, vlanOut{1: plain, 7: with(0)}, false},
+		{"tag 5, priority 3, DEI", 3, with(0x7005), vlanOut{2: plain, 6: with(0x7005), 7: with(0x7005)}, false},
 		{"tag 5 on a port of VLAN 0", 1, with(5), nil, false},
-		{"tag of the untagged VLAN", 2, with(5), out{3: with(5), 6: with(5), 7: with(5)}, false},
+		{"tag of the untagged VLAN", 2, with(5), vlanOut{3: with(5), 6: with(5), 7: with(5)}, false},
 		{"no VLAN", 4, plain, nil, false},
 		{"no VLAN, tag 0", 4, with(0), nil, false},
-		{"tag 0 is VLAN 0", 3, with(0), out{1: plain, 7: with(0)}, false},
+		{"tag 0 is VLAN 0", 3, with(0), vlanOut{1: plain, 7: with(0)}, false},
 		{"tag 0 on a port of VLAN 5", 2, with(0), nil, false},
 		{"tag of another VLAN", 3, with(9), nil, false},
-		{"trunk, 4094", 6, with(4094), out{5: plain}, false},
-		{"trunk, 9", 6, with(9), out{7: with(9)}, false},
+		{"trunk, 4094", 6, with(4094), vlanOut{5: plain}, false},
+		{"trunk, 9", 6, with(9), vlanOut{7: with(9)}, false},
 		{"trunk, 4095", 6, with(4095), nil, false},
 		{"trunk, untagged", 6, plain, nil, false},
-		{"access, 4094", 5, plain, out{6: with(4094)}, false},
-		{"long", 2, testFrame(frame.Broadcast(), macA, 9234, 1), out{
-			3: tagged(testFrame(frame.Broadcast(), macA, 9234, 1), 5), 6: tagged(testFrame(frame.Broadcast(), macA, 9234, 1), 5),
-			7: tagged(testFrame(frame.Broadcast(), macA, 9234, 1), 5)}, false},
-		{"BPDU", 1, bpdu, out{3: bpdu, 7: tagged(bpdu, 0)}, false},
-		{"hub", 1, with(9), out{2: with(9), 3: with(9), 4: with(9), 5: with(9), 6: with(9), 7: with(9)}, true},
+		{"access, 4094", 5, plain, vlanOut{6: with(4094)}, false},
+		{"long", 2, longest, vlanOut{3: tagged(longest, 5), 6: tagged(longest, 5), 7: tagged(longest, 5)}, false},
+		{"BPDU", 1, bpdu, vlanOut{3: bpdu, 7: tagged(bpdu, 0)}, false},
+		{"hub", 1, with(9), vlanOut{2: with(9), 3: with(9), 4: with(9), 5: with(9), 6: with(9), 7: with(9)}, true},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			sw := vswitch.New(vswitch.Config{Ports: ports, Hub: test.hub})
-			defer sw.Close()
-			conns := make(map[int]*vde.Conn)
-			for n := range ports {
-				c, err := sw.Attach(vde.WithPort(n), vde.WithMaxFrameSize(9300))
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer c.Close()
-				conns[n] = c
-			}
-			zero := attach(t, sw, vswitch.Management)
-			write(t, conns[test.from], test.send)
-			for n, c := range conns {
-				got := bytes.Join(received(t, sw, c), nil)
-				if !bytes.Equal(got, test.want[n]) {
-					t.Errorf("port %d sends %d bytes %x: port %d got\n%d bytes %.40x, want\n%d bytes %.40x",
-						test.from, len(test.send), test.send[:18], n, len(got), got, len(test.want[n]), test.want[n])
-				}
-			}
-			if got := received(t, sw, zero); test.hub && len(got) > 0 {
-				t.Errorf("port 0 of a hub got %x", got)
-			}
-			checkAccounts(t, sw.Stats())
-		})
+		t.Run(test.name, test.run)
 	}
+}
+
+// run is the subtest of a vlanTest.
+func (test vlanTest) run(t *testing.T) {
+	sw := vswitch.New(vswitch.Config{Ports: vlanPorts, Hub: test.hub})
+	defer sw.Close()
+	conns := make(map[int]*vde.Conn)
+	for n := range vlanPorts {
+		c, err := sw.Attach(vde.WithPort(n), vde.WithMaxFrameSize(9300))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		conns[n] = c
+	}
+	zero := attach(t, sw, vswitch.Management)
+	write(t, conns[test.from], test.send)
+	for n, c := range conns {
+		got := bytes.Join(received(t, sw, c), nil)
+		if !bytes.Equal(got, test.want[n]) {
+			t.Errorf("port %d sends %d bytes %x: port %d got\n%d bytes %.40x, want\n%d bytes %.40x",
+				test.from, len(test.send), test.send[:18], n, len(got), got, len(test.want[n]), test.want[n])
+		}
+	}
+	if got := received(t, sw, zero); test.hub && len(got) > 0 {
+		t.Errorf("port 0 of a hub got %x", got)
+	}
+	checkAccounts(t, sw.Stats())
 }
 
 // Every identifier forwards within itself and keeps its stations apart.
