@@ -67,7 +67,17 @@ func TestOffloadBroken(t *testing.T) {
 	if got := b.received(); len(got) != 0 {
 		t.Errorf("got %+v", got)
 	}
-	// What does not matter is not passed on.
+}
+
+// Fields of a header that mean nothing for its frame are not passed on.
+func TestOffloadUnusedFields(t *testing.T) {
+	sw := vswitch.New(vswitch.Config{MaxFrameSize: 1514})
+	defer sw.Close()
+	attach(t, sw, 1)
+	b := packetsOn(t, sw, attach(t, sw, 2))
+	if err := sw.Mirror(1, 2); err != nil {
+		t.Fatal(err)
+	}
 	sum := segment(frame.Broadcast(), macA, false, 1, payload(400), 1400)
 	odd := sum
 	odd.header.HdrLen, odd.header.GSOSize = 1, 2

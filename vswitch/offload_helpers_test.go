@@ -299,3 +299,33 @@ func inject(sw *vswitch.Switch, n int, frames ...packet) {
 	}
 	vswitch.Inject(sw, n, all, headers)
 }
+
+// An anyPort is an in-process port that may or may not take partial frames.
+type anyPort struct {
+	*packetPort
+	partial bool
+}
+
+// attachAny attaches a station to port n until the test ends.
+func attachAny(tb testing.TB, sw *vswitch.Switch, n int, partial bool) anyPort {
+	tb.Helper()
+	return anyPortOf(tb, sw, attach(tb, sw, n), partial)
+}
+
+// anyPortOf has c take partial frames or not.
+func anyPortOf(tb testing.TB, sw *vswitch.Switch, c *vde.Conn, partial bool) anyPort {
+	tb.Helper()
+	if partial {
+		return anyPort{packetsOn(tb, sw, c), true}
+	}
+	return anyPort{&packetPort{tb: tb, sw: sw, c: c}, false}
+}
+
+// received returns what is queued.
+func (p anyPort) received() []packet {
+	p.tb.Helper()
+	if p.partial {
+		return p.packetPort.received()
+	}
+	return plain(received(p.tb, p.sw, p.c)...)
+}
