@@ -15,21 +15,19 @@ import (
 	"github.com/go-vde/sdk/vswitch"
 )
 
-// Connections that joined through the control directory in every way there is
-// send each other segments of 60 KB: one that reads packets gets them whole where
-// the way to it carries metadata, and all others get ordinary frames.
-func TestOffloadJoined(t *testing.T) {
-	testutil.NoLeaks(t)
-	sw := vswitch.New(vswitch.Config{DefaultPort: vswitch.PortConfig{Wait: vswitch.Forever}})
-	dir := serve(t, sw)
-	defer sw.Close()
+// A joinedKind is a way to join a switch through its control directory.
+type joinedKind struct {
+	name    string
+	opts    []vde.Option
+	packets bool // reads and writes packets
+	partial bool // the way to it carries metadata
+	shared  bool // through shared memory
+}
+
+// joinedKinds are all there are.
+func joinedKinds() []joinedKind {
 	overSockets := vde.WithSharedMemory(vde.SharedMemoryNever)
-	kinds := []struct {
-		name           string
-		opts           []vde.Option
-		enable, agreed bool
-		shared         bool
-	}{
+	return []joinedKind{
 		{"shared memory, enabled", nil, true, true, true},
 		{"shared memory", nil, false, false, true},
 		{"sockets with headers, enabled", []vde.Option{overSockets, vde.WithOffload()}, true, true, false},
@@ -39,64 +37,88 @@ func TestOffloadJoined(t *testing.T) {
 		{"reconnecting, enabled", []vde.Option{vde.WithReconnect(vde.ReconnectPolicy{})}, true, true, true},
 		{"shared memory offered with headers", []vde.Option{vde.WithOffload()}, true, true, true},
 	}
-	conns := make([]*vde.Conn, len(kinds))
-	macs := make([]frame.MAC, len(kinds))
-	for i, k := range kinds {
-		c := open(t, dir, k.opts...)
-		if c.Caps().SharedMemory != k.shared {
-			t.Fatalf("%s: shared memory: %v", k.name, c.Caps().SharedMemory)
-		}
-		if k.enable {
-			// The first read of packets tells the switch, which knows when it sends
-			// something.
-			if err := c.SetReadDeadline(time.Unix(1, 0)); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := readPackets(c); !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Fatal(err)
-			}
-		}
-		if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+}
+
+// A joinedStation is a connection of a kind, and its address.
+type joinedStation struct {
+	joinedKind
+	conn *vde.Conn
+	mac  frame.MAC
+}
+
+// open joins the switch in dir.
+func (k joinedKind) open(t *testing.T, dir string, mac frame.MAC) joinedStation {
+	t.Helper()
+	c := open(t, dir, k.opts...)
+	if c.Caps().SharedMemory != k.shared {
+		t.Fatalf("%s: shared memory: %v", k.name, c.Caps().SharedMemory)
+	}
+	if k.packets {
+		// The first read of packets tells the switch, which knows when it sends
+		// something.
+		if err := c.SetReadDeadline(time.Unix(1, 0)); err != nil {
 			t.Fatal(err)
 		}
-		conns[i], macs[i] = c, frame.MAC{2, 0, 0, 0, 1, byte(i)}
-	}
-	// All are known, and have been sent something: a ring shows only then what its
-	// other side takes.
-	for i, from := range conns {
-		hello := frame.AppendHeader(nil, frame.Broadcast(), macs[i], frame.EtherTypeExperimental)
-		hello = append(hello, make([]byte, 46)...)
-		if _, err := from.Write(hello); err != nil {
+		if _, err := readPackets(c); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatal(err)
 		}
-		for j, to := range conns {
-			if i != j {
-				if _, err := to.Read(make([]byte, 1<<16)); err != nil {
-					t.Fatalf("%s hears of %s: %v", kinds[j].name, kinds[i].name, err)
-				}
-			}
-		}
 	}
-	for i, k := range kinds {
-		if k.enable && (conns[i].Caps().Offload != 0) != k.agreed {
-			t.Errorf("%s: the switch takes %v", k.name, conns[i].Caps().Offload)
-		}
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
 	}
-	for i, from := range conns {
-		for j, to := range conns {
+	return joinedStation{k, c, mac}
+}
+
+// introduce has each station send to all others. A ring shows what its other side
+// takes only when something has been sent through it.
+func introduce(t *testing.T, stations []joinedStation) {
+	t.Helper()
+	for i, from := range stations {
+		write(t, from.conn, testFrame(frame.Broadcast(), from.mac, 60, 0))
+		for j, to := range stations {
 			if i == j {
 				continue
 			}
-			whole := segment(macs[j], macs[i], i%2 == 0, 1, payload(60_000), 1400)
+			if _, err := to.conn.Read(make([]byte, 1<<16)); err != nil {
+				t.Fatalf("%s hears of %s: %v", to.name, from.name, err)
+			}
+		}
+	}
+}
+
+// Connections that joined through the control directory in every way there is
+// send each other segments of 60 KB: one that reads packets gets them whole where
+// the way to it carries metadata, and all others get ordinary frames.
+func TestOffloadJoined(t *testing.T) {
+	testutil.NoLeaks(t)
+	sw := vswitch.New(vswitch.Config{DefaultPort: vswitch.PortConfig{Wait: vswitch.Forever}})
+	dir := serve(t, sw)
+	defer sw.Close()
+	var stations []joinedStation
+	for i, kind := range joinedKinds() {
+		stations = append(stations, kind.open(t, dir, frame.MAC{2, 0, 0, 0, 1, byte(i)}))
+	}
+	introduce(t, stations)
+	for _, s := range stations {
+		if s.packets && (s.conn.Caps().Offload != 0) != s.partial {
+			t.Errorf("%s: the switch takes %v", s.name, s.conn.Caps().Offload)
+		}
+	}
+	for i, from := range stations {
+		for j, to := range stations {
+			if i == j {
+				continue
+			}
+			whole := segment(to.mac, from.mac, i%2 == 0, 1, payload(60_000), 1400)
 			want := plain(ordinary(whole)...)
 			send := want
-			if kinds[i].enable {
+			if from.packets {
 				send = []packet{whole}
 			}
-			if kinds[j].enable && kinds[j].agreed && kinds[i].enable && kinds[i].agreed {
+			if from.packets && from.partial && to.packets && to.partial {
 				want = []packet{whole}
 			}
-			t.Run(kinds[i].name+" to "+kinds[j].name, func(t *testing.T) { exchange(t, from, to, send, want, kinds[j].enable) })
+			t.Run(from.name+" to "+to.name, func(t *testing.T) { exchange(t, from.conn, to.conn, send, want, to.packets) })
 		}
 	}
 }

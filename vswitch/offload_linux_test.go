@@ -160,83 +160,116 @@ func TestOffloadEnds(t *testing.T) {
 	}
 }
 
+// streamMSS is how many bytes an ordinary frame of a tcpStream carries.
+const streamMSS = 1440
+
+// A tcpStream is a stream of TCP segments from station A behind src to station B
+// behind dst.
+type tcpStream struct {
+	t        *testing.T
+	src, dst end
+	v6       bool
+	tagged   bool // when it arrives
+	data     []byte
+
+	// What was sent.
+	sent, segments, gso uint64 // frames, the ordinary frames they are, and GSO frames of them
+	// What was received.
+	frames, partial uint64 // frames, and those of them with partial checksums
+}
+
+// send sends the stream in segments of random lengths.
+func (s *tcpStream) send() {
+	r := rand.New(rand.NewPCG(1, 2))
+	for done := 0; done < len(s.data); s.sent++ {
+		size := min(len(s.data)-done, 1+r.IntN([]int{60000, 5000, streamMSS}[r.IntN(3)]))
+		if !s.src.agreed {
+			size = min(size, streamMSS)
+		}
+		h := segment(macB, macA, s.v6, uint32(done), s.data[done:done+size], streamMSS)
+		if h.header.GSOType != 0 {
+			s.gso++
+		}
+		all := ordinary(h)
+		s.segments += uint64(len(all))
+		if !s.src.agreed {
+			h = packet{data: all[0]}
+		}
+		if err := s.src.send(h); err != nil {
+			s.t.Error(err)
+			return
+		}
+		done += size
+	}
+}
+
+// receive receives the stream and checks each of its frames.
+func (s *tcpStream) receive() {
+	s.t.Helper()
+	sum, got := sha256.New(), 0
+	for got < len(s.data) && !s.t.Failed() {
+		h := s.dst.next()
+		seq, p, err := payloadOf(h)
+		if err != nil || int(seq) != got {
+			s.t.Fatalf("after %d bytes in %d frames: %d bytes from %d on, %v", got, s.frames, len(p), seq, err)
+		}
+		if h.header.Flags&frame.VNetNeedsChecksum != 0 {
+			s.partial++
+		}
+		if h.header.GSOType == 0 && len(p) > streamMSS || s.tagged != (h.data[12] == 0x81) {
+			s.t.Fatalf("%d bytes % x", len(p), h.data[:18])
+		}
+		sum.Write(p)
+		got += len(p)
+		s.frames++
+	}
+	if want := sha256.Sum256(s.data); !bytes.Equal(sum.Sum(nil), want[:]) {
+		s.t.Error("other bytes arrived")
+	}
+}
+
+// checkForm checks that the frames arrived as they were sent if both ends take
+// partial frames, and as ordinary ones otherwise.
+func (s *tcpStream) checkForm(in vswitch.InStats) {
+	s.t.Helper()
+	want, split := s.segments, s.gso
+	whole := s.src.agreed && s.dst.agreed
+	if whole {
+		want = s.sent
+	}
+	if whole || !s.src.agreed {
+		split = 0
+	}
+	if s.frames != want || in.GSOFrames != split || in.Frames-in.Segments+in.GSOFrames != s.sent {
+		s.t.Errorf("%d frames, want %d, of %d sent and %d split; %+v", s.frames, want, s.sent, split, in)
+	}
+	if (s.partial > 0) != whole {
+		s.t.Errorf("%d frames have partial checksums", s.partial)
+	}
+}
+
 func testOffloadEnds(t *testing.T, from, to func(*testing.T, *vswitch.Switch, int) end, v6, trunk bool) {
-	const (
-		total = 300_000
-		mss   = 1440
-	)
 	pc := vswitch.PortConfig{Wait: vswitch.Forever}
+	tag := uint64(0) // bytes that a frame has more when it arrives
 	if trunk {
 		pc.VLAN, pc.Tagged = vswitch.NoVLAN, []uint16{0}
+		tag = 4
 	}
 	sw := vswitch.New(vswitch.Config{MaxFrameSize: 1518, Ports: map[int]vswitch.PortConfig{
 		1: {Wait: vswitch.Forever}, 2: withStatic(macB, pc),
 	}})
 	testutil.NoLive(t, "buffers of the switch", func() int64 { return vswitch.Live(sw) })
-	src, dst := from(t, sw, 1), to(t, sw, 2)
+	s := &tcpStream{t: t, v6: v6, tagged: trunk, data: payload(300_000)}
+	s.src, s.dst = from(t, sw, 1), to(t, sw, 2)
 	before := counts(t, sw, 2).Out
-	data := payload(total)
-	r := rand.New(rand.NewPCG(1, 2))
-	var sent, ordinaries, cut uint64
 	var sender sync.WaitGroup
-	sender.Go(func() {
-		for done := 0; done < total; sent++ {
-			size := min(total-done, 1+r.IntN([]int{60000, 5000, mss}[r.IntN(3)]))
-			if !src.agreed {
-				size = min(size, mss)
-			}
-			h := segment(macB, macA, v6, uint32(done), data[done:done+size], mss)
-			if h.header.GSOType != 0 {
-				cut++
-			}
-			n := len(ordinary(h))
-			ordinaries += uint64(n)
-			if !src.agreed {
-				h = packet{data: ordinary(h)[0]}
-			}
-			if err := src.send(h); err != nil {
-				t.Error(err)
-				return
-			}
-			done += size
-		}
-	})
-	sum, got, undone, frames := sha256.New(), 0, 0, uint64(0)
-	for got < total && !t.Failed() {
-		h := dst.next()
-		seq, p, err := payloadOf(h)
-		if err != nil || int(seq) != got {
-			t.Fatalf("after %d bytes in %d frames: %d bytes from %d on, %v", got, frames, len(p), seq, err)
-		}
-		if h.header.Flags&frame.VNetNeedsChecksum != 0 {
-			undone++
-		}
-		if h.header.GSOType == 0 && len(p) > mss || trunk != (h.data[12] == 0x81) {
-			t.Fatalf("%d bytes % x", len(p), h.data[:18])
-		}
-		sum.Write(p)
-		got += len(p)
-		frames++
-	}
-	if want := sha256.Sum256(data); !bytes.Equal(sum.Sum(nil), want[:]) {
-		t.Error("other bytes arrived")
-	}
+	sender.Go(s.send)
+	s.receive()
 	sender.Wait()
 	var in vswitch.InStats
-	until(t, "all counted", func() bool { in = counts(t, sw, 1).In; return in.Frames == frames })
-	want := ordinaries
-	if src.agreed && dst.agreed {
-		want, cut = sent, 0
-	} else if !src.agreed {
-		cut = 0
-	}
-	if frames != want || in.GSOFrames != cut || in.Frames-in.Segments+in.GSOFrames != sent {
-		t.Errorf("%d frames, want %d, of %d sent and %d cut; %+v", frames, want, sent, cut, in)
-	}
-	if (undone > 0) != (src.agreed && dst.agreed) {
-		t.Errorf("%d frames are undone", undone)
-	}
-	if out := counts(t, sw, 2).Out; out.Frames-before.Frames != frames || out.Bytes-before.Bytes != in.Bytes+map[bool]uint64{true: 4 * frames}[trunk] {
+	until(t, "all counted", func() bool { in = counts(t, sw, 1).In; return in.Frames == s.frames })
+	s.checkForm(in)
+	if out := counts(t, sw, 2).Out; out.Frames-before.Frames != s.frames || out.Bytes-before.Bytes != in.Bytes+tag*s.frames {
 		t.Errorf("%+v, %+v", in, out)
 	}
 }
