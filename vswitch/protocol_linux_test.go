@@ -21,6 +21,14 @@ import (
 	"github.com/go-vde/sdk/vswitch"
 )
 
+// A requestTest is a request and what the switch makes of it.
+type requestTest struct {
+	name string
+	o    plugOptions
+	port int // -1: refused
+	desc string
+}
+
 // docs/spec/vde-protocol.md, section 9: what each kind of request gets, and that
 // refusals are answered at once by the end of the stream.
 func TestRequests(t *testing.T) {
@@ -31,15 +39,11 @@ func TestRequests(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	long := func(n int) func(string) []byte {
-		return func(path string) []byte { return request(path, strings.Repeat("d", n-122), magic, 3, 0) }
+	words := func(description string, words ...uint32) plugOptions {
+		return plugOptions{request: func(path string) []byte { return request(path, description, words...) }}
 	}
-	for _, test := range []struct {
-		name string
-		o    plugOptions
-		port int // -1: refused
-		desc string
-	}{
+	long := func(n int) plugOptions { return words(strings.Repeat("d", n-122), magic, 3, 0) }
+	for _, test := range []requestTest{
 		{"any port", plugOptions{}, 1, "probe"},
 		{"port 5", plugOptions{request: v3(0, 5)}, 5, "probe"},
 		{"highest port", plugOptions{request: v3(0, 31)}, 31, "probe"},
@@ -49,49 +53,50 @@ func TestRequests(t *testing.T) {
 		{"port 0", plugOptions{request: v3(1, 0)}, 0, "probe"},
 		{"port 0 with port bits", plugOptions{request: v3(1, 7)}, 0, "probe"},
 		{"kind 2", plugOptions{request: v3(2, 0)}, -1, ""},
-		{"magic", plugOptions{request: func(p string) []byte { return request(p, "", 1, 3, 0) }}, -1, ""},
-		{"version 2", plugOptions{request: func(p string) []byte { return request(p, "", magic, 2, 0) }}, -1, ""},
-		{"version 4", plugOptions{request: func(p string) []byte { return request(p, "", magic, 4, 0) }}, -1, ""},
+		{"magic", words("", 1, 3, 0), -1, ""},
+		{"version 2", words("", magic, 2, 0), -1, ""},
+		{"version 4", words("", magic, 4, 0), -1, ""},
 		{"version 1", plugOptions{request: v1(0)}, 1, "old probe"},
 		{"version 1, port 0", plugOptions{request: v1(1)}, 0, "old probe"},
 		{"unreachable data path", plugOptions{foreign: true, name: missing}, -1, ""},
 		{"data path no socket", plugOptions{foreign: true, name: file}, -1, ""},
 		{"relative data path", plugOptions{foreign: true, name: "relative"}, -1, ""},
 		{"abstract data name", plugOptions{name: abstract[:108]}, 1, "probe"},
-		{"no description", plugOptions{request: long(122)}, 1, ""},
-		{"256 bytes", plugOptions{request: long(256)}, 1, strings.Repeat("d", 134)},
-		{"257 bytes", plugOptions{request: long(257)}, -1, ""},
-		{"hostile description", plugOptions{request: func(p string) []byte {
-			return request(p, "a\n1000 Success\x1b[2J\xff", magic, 3, 0)
-		}}, 1, "a?1000 Success?[2J?"},
-		{"description with a NUL", plugOptions{request: func(p string) []byte { return request(p, "a\x00b", magic, 3, 0) }}, 1, "a"},
+		{"no description", long(122), 1, ""},
+		{"256 bytes", long(256), 1, strings.Repeat("d", 134)},
+		{"257 bytes", long(257), -1, ""},
+		{"hostile description", words("a\n1000 Success\x1b[2J\xff", magic, 3, 0), 1, "a?1000 Success?[2J?"},
+		{"description with a NUL", words("a\x00b", magic, 3, 0), 1, "a"},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			p := plug(t, dir, test.o)
-			if test.port < 0 {
-				if p.peer != "" {
-					t.Fatalf("accepted as %s", p.peer)
-				}
-				p.close()
-				return
-			}
-			if p.peer == "" {
-				t.Fatal("refused")
-			}
-			ports := sw.Ports()
-			i := slices.IndexFunc(ports, func(i vswitch.PortInfo) bool { return i.Active() })
-			if got := ports[i]; got.Number != test.port || got.Endpoints[0].Description != test.desc ||
-				got.Endpoints[0].UID != uint32(os.Geteuid()) || got.Endpoints[0].PID != int32(os.Getpid()) {
-				t.Errorf("port %+v, want port %d, description %q", got, test.port, test.desc)
-			}
-			if want := fmt.Sprintf("%s/%03d.", dir, test.port); !strings.HasPrefix(p.peer, want) {
-				t.Errorf("data socket %s, want %s…", p.peer, want)
-			}
-			p.close()
-			until(t, "endpoint pulled", func() bool { return len(active(sw)) == 0 })
-			until(t, "data socket removed", func() bool { _, err := os.Lstat(p.peer); return errors.Is(err, fs.ErrNotExist) })
-		})
+		t.Run(test.name, func(t *testing.T) { test.run(t, sw, dir) })
 	}
+}
+
+// run is the subtest of a requestTest.
+func (test requestTest) run(t *testing.T, sw *vswitch.Switch, dir string) {
+	p := plug(t, dir, test.o)
+	defer p.close()
+	if test.port < 0 {
+		if p.peer != "" {
+			t.Fatalf("accepted as %s", p.peer)
+		}
+		return
+	}
+	if p.peer == "" {
+		t.Fatal("refused")
+	}
+	ports := sw.Ports()
+	i := slices.IndexFunc(ports, func(i vswitch.PortInfo) bool { return i.Active() })
+	if got := ports[i]; got.Number != test.port || got.Endpoints[0].Description != test.desc ||
+		got.Endpoints[0].UID != uint32(os.Geteuid()) || got.Endpoints[0].PID != int32(os.Getpid()) {
+		t.Errorf("port %+v, want port %d, description %q", got, test.port, test.desc)
+	}
+	if want := fmt.Sprintf("%s/%03d.", dir, test.port); !strings.HasPrefix(p.peer, want) {
+		t.Errorf("data socket %s, want %s…", p.peer, want)
+	}
+	p.close()
+	until(t, "endpoint pulled", func() bool { return len(active(sw)) == 0 })
+	until(t, "data socket removed", func() bool { _, err := os.Lstat(p.peer); return errors.Is(err, fs.ErrNotExist) })
 }
 
 // docs/spec/vde-protocol.md, section 10, and
@@ -100,68 +105,74 @@ func TestRequests(t *testing.T) {
 // request of another.
 func TestControlStream(t *testing.T) {
 	sw, dir := start(t, vswitch.Config{})
-	gone := func(t *testing.T) {
-		t.Helper()
-		until(t, "all endpoints pulled", func() bool { return len(active(sw)) == 0 })
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T, dir string)
+	}{
+		{"garbage", endsAfterGarbage},
+		{"second request", endsAfterSecondRequest},
+		{"half-close", endsAfterHalfClose},
+		{"byte by byte", joinsByteByByte},
+		{"short request", refusesShortRequest},
+		{"close while others join", closesWhileOthersJoin},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.run(t, dir)
+			until(t, "all endpoints pulled", func() bool { return len(active(sw)) == 0 })
+		})
 	}
-	t.Run("garbage", func(t *testing.T) {
-		p := plug(t, dir, plugOptions{})
-		p.ctl.Write([]byte("x"))
-		p.ended()
-		gone(t)
-	})
-	t.Run("second request", func(t *testing.T) {
-		p := plug(t, dir, plugOptions{})
-		q := plugData(t, dir, plugOptions{})
-		p.ctl.Write(v3(0, 0)(q.name))
-		p.ended()
-		gone(t)
-	})
-	t.Run("half-close", func(t *testing.T) {
-		p := plug(t, dir, plugOptions{})
-		p.ctl.CloseWrite()
-		p.ended()
-		gone(t)
-	})
-	t.Run("byte by byte", func(t *testing.T) {
-		p := plug(t, dir, plugOptions{slow: true, request: func(path string) []byte { return request(path, "", magic, 3, 0) }})
-		if p.peer == "" {
-			t.Error("refused")
-		}
-		p.close()
-		gone(t)
-	})
-	t.Run("short request", func(t *testing.T) {
-		first := plug(t, dir, plugOptions{})
-		if first.peer == "" {
-			t.Fatal("refused")
-		}
-		second := plugData(t, dir, plugOptions{})
-		ctl, err := net.Dial("unix", dir+"/ctl")
-		if err != nil {
-			t.Fatal(err)
-		}
-		second.ctl = ctl.(*net.UnixConn)
-		ctl.Write(v3(0, 0)(second.name)[:12])
-		second.ctl.CloseWrite()
-		second.ended()
-		ctl.Close()
-		first.close()
-		gone(t)
-	})
-	t.Run("close while others join", func(t *testing.T) {
-		idle, err := net.Dial("unix", dir+"/ctl")
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := plug(t, dir, plugOptions{})
-		idle.Close()
-		p.close()
-		gone(t)
-	})
 	if s := sw.Stats().Serve; s.TrailingBytes != 2 || s.Silent < 2 {
 		t.Errorf("%+v", s)
 	}
+}
+
+func endsAfterGarbage(t *testing.T, dir string) {
+	p := plug(t, dir, plugOptions{})
+	p.ctl.Write([]byte("x"))
+	p.ended()
+}
+
+func endsAfterSecondRequest(t *testing.T, dir string) {
+	p := plug(t, dir, plugOptions{})
+	q := plugData(t, dir, plugOptions{})
+	p.ctl.Write(v3(0, 0)(q.name))
+	p.ended()
+}
+
+func endsAfterHalfClose(t *testing.T, dir string) {
+	p := plug(t, dir, plugOptions{})
+	p.ctl.CloseWrite()
+	p.ended()
+}
+
+func joinsByteByByte(t *testing.T, dir string) {
+	p := plug(t, dir, plugOptions{slow: true, request: func(path string) []byte { return request(path, "", magic, 3, 0) }})
+	if p.peer == "" {
+		t.Error("refused")
+	}
+	p.close()
+}
+
+// refusesShortRequest has a request end early while another client has joined.
+func refusesShortRequest(t *testing.T, dir string) {
+	first := plug(t, dir, plugOptions{})
+	if first.peer == "" {
+		t.Fatal("refused")
+	}
+	second := plugData(t, dir, plugOptions{})
+	second.ctl = dialControl(t, dir)
+	second.ctl.Write(v3(0, 0)(second.name)[:12])
+	second.ctl.CloseWrite()
+	second.ended()
+	second.ctl.Close()
+	first.close()
+}
+
+func closesWhileOthersJoin(t *testing.T, dir string) {
+	idle := dialControl(t, dir)
+	p := plug(t, dir, plugOptions{})
+	idle.Close()
+	p.close()
 }
 
 // All ports taken: refused at once; port numbers from 1.
@@ -196,14 +207,9 @@ func TestSilentConnections(t *testing.T) {
 		return len(list)
 	}
 	before := files()
-	var conns []net.Conn
+	var conns []*net.UnixConn
 	for range 50 {
-		c, err := net.Dial("unix", dir+"/ctl")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		conns = append(conns, c)
+		conns = append(conns, dialControl(t, dir))
 	}
 	for range 20 {
 		if p := plug(t, dir, plugOptions{request: v3(0, 9999)}); p.peer != "" {
@@ -251,11 +257,7 @@ func TestRefusalsWaitForEarlierRequests(t *testing.T) {
 		opened <- err
 	}()
 	<-deciding
-	ctl, err := net.Dial("unix", filepath.Join(dir, "ctl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ctl.Close()
+	ctl := dialControl(t, dir)
 	if _, err := ctl.Write(v3(0, 0)(filepath.Join(dir, ".missing"))); err != nil {
 		t.Fatal(err)
 	}

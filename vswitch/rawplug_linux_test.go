@@ -30,7 +30,6 @@ type rawPlug struct {
 
 // plugOptions say how a rawPlug differs from a good client.
 type plugOptions struct {
-	socket  string // ctl if empty
 	name    string // data socket's, chosen if empty
 	foreign bool   // name is not bound by this plug
 	request func(path string) []byte
@@ -46,15 +45,7 @@ func plug(t *testing.T, dir string, o plugOptions) *rawPlug {
 	if o.request == nil {
 		o.request = v3(0, 0)
 	}
-	if o.socket == "" {
-		o.socket = "ctl"
-	}
-	ctl, err := net.Dial("unix", filepath.Join(dir, o.socket))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.ctl = ctl.(*net.UnixConn)
-	t.Cleanup(func() { p.ctl.Close() })
+	p.ctl = dialControl(t, dir)
 	r := o.request(p.name)
 	for len(r) > 0 {
 		n := len(r)
@@ -82,6 +73,17 @@ func plug(t *testing.T, dir string, o plugOptions) *rawPlug {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// dialControl connects to the control socket in dir until the test ends.
+func dialControl(t *testing.T, dir string) *net.UnixConn {
+	t.Helper()
+	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: filepath.Join(dir, "ctl"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
 }
 
 // plugData makes the plug with its data socket alone.
