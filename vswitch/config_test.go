@@ -10,6 +10,7 @@ import (
 	"github.com/go-vde/sdk/vswitch"
 )
 
+// A switch with a Config that cannot be fails in each function that returns an error.
 func TestConfigErrors(t *testing.T) {
 	for name, cfg := range map[string]vswitch.Config{
 		"ports":       {NumPorts: -1},

@@ -13,7 +13,9 @@ import (
 	"github.com/go-vde/sdk/vswitch"
 )
 
-func TestTable(t *testing.T) {
+// The FDB takes no more entries than MaxFDBEntries, none of multicast addresses, and
+// forgets those of a port that becomes inactive.
+func TestFDB(t *testing.T) {
 	sw := vswitch.New(vswitch.Config{MaxFDBEntries: 4})
 	defer sw.Close()
 	a, b := attach(t, sw, 1), attach(t, sw, 2)
@@ -39,6 +41,7 @@ func TestTable(t *testing.T) {
 	checkAccounts(t, sw.Stats())
 }
 
+// An entry that has not been seen for AgeingTime is not used any more.
 func TestAgeing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sw := vswitch.New(vswitch.Config{})
@@ -82,7 +85,9 @@ func TestAgeing(t *testing.T) {
 	})
 }
 
-func TestSecurity(t *testing.T) {
+// A port accepts no more addresses than its MACLimit, and a static address is
+// accepted on its port only.
+func TestPortSecurity(t *testing.T) {
 	sw := vswitch.New(vswitch.Config{Ports: map[int]vswitch.PortConfig{
 		1: {MACLimit: 2},
 		2: {MACLimit: -1, Static: []vswitch.StaticEntry{{MAC: macB}}},

@@ -15,6 +15,7 @@ import (
 	"github.com/go-vde/sdk/vswitch"
 )
 
+// StormLimit bounds what a port may flood in a second, and nothing else.
 func TestStormControl(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sw := vswitch.New(vswitch.Config{Ports: map[int]vswitch.PortConfig{1: {StormLimit: 1000}, 2: withStatic(macB, vswitch.PortConfig{})}})

@@ -111,6 +111,7 @@ func TestAttachErrors(t *testing.T) {
 	}
 }
 
+// Disconnect ends one endpoint of a port, once, and PortOf forgets it.
 func TestDisconnectAndPortOf(t *testing.T) {
 	sw := vswitch.New(vswitch.Config{})
 	defer sw.Close()

@@ -109,8 +109,9 @@ func TestStartRace(t *testing.T) {
 	}
 }
 
-// What ends how: Serve's context its own endpoints only, Close everything.
-func TestEnds(t *testing.T) {
+// The end of Serve's context ends the endpoints of that directory only. Close ends
+// everything.
+func TestServeEnds(t *testing.T) {
 	testutil.NoLeaks(t)
 	base := testutil.ShortDir(t)
 	testutil.NoFiles(t, base)
@@ -166,7 +167,8 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-func TestModes(t *testing.T) {
+// Mode and DirMode decide the modes of the directory and of the sockets in it.
+func TestFileModes(t *testing.T) {
 	for _, test := range []struct {
 		cfg            vswitch.Config
 		ctl, dir, data fs.FileMode
@@ -193,6 +195,7 @@ func TestModes(t *testing.T) {
 	}
 }
 
+// A client that names a port group gets one of its ports, with its configuration.
 func TestPortGroups(t *testing.T) {
 	sw, dir := start(t, vswitch.Config{PortGroups: map[string]vswitch.PortGroup{
 		"lan": {First: 10, Last: 11, DefaultPort: vswitch.PortConfig{VLAN: 7}},

@@ -14,6 +14,7 @@ import (
 	"github.com/go-vde/sdk/vswitch"
 )
 
+// A mirror and a monitor session get what comes from a port and what goes to it.
 func TestMirror(t *testing.T) {
 	sw := vswitch.New(vswitch.Config{Ports: map[int]vswitch.PortConfig{2: {VLAN: 5}, 3: {Tagged: []uint16{5}}, 9: {VLAN: vswitch.NoVLAN}}})
 	defer sw.Close()

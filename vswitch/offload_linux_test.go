@@ -146,13 +146,13 @@ func readFile(t *testing.T, f *os.File) []byte {
 // Whatever kinds of ports a stream goes from and to, with a tag or without, its
 // bytes arrive, and each frame is right: superframes where both ends have agreed
 // to them, ordinary frames elsewhere.
-func TestOffloadEnds(t *testing.T) {
+func TestOffloadBetweenPorts(t *testing.T) {
 	for _, from := range endKinds {
 		for _, to := range endKinds {
 			for _, v6 := range []bool{false, true} {
 				for _, trunk := range []bool{false, true} {
 					t.Run(fmt.Sprintf("%s to %s/v6=%v/trunk=%v", from.name, to.name, v6, trunk), func(t *testing.T) {
-						testOffloadEnds(t, from.make, to.make, v6, trunk)
+						testOffloadBetweenPorts(t, from.make, to.make, v6, trunk)
 					})
 				}
 			}
@@ -248,7 +248,7 @@ func (s *tcpStream) checkForm(in vswitch.InStats) {
 	}
 }
 
-func testOffloadEnds(t *testing.T, from, to func(*testing.T, *vswitch.Switch, int) end, v6, trunk bool) {
+func testOffloadBetweenPorts(t *testing.T, from, to func(*testing.T, *vswitch.Switch, int) end, v6, trunk bool) {
 	pc := vswitch.PortConfig{Wait: vswitch.Forever}
 	tag := uint64(0) // bytes that a frame has more when it arrives
 	if trunk {

@@ -155,6 +155,7 @@ func TestHeadDropInOneBatch(t *testing.T) {
 	}
 }
 
+// TryWriteBatch takes the frames before the first one for which there is no room.
 func TestTryWriteBatchStopsAtAFullPort(t *testing.T) {
 	sw := vswitch.New(vswitch.Config{DefaultPort: vswitch.PortConfig{Queue: 8}})
 	defer sw.Close()

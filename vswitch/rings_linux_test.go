@@ -145,12 +145,12 @@ func TestBrokenRings(t *testing.T) {
 	}
 }
 
-// TestExchange has two clients with shared memory ask and answer, during which the
+// TestRingsPolledTogether has two clients with shared memory ask and answer, during which the
 // switch polls and one goroutine forwards for both. In the midst of it the one that
 // answers fills the port of a third client, which does not receive: its own frames
 // wait from then on, those of the one that asks do not. Nothing is lost and nothing
 // changes its place.
-func TestExchange(t *testing.T) {
+func TestRingsPolledTogether(t *testing.T) {
 	testutil.NoLeaks(t)
 	const (
 		rounds   = 20

@@ -344,6 +344,7 @@ func joinAs(uid int, dir, name string, request []byte) (accepted bool, err error
 	return accepted, err
 }
 
+// Admit sees the request, may refuse it, and decides on the port.
 func TestAdmit(t *testing.T) {
 	asked := make(chan vswitch.Peer, 10)
 	_, dir := start(t, vswitch.Config{Admit: func(p vswitch.Peer) (int, error) {
