@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,38 +45,8 @@ func FuzzRequest(f *testing.F) {
 		if piece == 0 {
 			piece = max(len(data), 1)
 		}
-		client, server := net.Pipe()
-		go func() {
-			defer client.Close()
-			for rest := data; len(rest) > 0; {
-				n := min(piece, len(rest))
-				if _, err := client.Write(rest[:n]); err != nil {
-					return // the reader has seen enough
-				}
-				rest = rest[n:]
-			}
-		}()
-		got, err := vswitch.ReadRequest(server, time.Minute)
-		server.Close()
-		if errors.Is(err, io.ErrClosedPipe) {
-			// Unlike a socket, a pipe whose other end is closed refuses the
-			// deadline that the reader sets.
-			err = vswitch.ErrSilent
-		}
-
-		const most = wire.MaxRequestLen + 1
-		var want wire.Request
-		wantErr := error(vswitch.ErrSilent)
-		for n := 0; n < len(data); {
-			n += min(piece, len(data)-n)
-			// A piece that reaches beyond the reader's buffer is seen in parts; the
-			// first of them decides.
-			r, e := wire.ParseRequest(data[:min(n, most)])
-			if e != wire.ErrIncomplete {
-				want, wantErr = r, e
-				break
-			}
-		}
+		got, err := readRequestInPieces(data, piece)
+		want, wantErr := parseRequestInPieces(data, piece)
 		if got != want || !errors.Is(err, wantErr) && errText(err) != errText(wantErr) {
 			t.Errorf("got  %+v, %v\nwant %+v, %v", got, err, want, wantErr)
 		}
@@ -83,6 +54,43 @@ func FuzzRequest(f *testing.F) {
 			t.Errorf("accepted %+v", got)
 		}
 	})
+}
+
+// readRequestInPieces returns what the switch makes of a client that sends data in
+// pieces and closes the stream.
+func readRequestInPieces(data []byte, piece int) (wire.Request, error) {
+	client, server := net.Pipe()
+	go func() {
+		defer client.Close()
+		for p := range slices.Chunk(data, piece) {
+			if _, err := client.Write(p); err != nil {
+				return // the reader has seen enough
+			}
+		}
+	}()
+	defer server.Close()
+	got, err := vswitch.ReadRequest(server, time.Minute)
+	if errors.Is(err, io.ErrClosedPipe) {
+		// Unlike a socket, a pipe whose other end is closed refuses the
+		// deadline that the reader sets.
+		err = vswitch.ErrSilent
+	}
+	return got, err
+}
+
+// parseRequestInPieces parses the beginnings of data that end with a piece, until
+// one is complete or wrong.
+func parseRequestInPieces(data []byte, piece int) (wire.Request, error) {
+	const most = wire.MaxRequestLen + 1
+	for n := 0; n < len(data); {
+		n += min(piece, len(data)-n)
+		// A piece that reaches beyond the reader's buffer is seen in parts; the
+		// first of them decides.
+		if r, err := wire.ParseRequest(data[:min(n, most)]); err != wire.ErrIncomplete {
+			return r, err
+		}
+	}
+	return wire.Request{}, vswitch.ErrSilent
 }
 
 func errText(err error) string {

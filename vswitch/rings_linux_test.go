@@ -145,11 +145,82 @@ func TestBrokenRings(t *testing.T) {
 	}
 }
 
-// TestRingsPolledTogether has two clients with shared memory ask and answer, during which the
-// switch polls and one goroutine forwards for both. In the midst of it the one that
-// answers fills the port of a third client, which does not receive: its own frames
-// wait from then on, those of the one that asks do not. Nothing is lost and nothing
-// changes its place.
+// A ringDialogue is a switch with three clients that have shared memory: A asks, B
+// answers, and the third one receives only when it is told to.
+type ringDialogue struct {
+	t            *testing.T
+	sw           *vswitch.Switch
+	a, b, silent end
+
+	questions, answers int // so far
+}
+
+// silentMAC is the address of the station that is silent.
+var silentMAC = frame.MAC{2, 0, 0, 0, 0, 0xd}
+
+func newRingDialogue(t *testing.T) *ringDialogue {
+	sw := vswitch.New(vswitch.Config{DefaultPort: vswitch.PortConfig{Wait: vswitch.Forever}, Ports: map[int]vswitch.PortConfig{
+		3: withStatic(silentMAC, vswitch.PortConfig{Wait: vswitch.Forever}),
+	}})
+	d := &ringDialogue{t: t, sw: sw, a: attachRings(t, sw, 1, false), b: attachRings(t, sw, 2, false), silent: attachRings(t, sw, 3, false)}
+	for _, e := range []end{d.a, d.a, d.b} {
+		e.next() // flooded when the others were attached
+	}
+	d.send(d.b, frame.Broadcast(), macB, 0) // to be known
+	d.receive(d.a, macB, 0)
+	d.receive(d.silent, macB, 0)
+	return d
+}
+
+// send sends a frame with a number.
+func (d *ringDialogue) send(e end, dst, src frame.MAC, n int) {
+	d.t.Helper()
+	f := testFrame(dst, src, 64, 0)
+	binary.BigEndian.PutUint32(f[frame.HeaderLen:], uint32(n))
+	if err := e.send(packet{data: f}); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// receive waits for the next frame, which must have a source and a number.
+func (d *ringDialogue) receive(e end, src frame.MAC, n int) {
+	d.t.Helper()
+	f := e.next().data
+	if got := binary.BigEndian.Uint32(f[frame.HeaderLen:]); frame.Frame(f).Src() != src || got != uint32(n) {
+		d.t.Fatalf("frame %d from %v, want %d from %v", got, frame.Frame(f).Src(), n, src)
+	}
+}
+
+// ask sends a question from A to B.
+func (d *ringDialogue) ask() {
+	d.t.Helper()
+	d.send(d.a, macB, macA, d.questions)
+	d.receive(d.b, macA, d.questions)
+	d.questions++
+}
+
+// fill has B send to the silent station until the switch waits there, and returns
+// the number of frames.
+func (d *ringDialogue) fill() (sent int) {
+	d.t.Helper()
+	before := counts(d.t, d.sw, 2).In.Frames
+	for !vswitch.WaitingOutside(d.sw, 3) {
+		// No more ahead of the switch than there is room for: it stops in the
+		// midst of them, and B's own frames must still find room behind.
+		if counts(d.t, d.sw, 2).In.Frames-before+1000 < uint64(sent) {
+			continue
+		}
+		d.send(d.b, silentMAC, macB, sent)
+		sent++
+	}
+	return sent
+}
+
+// TestRingsPolledTogether has two clients with shared memory ask and answer, during
+// which the switch polls and one goroutine forwards for both. In the midst of it the
+// one that answers fills the port of a third client, which does not receive: its own
+// frames wait from then on, those of the one that asks do not. Nothing is lost and
+// nothing changes its place.
 func TestRingsPolledTogether(t *testing.T) {
 	testutil.NoLeaks(t)
 	const (
@@ -157,73 +228,29 @@ func TestRingsPolledTogether(t *testing.T) {
 		asked    = 100 // in a round, before the port is full
 		overtake = 50  // and then
 	)
-	silent := frame.MAC{2, 0, 0, 0, 0, 0xd}
-	sw := vswitch.New(vswitch.Config{DefaultPort: vswitch.PortConfig{Wait: vswitch.Forever}, Ports: map[int]vswitch.PortConfig{
-		3: {Wait: vswitch.Forever, Static: []vswitch.StaticEntry{{MAC: silent}}},
-	}})
-	defer sw.Close()
-	a, b, c := attachRings(t, sw, 1, false), attachRings(t, sw, 2, false), attachRings(t, sw, 3, false)
-	for _, e := range []end{a, a, b} {
-		e.next() // flooded when the others were attached
-	}
-	numbered := func(dst, src frame.MAC, n int) packet {
-		f := testFrame(dst, src, 64, 0)
-		binary.BigEndian.PutUint32(f[frame.HeaderLen:], uint32(n))
-		return packet{data: f}
-	}
-	send := func(e end, dst, src frame.MAC, n int) {
-		t.Helper()
-		if err := e.send(numbered(dst, src, n)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	receive := func(e end, src frame.MAC, n int) {
-		t.Helper()
-		f := e.next().data
-		if got := binary.BigEndian.Uint32(f[frame.HeaderLen:]); frame.Frame(f).Src() != src || got != uint32(n) {
-			t.Fatalf("frame %d from %v, want %d from %v", got, frame.Frame(f).Src(), n, src)
-		}
-	}
-	send(b, frame.Broadcast(), macB, 0) // to be known
-	receive(a, macB, 0)
-	receive(c, macB, 0)
-
-	question, answer := 0, 0
-	ask := func() {
-		send(a, macB, macA, question)
-		receive(b, macA, question)
-		question++
-	}
+	d := newRingDialogue(t)
+	defer d.sw.Close()
 	for range rounds {
 		for range asked {
-			ask()
-			send(b, macA, macB, answer)
-			receive(a, macB, answer)
-			answer++
+			d.ask()
+			d.send(d.b, macA, macB, d.answers)
+			d.receive(d.a, macB, d.answers)
+			d.answers++
 		}
-		sent := 0
-		before := counts(t, sw, 2).In.Frames
-		for !vswitch.WaitingOutside(sw, 3) {
-			// No more ahead of the switch than there is room for: it stops in the
-			// midst of them, and b's own frames must still find room behind.
-			if counts(t, sw, 2).In.Frames-before+1000 < uint64(sent) {
-				continue
-			}
-			send(b, silent, macB, sent)
-			sent++
-		}
-		send(b, macA, macB, answer) // waits behind the others
+		sent := d.fill()
+		d.send(d.b, macA, macB, d.answers) // waits behind the others
 		for range overtake {
-			ask()
+			d.ask()
 		}
 		for i := range sent {
-			receive(c, macB, i)
+			d.receive(d.silent, macB, i)
 		}
-		receive(a, macB, answer)
-		answer++
+		d.receive(d.a, macB, d.answers)
+		d.answers++
 	}
-	for n, got := range map[int]uint64{1: counts(t, sw, 1).Out.Frames, 2: counts(t, sw, 2).Out.Frames} {
-		if want := uint64(map[int]int{1: answer + 4, 2: question + 2}[n]); got != want {
+	// A and B also got what was flooded when stations became known.
+	for n, want := range map[int]int{1: d.answers + 4, 2: d.questions + 2} {
+		if got := counts(t, d.sw, n).Out.Frames; got != uint64(want) {
 			t.Errorf("%d frames have left by port %d, want %d", got, n, want)
 		}
 	}
