@@ -98,7 +98,7 @@ func (l *offloadLoad) read(i int) {
 		var err error
 		n, h := 0, packet{}
 		if i < offloadPorts {
-			h, err = recvPacket(l.packets[i].l)
+			h, err = recvPacket(l.packets[i].l, b)
 		} else if n, err = l.conns[i].Read(b); err == nil {
 			h.data = b[:n]
 		}

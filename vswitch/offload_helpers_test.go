@@ -191,11 +191,13 @@ type packetPort struct {
 	sw *vswitch.Switch
 	c  *vde.Conn
 	l  link.Link
+
+	buf []byte // of the next frame
 }
 
 // packetsOn has c take partial frames from now on.
 func packetsOn(tb testing.TB, sw *vswitch.Switch, c *vde.Conn) *packetPort {
-	p := &packetPort{tb, sw, c, vswitch.LinkOf(sw, c)}
+	p := &packetPort{tb, sw, c, vswitch.LinkOf(sw, c), make([]byte, 1<<16)}
 	if n, err := p.l.Recv(link.Rx{Headers: []frame.VNetHeader{}, NoWait: true}); n != 0 {
 		tb.Fatal(n, err)
 	}
@@ -225,22 +227,25 @@ func (p *packetPort) next() packet {
 	if err := p.l.SetReadDeadline(time.Now().Add(long)); err != nil {
 		p.tb.Fatal(err)
 	}
-	h, err := recvPacket(p.l)
+	h, err := recvPacket(p.l, p.buf)
 	if err != nil {
 		p.tb.Fatal(err)
 	}
 	return h
 }
 
-// recvPacket waits for a frame with its metadata.
-func recvPacket(l interface {
+// A packetReceiver is what recvPacket needs of a link.
+type packetReceiver interface {
 	Recv(r link.Rx) (int, error)
-}) (h packet, err error) {
-	b, sizes, headers := make([]byte, 1<<16), []int{0}, []frame.VNetHeader{{}}
-	if _, err := l.Recv(link.Rx{Bufs: [][]byte{b}, Sizes: sizes, Headers: headers}); err != nil {
+}
+
+// recvPacket waits for a frame with its metadata, which it reads into buf.
+func recvPacket(l packetReceiver, buf []byte) (h packet, err error) {
+	sizes, headers := []int{0}, []frame.VNetHeader{{}}
+	if _, err := l.Recv(link.Rx{Bufs: [][]byte{buf}, Sizes: sizes, Headers: headers}); err != nil {
 		return h, err
 	}
-	return packet{headers[0], b[:sizes[0]]}, nil
+	return packet{headers[0], slices.Clone(buf[:sizes[0]])}, nil
 }
 
 func parsePacket(tb testing.TB, b []byte) packet {

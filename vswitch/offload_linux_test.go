@@ -51,15 +51,15 @@ var endKinds = []struct {
 		}, false}
 	}},
 	{"socket agreed", func(t *testing.T, sw *vswitch.Switch, n int) end {
-		peer := attachSocket(t, sw, n, true)
+		peer, buf := attachSocket(t, sw, n, true), make([]byte, 1<<16)
 		return end{func(h packet) error { return writeFile(peer, h.bytes()) }, func() packet {
-			return parsePacket(t, readFile(t, peer))
+			return parsePacket(t, readFile(t, peer, buf))
 		}, true}
 	}},
 	{"socket", func(t *testing.T, sw *vswitch.Switch, n int) end {
-		peer := attachSocket(t, sw, n, false)
+		peer, buf := attachSocket(t, sw, n, false), make([]byte, 1<<16)
 		return end{func(h packet) error { return writeFile(peer, h.data) }, func() packet {
-			return packet{data: readFile(t, peer)}
+			return packet{data: readFile(t, peer, buf)}
 		}, false}
 	}},
 	{"rings agreed", func(t *testing.T, sw *vswitch.Switch, n int) end {
@@ -85,6 +85,7 @@ func attachRings(t *testing.T, sw *vswitch.Switch, n int, takesPartial bool) end
 		_, _, err := peer.Send(link.Tx{Frames: [][]byte{h.data}, Headers: []frame.VNetHeader{h.header}})
 		return err
 	}
+	buf := make([]byte, 1<<16)
 	e := end{send, func() packet {
 		if err := peer.SetReadDeadline(time.Now().Add(long)); err != nil {
 			t.Fatal(err)
@@ -92,11 +93,11 @@ func attachRings(t *testing.T, sw *vswitch.Switch, n int, takesPartial bool) end
 		var h packet
 		var err error
 		if takesPartial {
-			h, err = recvPacket(peer)
+			h, err = recvPacket(peer, buf)
 		} else {
-			b, sizes := make([]byte, 1<<16), []int{0}
-			_, err = peer.Recv(link.Rx{Bufs: [][]byte{b}, Sizes: sizes})
-			h.data = b[:sizes[0]]
+			sizes := []int{0}
+			_, err = peer.Recv(link.Rx{Bufs: [][]byte{buf}, Sizes: sizes})
+			h.data = slices.Clone(buf[:sizes[0]])
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -130,17 +131,17 @@ func writeFile(f *os.File, b []byte) error {
 	return err
 }
 
-func readFile(t *testing.T, f *os.File) []byte {
+// readFile reads a datagram into buf and returns a copy of it.
+func readFile(t *testing.T, f *os.File, buf []byte) []byte {
 	t.Helper()
 	if err := f.SetReadDeadline(time.Now().Add(long)); err != nil {
 		t.Fatal(err)
 	}
-	b := make([]byte, 1<<16)
-	n, err := f.Read(b)
+	n, err := f.Read(buf)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b[:n]
+	return slices.Clone(buf[:n])
 }
 
 // Whatever kinds of ports a stream goes from and to, with a tag or without, its
