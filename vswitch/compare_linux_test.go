@@ -181,37 +181,21 @@ func waitingFor(tb testing.TB, c *vde.Conn) (frames [][]byte) {
 	return frames
 }
 
-// TestLikeVDESwitch drives this switch and vde_switch with the same frames and
-// compares what comes out of each port.
-func TestLikeVDESwitch(t *testing.T) {
+// A twinTest is a switch, and the frames that a twin of it and of vde_switch gets.
+type twinTest struct {
+	name     string
+	joined   []int // the ports that have clients, 1 to 4 if nil
+	hub      bool
+	ports    map[int]vswitch.PortConfig
+	commands []string // that tell vde_switch the same as ports
+	steps    []step
+}
+
+// twinTests are those of one kind of switch each.
+func twinTests() []twinTest {
 	bc := testFrame(frame.Broadcast(), macA, 100, 1)
 	from := func(port int, dst, src frame.MAC) step { return step{port, testFrame(dst, src, 100, byte(port))} }
-	vlanPorts := map[int]vswitch.PortConfig{
-		1: {}, 2: {VLAN: 5}, 3: {Tagged: []uint16{5}}, 4: {VLAN: vswitch.NoVLAN, Tagged: []uint16{5, 7}},
-	}
-	vlanCommands := []string{
-		"vlan/create 5", "vlan/create 7", "port/create 1", "port/create 2", "port/create 3", "port/create 4",
-		"port/setvlan 2 5", "vlan/addport 5 3", "port/setvlan 4 4095", "vlan/addport 5 4", "vlan/addport 7 4",
-	}
-	vlanSteps := func() (steps []step) {
-		for port := 1; port <= 4; port++ {
-			steps = append(steps, step{port, bc})
-			for _, tci := range []uint16{0, 5, 0x6005, 0x1005, 7, 9, 4095} {
-				steps = append(steps, step{port, tagged(bc, tci)})
-			}
-		}
-		return append(steps,
-			step{1, testFrame(frame.MAC{0x01, 0x80, 0xc2}, macA, 60, 1)},
-			step{2, testFrame(macB, macC, 100, 2)}, step{4, tagged(testFrame(macC, macB, 100, 4), 5)}, step{2, testFrame(macB, macC, 100, 2)})
-	}()
-	for _, test := range []struct {
-		name     string
-		joined   []int // 1 to 4 if nil
-		hub      bool
-		ports    map[int]vswitch.PortConfig
-		commands []string
-		steps    []step
-	}{
+	return []twinTest{
 		{"learning", nil, false, nil, nil, []step{
 			from(1, macB, macA), // unknown: flooded
 			from(2, macA, macB), // known
@@ -225,8 +209,10 @@ func TestLikeVDESwitch(t *testing.T) {
 			{1, testFrame(frame.Broadcast(), macA, 1518, 1)},
 		}},
 		{"hub", nil, true, nil, nil, []step{from(1, macB, macA), from(2, macA, macB), {3, tagged(bc, 9)}, {4, bc}}},
-		{"VLANs", nil, false, vlanPorts, vlanCommands, vlanSteps},
-		{"hub with VLANs", nil, true, vlanPorts, vlanCommands, vlanSteps[:8]},
+		{"VLANs", nil, false, twinVLANPorts, twinVLANCommands, append(twinTags(),
+			step{1, testFrame(frame.MAC{0x01, 0x80, 0xc2}, macA, 60, 1)},
+			from(2, macB, macC), step{4, tagged(testFrame(macC, macB, 100, 4), 5)}, from(2, macB, macC))},
+		{"hub with VLANs", nil, true, twinVLANPorts, twinVLANCommands, twinTags()[:8]},
 		// Of a switch, port 0 is a port as any other; of a hub, it only sends.
 		{"port 0", []int{0, 1, 2}, false, nil, nil, []step{
 			from(0, macB, macA),              // unknown: flooded
@@ -239,7 +225,36 @@ func TestLikeVDESwitch(t *testing.T) {
 			{0, tagged(bc, 5)},
 		}},
 		{"hub with port 0", []int{0, 1, 2}, true, nil, nil, []step{{0, bc}, {1, bc}, {2, tagged(bc, 9)}, from(1, macA, macB), {0, tagged(bc, 9)}}},
-	} {
+	}
+}
+
+// twinVLANPorts are ports in VLANs, twinVLANCommands tell vde_switch the same.
+var (
+	twinVLANPorts = map[int]vswitch.PortConfig{
+		1: {}, 2: {VLAN: 5}, 3: {Tagged: []uint16{5}}, 4: {VLAN: vswitch.NoVLAN, Tagged: []uint16{5, 7}},
+	}
+	twinVLANCommands = []string{
+		"vlan/create 5", "vlan/create 7", "port/create 1", "port/create 2", "port/create 3", "port/create 4",
+		"port/setvlan 2 5", "vlan/addport 5 3", "port/setvlan 4 4095", "vlan/addport 5 4", "vlan/addport 7 4",
+	}
+)
+
+// twinTags has each port send a frame without a tag and with tags of all kinds.
+func twinTags() (steps []step) {
+	f := testFrame(frame.Broadcast(), macA, 100, 1)
+	for port := 1; port <= 4; port++ {
+		steps = append(steps, step{port, f})
+		for _, tci := range []uint16{0, 5, 0x6005, 0x1005, 7, 9, 4095} {
+			steps = append(steps, step{port, tagged(f, tci)})
+		}
+	}
+	return steps
+}
+
+// TestLikeVDESwitch drives this switch and vde_switch with the same frames and
+// compares what comes out of each port.
+func TestLikeVDESwitch(t *testing.T) {
+	for _, test := range twinTests() {
 		t.Run(test.name, func(t *testing.T) {
 			w := newTwin(t, vswitch.Config{Hub: test.hub, Ports: test.ports}, test.commands...)
 			if test.joined == nil {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/internal/gso"
-	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
 
@@ -209,134 +208,177 @@ var modelPorts = map[int]vswitch.PortConfig{
 	5: {VLAN: 4094, Tagged: []uint16{5}},
 }
 
+// A modelled is a switch and the model of it, which get the same frames.
+type modelled struct {
+	t        *testing.T
+	sw       *vswitch.Switch
+	model    *model
+	together bool // frames are sent as socket clients do
+	ports    map[int]anyPort
+	sent     map[int]uint64
+}
+
+// newModelled returns a switch in which bit n of partial says whether port n takes
+// partial frames.
+func newModelled(t *testing.T, together, hub bool, partial byte) *modelled {
+	const maxFrame = 2000
+	configs := make(map[int]vswitch.PortConfig)
+	for n, pc := range modelPorts {
+		pc.Queue = 8192 // more than a script has frames
+		configs[n] = pc
+	}
+	m := &modelled{
+		t:        t,
+		sw:       vswitch.New(vswitch.Config{Ports: configs, Hub: hub, MaxFrameSize: maxFrame}),
+		together: together,
+		model: &model{
+			ports: configs, agreed: make(map[int]bool), hub: hub, max: maxFrame,
+			table: make(map[vswitch.StaticEntry]int), out: make(map[int][]packet),
+		},
+		ports: make(map[int]anyPort),
+		sent:  make(map[int]uint64),
+	}
+	for n := range configs {
+		ask := n
+		if n == 0 {
+			ask = vswitch.Management
+		}
+		takes := partial>>n&1 != 0
+		m.ports[n] = attachAny(t, m.sw, ask, takes)
+		m.model.agreed[n] = takes
+	}
+	return m
+}
+
+// send has a port send frames, those of them that it can send.
+func (m *modelled) send(port int, frames []packet) {
+	p := m.ports[port]
+	frames = m.sendable(p, frames)
+	var all [][]byte
+	for _, h := range frames {
+		m.model.frame(port, h)
+		all = append(all, h.data)
+	}
+	m.sent[port] += uint64(len(all))
+	switch {
+	case m.together && p.partial:
+		inject(m.sw, port, frames...)
+	case m.together:
+		vswitch.Inject(m.sw, port, all, nil)
+	case p.partial:
+		p.send(frames...)
+	default:
+		if n, err := p.c.WriteBatch(all); n != len(all) || err != nil {
+			m.t.Fatal(n, err)
+		}
+	}
+}
+
+// sendable returns the frames that p can send. A Conn refuses what is no frame, or not
+// what its header says; a client with a socket or shared memory may send it.
+func (m *modelled) sendable(p anyPort, frames []packet) []packet {
+	if !p.partial {
+		for i, h := range frames {
+			if h.header != (frame.VNetHeader{}) {
+				frames[i] = packet{data: h.data[:min(len(h.data), 1999)]} // whatever it is
+			}
+		}
+	}
+	if m.together {
+		return frames
+	}
+	return slices.DeleteFunc(frames, func(h packet) bool {
+		if p.partial {
+			return gso.Check(h.header, h.data) != nil
+		}
+		return len(h.data) < frame.HeaderLen || len(h.data) > frame.DefaultMaxSize
+	})
+}
+
+// checkReceived checks that every port got the frames of the model.
+func (m *modelled) checkReceived() {
+	m.t.Helper()
+	for n, p := range m.ports {
+		want := m.model.out[n]
+		if !p.partial {
+			// What a Conn does not take for a frame it discards. It has no headers.
+			want = slices.DeleteFunc(want, func(h packet) bool { _, err := frame.Parse(h.data); return err != nil })
+			for i := range want {
+				want[i].header = frame.VNetHeader{}
+			}
+		}
+		if got := p.received(); !equal(got, want) {
+			m.t.Errorf("port %d got %d frames\n%x\nwant %d\n%x", n, len(got), got, len(want), want)
+		}
+	}
+}
+
+// checkFDB checks that the switch knows the stations that the model knows.
+func (m *modelled) checkFDB() {
+	m.t.Helper()
+	fdb := m.sw.FDB()
+	if len(fdb) != len(m.model.table) {
+		m.t.Errorf("%d stations, want %d", len(fdb), len(m.model.table))
+	}
+	for _, e := range fdb {
+		if want := m.model.table[vswitch.StaticEntry{MAC: e.MAC, VLAN: e.VLAN}]; want != e.Port {
+			m.t.Errorf("%v is behind port %d, want %d", e.MAC, e.Port, want)
+		}
+	}
+}
+
+// checkCounts checks that all frames were counted, and no buffer is left when all
+// connections are closed.
+func (m *modelled) checkCounts() {
+	m.t.Helper()
+	for n, p := range m.ports {
+		if in := counts(m.t, m.sw, n).In; in.Frames-in.Segments+in.GSOFrames != m.sent[n] {
+			m.t.Errorf("port %d sent %d frames: %+v", n, m.sent[n], in)
+		}
+		p.c.Close()
+	}
+	if n := vswitch.Live(m.sw); n != 0 {
+		m.t.Errorf("%d buffers live", n)
+	}
+}
+
+// randomScript returns a script of random frames, with segments or without.
+func randomScript(r *rand.Rand, segments bool) (script []byte) {
+	for range 6 {
+		script = append(script, byte(r.Uint32()), byte(r.Uint32()))
+		for range 1 + int(script[len(script)-1])%8 {
+			if segments && r.IntN(3) == 0 {
+				script = append(script, 255)
+				for range 12 {
+					script = append(script, byte(r.Uint32()))
+				}
+				continue
+			}
+			f := randomFrame(r)
+			f = f[:min(len(f), 254)]
+			script = append(script, byte(len(f)))
+			script = append(script, f...)
+		}
+	}
+	return script
+}
+
 // FuzzForward compares the switch with the model: every port gets the same
 // frames, byte for byte and in the same order. together has them sent as socket
-// clients do; agreed says by port who has agreed to offloading.
+// clients do; partial says by port who takes partial frames.
 func FuzzForward(f *testing.F) {
 	for seed := range uint64(16) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		var b []byte
-		for range 6 {
-			b = append(b, byte(r.Uint32()), byte(r.Uint32()))
-			for range 1 + int(b[len(b)-1])%8 {
-				if seed >= 8 && r.IntN(3) == 0 {
-					b = append(b, 255)
-					for range 12 {
-						b = append(b, byte(r.Uint32()))
-					}
-					continue
-				}
-				fr := randomFrame(r)
-				fr = fr[:min(len(fr), 254)]
-				b = append(b, byte(len(fr)))
-				b = append(b, fr...)
-			}
-		}
-		f.Add(b, seed%2 == 1, seed%4 > 1, byte(r.Uint32())*byte(seed/8))
+		f.Add(randomScript(r, seed >= 8), seed%2 == 1, seed%4 > 1, byte(r.Uint32())*byte(seed/8))
 	}
-	f.Fuzz(func(t *testing.T, data []byte, together, hub bool, agreed byte) {
-		const maxFrame = 2000
-		ports := make(map[int]vswitch.PortConfig)
-		for n, pc := range modelPorts {
-			pc.Queue = 8192 // more than a script has frames
-			ports[n] = pc
-		}
-		sw := vswitch.New(vswitch.Config{Ports: ports, Hub: hub, MaxFrameSize: maxFrame})
-		defer sw.Close()
-		m := &model{
-			ports: ports, agreed: make(map[int]bool), hub: hub, max: maxFrame,
-			table: make(map[vswitch.StaticEntry]int), out: make(map[int][]packet),
-		}
-		conns, headers := make(map[int]*vde.Conn), make(map[int]*packetPort)
-		for n := range ports {
-			ask := n
-			if n == 0 {
-				ask = vswitch.Management
-			}
-			c, err := sw.Attach(vde.WithPort(ask))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close()
-			conns[n] = c
-			if agreed>>n&1 != 0 {
-				m.agreed[n] = true
-				headers[n] = packetsOn(t, sw, c)
-			}
-		}
-		sent := make(map[int]uint64)
-		script(data, func(port int, frames []packet) {
-			if !m.agreed[port] {
-				for i, h := range frames {
-					if h.header != (frame.VNetHeader{}) {
-						frames[i] = packet{data: h.data[:min(len(h.data), 1999)]} // whatever it is
-					}
-				}
-				// A Conn refuses what is no frame; a socket client may send it.
-				if !together {
-					frames = slices.DeleteFunc(frames, func(h packet) bool { return len(h.data) < frame.HeaderLen || len(h.data) > frame.DefaultMaxSize })
-				}
-			}
-			if m.agreed[port] && !together {
-				frames = slices.DeleteFunc(frames, func(h packet) bool { return gso.Check(h.header, h.data) != nil })
-			}
-			var all [][]byte
-			for _, h := range frames {
-				m.frame(port, h)
-				all = append(all, h.data)
-			}
-			sent[port] += uint64(len(all))
-			switch {
-			case together && m.agreed[port]:
-				inject(sw, port, frames...)
-			case together:
-				vswitch.Inject(sw, port, all, nil)
-			case m.agreed[port]:
-				headers[port].send(frames...)
-			default:
-				if n, err := conns[port].WriteBatch(all); n != len(all) || err != nil {
-					t.Fatal(n, err)
-				}
-			}
-		})
-		for n, c := range conns {
-			want := m.out[n]
-			var got []packet
-			if m.agreed[n] {
-				got = headers[n].received()
-			} else {
-				got = plain(received(t, sw, c)...)
-				// What a Conn does not take for a frame it discards. It has no headers.
-				want = slices.DeleteFunc(want, func(h packet) bool { _, err := frame.Parse(h.data); return err != nil })
-				for i := range want {
-					want[i].header = frame.VNetHeader{}
-				}
-			}
-			if !equal(got, want) {
-				t.Errorf("port %d got %d frames\n%x\nwant %d\n%x", n, len(got), got, len(want), want)
-			}
-		}
+	f.Fuzz(func(t *testing.T, data []byte, together, hub bool, partial byte) {
+		m := newModelled(t, together, hub, partial)
+		defer m.sw.Close()
+		script(data, m.send)
+		m.checkReceived()
 		if !hub {
-			table := sw.FDB()
-			if len(table) != len(m.table) {
-				t.Errorf("%d stations, want %d", len(table), len(m.table))
-			}
-			for _, e := range table {
-				if m.table[vswitch.StaticEntry{MAC: e.MAC, VLAN: e.VLAN}] != e.Port {
-					t.Errorf("%v is behind port %d, want %d", e.MAC, e.Port, m.table[vswitch.StaticEntry{MAC: e.MAC, VLAN: e.VLAN}])
-				}
-			}
+			m.checkFDB()
 		}
-		for n := range conns {
-			if in := counts(t, sw, n).In; in.Frames-in.Segments+in.GSOFrames != sent[n] {
-				t.Errorf("port %d sent %d frames: %+v", n, sent[n], in)
-			}
-		}
-		for _, c := range conns {
-			c.Close()
-		}
-		if n := vswitch.Live(sw); n != 0 {
-			t.Errorf("%d buffers live", n)
-		}
+		m.checkCounts()
 	})
 }
