@@ -153,105 +153,147 @@ func BenchmarkPorts(b *testing.B) {
 // portMAC is the address of the station on a port.
 func portMAC(port int) frame.MAC { return frame.MAC{2, 0, 0, 1, byte(port >> 8), byte(port)} }
 
-// A portReader is the receiving end of a pair.
-type portReader struct {
+const (
+	pairBatch = 32  // frames that are written and read together
+	pairRoom  = 128 // bytes for each to be read into
+)
+
+// A portPair is a port that sends, and its partner that receives.
+type portPair struct {
+	from, to *vde.Conn
+	batch    [][]byte
+	slab     []byte // that is read into
+
+	// What the receiver counts is in cache lines of its own.
+	_    [128]byte
 	got  atomic.Uint64
-	last atomic.Int64 // when, in nanoseconds since the start
-	_    [112]byte    // to the next one
+	last atomic.Int64 // when got changed, in nanoseconds since the start
+	_    [112]byte
+}
+
+// receive counts frames until the connection is closed.
+func (p *portPair) receive(start time.Time) {
+	var bufs [pairBatch][]byte
+	for {
+		for k := range bufs {
+			bufs[k] = p.slab[k*pairRoom:][:pairRoom]
+		}
+		n, err := p.to.ReadBatch(bufs[:])
+		if err != nil {
+			return
+		}
+		p.last.Store(int64(time.Since(start)))
+		p.got.Add(uint64(n))
+	}
+}
+
+// send sends count frames.
+func (p *portPair) send(count int) error {
+	for count > 0 {
+		n, err := p.from.WriteBatch(p.batch[:min(count, pairBatch)])
+		if err != nil {
+			return err
+		}
+		count -= n
+	}
+	return nil
+}
+
+// pairedPorts is a switch with pairs of ports.
+type pairedPorts struct {
+	b     *testing.B
+	sw    *vswitch.Switch
+	start time.Time
+	pairs []portPair
+
+	sent, got uint64 // in all rounds
+}
+
+// newPairedPorts makes the pairs, which have no connections yet.
+func newPairedPorts(b *testing.B, pairs, size int) (p *pairedPorts, cfg vswitch.Config) {
+	p = &pairedPorts{b: b, pairs: make([]portPair, pairs)}
+	cfg.Ports = make(map[int]vswitch.PortConfig)
+	for i := range p.pairs {
+		from, to := i+1, pairs+i+1
+		f := make([]byte, size)
+		frame.PutHeader(f, portMAC(to), portMAC(from), 0x88b5)
+		p.pairs[i].batch = slices.Repeat([][]byte{f}, pairBatch)
+		p.pairs[i].slab = make([]byte, pairBatch*pairRoom)
+		cfg.Ports[from] = withStatic(portMAC(from), vswitch.PortConfig{})
+		cfg.Ports[to] = withStatic(portMAC(to), vswitch.PortConfig{})
+	}
+	return p, cfg
+}
+
+// attach attaches a connection to each port.
+func (p *pairedPorts) attach(sockets bool) {
+	ports := 2 * len(p.pairs)
+	var conns []*vde.Conn
+	if sockets {
+		dir := serve(p.b, p.sw)
+		for n := range ports {
+			conns = append(conns, open(p.b, dir, vde.WithPort(n+1)))
+		}
+	} else {
+		conns = attachMany(p.b, p.sw, ports)
+	}
+	for i := range p.pairs {
+		p.pairs[i].from, p.pairs[i].to = conns[i], conns[len(p.pairs)+i]
+	}
+}
+
+// round has each pair move some frames, and waits until all have been received or
+// dropped.
+func (p *pairedPorts) round(each int) roundResult {
+	begun := time.Since(p.start)
+	var sending sync.WaitGroup
+	for i := range p.pairs {
+		sending.Go(func() {
+			if err := p.pairs[i].send(each); err != nil {
+				p.b.Error(err)
+			}
+		})
+	}
+	sending.Wait()
+	total := uint64(each * len(p.pairs))
+	p.sent += total
+	var now uint64
+	var last time.Duration
+	until(p.b, "everything received or dropped", func() bool {
+		var in, queued, out uint64
+		for _, s := range p.sw.Stats().Ports {
+			in += s.In.Frames
+			queued += s.Out.Queued
+			out += s.Out.Frames
+		}
+		now, last = 0, 0
+		for i := range p.pairs {
+			now += p.pairs[i].got.Load()
+			last = max(last, time.Duration(p.pairs[i].last.Load()))
+		}
+		return in == p.sent && queued == 0 && now == out
+	})
+	n := now - p.got
+	p.got = now
+	return roundResult{float64(n) / (last - begun).Seconds(), 100 * (1 - float64(n)/float64(total))}
 }
 
 func benchmarkPorts(b *testing.B, ports int, sockets bool, size, frames int) {
-	const batch, room = 32, 128 // frames, and bytes for each
-	pairs := ports / 2
-	readers := make([]portReader, pairs)
-	slabs := make([][]byte, pairs)
-	batches := make([][][]byte, pairs)
-	cfg := vswitch.Config{Ports: make(map[int]vswitch.PortConfig)}
-	for i := range pairs {
-		slabs[i] = make([]byte, batch*room)
-		f := make([]byte, size)
-		frame.PutHeader(f, portMAC(pairs+i+1), portMAC(i+1), 0x88b5)
-		batches[i] = slices.Repeat([][]byte{f}, batch)
-		cfg.Ports[i+1] = withStatic(portMAC(i+1), vswitch.PortConfig{})
-		cfg.Ports[pairs+i+1] = withStatic(portMAC(pairs+i+1), vswitch.PortConfig{})
-	}
+	p, cfg := newPairedPorts(b, ports/2, size)
 	before := memoryInUse()
-
-	sw := vswitch.New(cfg)
-	b.Cleanup(func() { sw.Close() })
-	var conns []*vde.Conn
-	if sockets {
-		dir := serve(b, sw)
-		for n := range ports {
-			conns = append(conns, open(b, dir, vde.WithPort(n+1)))
-		}
-	} else {
-		conns = attachMany(b, sw, ports)
-	}
+	p.sw = vswitch.New(cfg)
+	b.Cleanup(func() { p.sw.Close() })
+	p.attach(sockets)
 	idle := memoryInUse() - before
-	start := time.Now()
-	var reading sync.WaitGroup
-	for i, c := range conns[pairs:] {
-		reading.Go(func() {
-			var bufs [batch][]byte
-			for {
-				for k := range bufs {
-					bufs[k] = slabs[i][k*room:][:room]
-				}
-				n, err := c.ReadBatch(bufs[:])
-				if err != nil {
-					return
-				}
-				readers[i].last.Store(int64(time.Since(start)))
-				readers[i].got.Add(uint64(n))
-			}
-		})
-	}
 
-	each := frames / pairs
-	var sent, got uint64
-	round := func() roundResult {
-		begun := time.Since(start)
-		var sending sync.WaitGroup
-		for i, c := range conns[:pairs] {
-			sending.Go(func() {
-				for left := each; left > 0; {
-					n, err := c.WriteBatch(batches[i][:min(left, batch)])
-					if err != nil {
-						b.Error(err)
-						return
-					}
-					left -= n
-				}
-			})
-		}
-		sending.Wait()
-		sent += uint64(each * pairs)
-		var now, last uint64
-		until(b, "everything received or dropped", func() bool {
-			s := sw.Stats()
-			var in, queued, out uint64
-			for _, p := range s.Ports {
-				in += p.In.Frames
-				queued += p.Out.Queued
-				out += p.Out.Frames
-			}
-			now, last = 0, 0
-			for i := range readers {
-				now += readers[i].got.Load()
-				last = max(last, uint64(readers[i].last.Load()))
-			}
-			return in == sent && queued == 0 && now == out
-		})
-		n := now - got
-		got = now
-		return roundResult{
-			float64(n) / (time.Duration(last) - begun).Seconds(), 100 * (1 - float64(n)/float64(each*pairs)),
-		}
+	p.start = time.Now()
+	var reading sync.WaitGroup
+	for i := range p.pairs {
+		reading.Go(func() { p.pairs[i].receive(p.start) })
 	}
 	var results []roundResult
 	for b.Loop() {
-		results = append(results, round())
+		results = append(results, p.round(frames/len(p.pairs)))
 	}
 	used := memoryInUse() - before
 	b.ReportMetric(median(results, func(r roundResult) float64 { return r.rate })/1e6, "Mframes/s")
@@ -259,8 +301,9 @@ func benchmarkPorts(b *testing.B, ports int, sockets bool, size, frames int) {
 	b.ReportMetric(idle/float64(ports), "idle-B/port")
 	b.ReportMetric(used/float64(ports), "B/port")
 	b.ReportMetric(0, "ns/op")
-	for _, c := range conns {
-		c.Close()
+	for i := range p.pairs {
+		p.pairs[i].from.Close()
+		p.pairs[i].to.Close()
 	}
 	reading.Wait()
 }
