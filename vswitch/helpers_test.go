@@ -20,7 +20,7 @@ import (
 // long is more than anything takes; short is how long to look for what is not to
 // come.
 const (
-	long  = 10 * time.Second
+	long  = time.Minute
 	short = 50 * time.Millisecond
 )
 

@@ -99,7 +99,8 @@ func openDescriptors(t *testing.T) int {
 	return n
 }
 
-// memoryEnv tells this test binary to load a switch with little memory.
+// memoryEnv tells this test binary to load a switch with little memory. Its value is
+// a number of batches and the directory of the switch.
 const memoryEnv = "GO_VDE_VSWITCH_MEMORY"
 
 // TestMemoryLimit floods readers that do not read, in a process that may not
@@ -108,8 +109,12 @@ const memoryEnv = "GO_VDE_VSWITCH_MEMORY"
 // with it. (What a Go program does when the system really has no memory is to end;
 // there is no error that could be returned.)
 func TestMemoryLimit(t *testing.T) {
+	batches := 2000 // 1.2 GB, twenty times
+	if raceEnabled && testing.Short() {
+		batches = 300
+	}
 	cmd := exec.CommandContext(t.Context(), testpeers.TestBinary(t))
-	cmd.Env = append(os.Environ(), memoryEnv+"="+filepath.Join(testutil.ShortDir(t), "sw"))
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", fmt.Sprintf("%s=%d %s", memoryEnv, batches, filepath.Join(testutil.ShortDir(t), "sw")))
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
@@ -118,7 +123,12 @@ func TestMemoryLimit(t *testing.T) {
 }
 
 // beShortOfMemory is the child of TestMemoryLimit.
-func beShortOfMemory(dir string) error {
+func beShortOfMemory(config string) error {
+	var batches int
+	var dir string
+	if _, err := fmt.Sscan(config, &batches, &dir); err != nil {
+		return err
+	}
 	debug.SetMemoryLimit(24 << 20)
 	sw := vswitch.New(vswitch.Config{})
 	defer sw.Close()
@@ -144,21 +154,8 @@ func beShortOfMemory(dir string) error {
 	if err := limitAddressSpace(); err != nil {
 		return err
 	}
-	const batches, each = 2000, 64 // 1.2 GB, twenty times
-	batch := make([][]byte, each)
-	for i := range batch {
-		batch[i] = testFrame(frame.Broadcast(), macA, 9000, byte(i))
-	}
-	for range batches {
-		if n, err := conns[0].WriteBatch(batch); err != nil {
-			return fmt.Errorf("%d: %w", n, err)
-		}
-	}
-	for end := time.Now().Add(long); sw.Stats().Ports[0].In.Frames < batches*each; {
-		if time.Now().After(end) {
-			return fmt.Errorf("not all frames came: %+v", sw.Stats().Ports[0].In)
-		}
-		runtime.Gosched()
+	if err := floodBatches(conns[0], sw, batches); err != nil {
+		return err
 	}
 	full := uint64(0)
 	for _, p := range sw.Stats().Ports {
@@ -167,8 +164,29 @@ func beShortOfMemory(dir string) error {
 		}
 		full += p.Out.Dropped.Full
 	}
-	fmt.Printf("%d frames flooded to 19 ports that nobody reads, %d copies dropped\n", batches*each, full)
+	fmt.Printf("%d frames flooded to 19 ports that nobody reads, %d copies dropped\n", sw.Stats().Ports[0].In.Frames, full)
 	return checkHeap()
+}
+
+// floodBatches sends batches from c, which is on the first port of sw, and waits
+// until the switch has forwarded them.
+func floodBatches(c *vde.Conn, sw *vswitch.Switch, batches int) error {
+	batch := make([][]byte, 64)
+	for i := range batch {
+		batch[i] = testFrame(frame.Broadcast(), macA, 9000, byte(i))
+	}
+	for range batches {
+		if n, err := c.WriteBatch(batch); err != nil {
+			return fmt.Errorf("%d: %w", n, err)
+		}
+	}
+	for end := time.Now().Add(long); sw.Stats().Ports[0].In.Frames < uint64(batches*len(batch)); {
+		if time.Now().After(end) {
+			return fmt.Errorf("not all frames came: %+v", sw.Stats().Ports[0].In)
+		}
+		runtime.Gosched()
+	}
+	return nil
 }
 
 // limitAddressSpace leaves this process little more address space than it has.

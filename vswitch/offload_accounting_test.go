@@ -117,7 +117,11 @@ func (l *offloadLoad) write(i int) {
 	if i < offloadPorts {
 		send = l.writePackets
 	}
-	for range 60 {
+	batches := 60
+	if testing.Short() {
+		batches = 20
+	}
+	for range batches {
 		var batch []packet
 		for range 1 + r.IntN(100) {
 			batch = append(batch, randomPacket(r))

@@ -114,7 +114,7 @@ func plugData(t *testing.T, dir string, o plugOptions) *rawPlug {
 // read reads up to n bytes from ctl: fewer mean its end.
 func (p *rawPlug) read(n int) []byte {
 	p.t.Helper()
-	p.ctl.SetReadDeadline(time.Now().Add(10 * time.Second))
+	p.ctl.SetReadDeadline(time.Now().Add(long))
 	b := make([]byte, n)
 	k, err := io.ReadFull(p.ctl, b)
 	if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -224,10 +224,13 @@ func (d *ringDialogue) fill() (sent int) {
 func TestRingsPolledTogether(t *testing.T) {
 	testutil.NoLeaks(t)
 	const (
-		rounds   = 20
 		asked    = 100 // in a round, before the port is full
 		overtake = 50  // and then
 	)
+	rounds := 20
+	if testing.Short() {
+		rounds = 5
+	}
 	d := newRingDialogue(t)
 	defer d.sw.Close()
 	for range rounds {
