@@ -149,9 +149,10 @@ func (l *Listener) open(j *joining, e *endpoint) (link.Link, error) {
 	j.path = path
 	return transport.New(transport.Config{
 		Stream: j.stream, Transport: j.transport, OnData: l.trailingByte,
-		Refuse:      true,
-		StreamFirst: true,                       // so that the client knows before it sends to a socket that is gone
-		OnClose:     func() { os.Remove(path) }, // the client has connected, or never will
+		Refuse:       true,
+		TakesPartial: j.kind == KindSharedMemory, // shm.Accept told the client
+		StreamFirst:  true,                       // so that the client knows before it sends to a socket that is gone
+		OnClose:      func() { os.Remove(path) }, // the client has connected, or never will
 	}), nil
 }
 

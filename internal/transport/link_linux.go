@@ -39,6 +39,12 @@ type Config struct {
 	// with it. nil ignores them.
 	OnData func() error
 
+	// TakesPartial says that the other side has been told already that this one
+	// takes GSO frames and partial checksums, so that they may come before the
+	// first Recv with Headers. Where the transport says by its Caps that each
+	// frame has metadata, that need not be said here.
+	TakesPartial bool
+
 	// Refuse has the transport refuse what the other side sends after it has
 	// ended the control stream.
 	Refuse bool
@@ -69,7 +75,7 @@ type Link struct {
 	early atomic.Pointer[[][]byte]
 
 	// partial says that frames with metadata may come: a receive has asked for
-	// it, or the transport always gives it. Receives without Headers then go
+	// it, the other side was told before, or the transport always gives it. Receives without Headers then go
 	// through resolver.
 	partial  atomic.Bool
 	resolver gso.Resolver
@@ -89,7 +95,7 @@ func New(cfg Config) *Link {
 		l.early.Store(&cfg.Early)
 	}
 	caps := l.transport.Caps()
-	l.partial.Store(!caps.SharedMemory && caps.Offload != 0)
+	l.partial.Store(cfg.TakesPartial || !caps.SharedMemory && caps.Offload != 0)
 	l.notifier = notifier{link: l, Notifier: caps.Notifier}
 	l.counters = l.count
 	l.resolver.Source = func(bufs [][]byte, sizes []int, headers []frame.VNetHeader, wait bool) (int, error) {
