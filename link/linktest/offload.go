@@ -5,6 +5,7 @@ package linktest
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 
 	"github.com/go-vde/sdk/frame"
@@ -70,8 +71,12 @@ func (s *suite) offload() {
 			list = append(list, u)
 		}
 	}
-	// Headers last: a link may tell the other side at the first such Recv.
-	for _, receive := range []func([]unfinished){s.expectFinished, s.expectUnfinished, s.expectFinished} {
+	for _, headers := range []bool{false, true, false} {
+		receive := s.expectFinished
+		if headers {
+			receive = s.expectUnfinished
+			s.askForHeaders()
+		}
 		var t link.Tx
 		for _, u := range list {
 			t.Frames, t.Headers = append(t.Frames, u.frame), append(t.Headers, u.header)
@@ -85,6 +90,15 @@ func (s *suite) offload() {
 		if err := <-sent; err != nil {
 			s.Fatalf("Send: %v", err)
 		}
+	}
+}
+
+// askForHeaders receives nothing with Headers: a link may tell the other side at
+// the first such Recv, and what was sent before may come finished.
+func (s *suite) askForHeaders() {
+	r := link.Rx{Bufs: [][]byte{make([]byte, 1<<16)}, Sizes: make([]int, 1), Headers: make([]frame.VNetHeader, 1), NoWait: true}
+	if n, err := s.b.Recv(r); n != 0 || !errors.Is(err, link.ErrEmpty) {
+		s.Fatalf("Recv with NoWait and Headers when nothing was sent: %d, %v", n, err)
 	}
 }
 
