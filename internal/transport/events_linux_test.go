@@ -107,11 +107,11 @@ func wantFrames(t *testing.T, l link.Link, limit int, numbers ...int) {
 	}
 }
 
-// TestEarlyFrames checks that they come first, in order, and are counted if nobody
+// TestFramesBeforeConnect checks that they come first, in order, and are counted if nobody
 // receives them.
-func TestEarlyFrames(t *testing.T) {
+func TestFramesBeforeConnect(t *testing.T) {
 	for _, limit := range []int{1, 2, 3, 9} {
-		h := newHalf(t, false, transport.Config{Early: [][]byte{numbered(0), numbered(1), numbered(2)}, Foreign: 5})
+		h := newHalf(t, false, transport.Config{BeforeConnect: [][]byte{numbered(0), numbered(1), numbered(2)}, Foreign: 5})
 		h.send(t, numbered(3), numbered(4))
 		wantFrames(t, h, limit, 0, 1, 2, 3, 4)
 		if c := h.Caps().Counters(); c.Foreign != 5 {
@@ -119,7 +119,7 @@ func TestEarlyFrames(t *testing.T) {
 		}
 	}
 	for received := range 4 {
-		h := newHalf(t, false, transport.Config{Early: [][]byte{numbered(0), numbered(1), numbered(2)}})
+		h := newHalf(t, false, transport.Config{BeforeConnect: [][]byte{numbered(0), numbered(1), numbered(2)}})
 		h.send(t, numbered(3))
 		for i := range received {
 			wantFrames(t, h, 1, i)
@@ -133,9 +133,9 @@ func TestEarlyFrames(t *testing.T) {
 	}
 }
 
-// TestEarlyFramesAfterTheEnd checks that the end of the other side comes last.
-func TestEarlyFramesAfterTheEnd(t *testing.T) {
-	h := newHalf(t, false, transport.Config{Early: [][]byte{numbered(0)}})
+// TestFramesBeforeConnectAfterTheEnd checks that the end of the other side comes last.
+func TestFramesBeforeConnectAfterTheEnd(t *testing.T) {
+	h := newHalf(t, false, transport.Config{BeforeConnect: [][]byte{numbered(0)}})
 	h.send(t, numbered(1))
 	h.ctl.Close()
 	<-h.Done()

@@ -28,10 +28,11 @@ type Config struct {
 	// Address is the locator of the other side.
 	Address string
 
-	// Early holds frames that came before the transport could receive them.
-	Early [][]byte
+	// BeforeConnect holds the frames, ordinary ones, that the other side sent
+	// before the data socket was connected to it. Recv returns them first.
+	BeforeConnect [][]byte
 
-	// Foreign counts frames that came from others meanwhile.
+	// Foreign counts the frames that others sent before that.
 	Foreign int
 
 	// OnData is called with each byte that the other side sends on the control
@@ -71,8 +72,8 @@ type Link struct {
 	closed  atomic.Bool
 	watcher sync.WaitGroup
 
-	// early holds the early frames until they are received; then it is nil.
-	early atomic.Pointer[[][]byte]
+	// beforeConnect holds those of cfg that are left to be received; nil if none.
+	beforeConnect atomic.Pointer[[][]byte]
 
 	// partial says that frames with metadata may come: a receive has asked for
 	// it, the other side was told before, or the transport always gives it. Receives without Headers then go
@@ -91,8 +92,8 @@ var _ link.Link = (*Link)(nil)
 // New returns the link of a finished handshake.
 func New(cfg Config) *Link {
 	l := &Link{cfg: cfg, transport: cfg.Transport, done: make(chan struct{}), closing: make(chan struct{})}
-	if len(cfg.Early) > 0 {
-		l.early.Store(&cfg.Early)
+	if len(cfg.BeforeConnect) > 0 {
+		l.beforeConnect.Store(&cfg.BeforeConnect)
 	}
 	caps := l.transport.Caps()
 	l.partial.Store(cfg.TakesPartial || !caps.SharedMemory && caps.Offload != 0)
@@ -166,8 +167,8 @@ func (l *Link) ended() bool {
 
 // Recv implements [link.Link].
 func (l *Link) Recv(r link.Rx) (n int, err error) {
-	if early := l.early.Load(); early != nil {
-		return l.recvEarly(early, r)
+	if frames := l.beforeConnect.Load(); frames != nil {
+		return l.recvBeforeConnect(frames, r)
 	}
 	switch {
 	case r.Headers != nil:
@@ -209,21 +210,21 @@ func (l *Link) recvError(err error) error {
 	return err
 }
 
-// recvEarly is Recv from the early frames, which are ordinary.
-func (l *Link) recvEarly(early *[][]byte, r link.Rx) (n int, err error) {
-	for ; n < min(len(r.Bufs), len(r.Sizes), len(*early)); n++ {
-		copy(r.Bufs[n], (*early)[n])
-		r.Sizes[n] = len((*early)[n])
+// recvBeforeConnect is Recv from frames, what beforeConnect holds.
+func (l *Link) recvBeforeConnect(frames *[][]byte, r link.Rx) (n int, err error) {
+	for ; n < min(len(r.Bufs), len(r.Sizes), len(*frames)); n++ {
+		copy(r.Bufs[n], (*frames)[n])
+		r.Sizes[n] = len((*frames)[n])
 	}
 	if r.Headers != nil {
 		clear(r.Headers[:n])
 	}
 	var rest *[][]byte
-	if n < len(*early) {
-		left := (*early)[n:]
+	if n < len(*frames) {
+		left := (*frames)[n:]
 		rest = &left
 	}
-	if !l.early.CompareAndSwap(early, rest) {
+	if !l.beforeConnect.CompareAndSwap(frames, rest) {
 		return 0, net.ErrClosed // and Close has counted them
 	}
 	return n, nil
@@ -327,8 +328,8 @@ func (l *Link) Close() (unread int, err error) {
 		err = l.cfg.Stream.Close()
 	}
 	unread, e := l.transport.Close()
-	if early := l.early.Swap(nil); early != nil {
-		unread += len(*early)
+	if frames := l.beforeConnect.Swap(nil); frames != nil {
+		unread += len(*frames)
 	}
 	unread += l.resolver.Close()
 	if !l.cfg.StreamFirst {

@@ -163,7 +163,7 @@ func (j joiner) connected(ctl control, data *dataSocket, peer, dir string, heade
 		return nil, &joinError{step: "register the data socket", path: data.path, err: err}
 	}
 	return transport.New(transport.Config{
-		Stream: ctl.Stream, Transport: sock, Address: "vde://" + dir, Early: queued, Foreign: foreign,
+		Stream: ctl.Stream, Transport: sock, Address: "vde://" + dir, BeforeConnect: queued, Foreign: foreign,
 	}), nil
 }
 
