@@ -346,8 +346,11 @@ func (c PortConfig) normalize() (PortConfig, error) {
 		}
 	}
 	for _, s := range c.Static {
-		if s.MAC.IsGroup() || s.VLAN > maxVLAN {
-			return c, configError("Static: %v in VLAN %d is not the address of a station", s.MAC, s.VLAN)
+		switch {
+		case s.MAC.IsGroup():
+			return c, configError("Static: %v is a group address, want a unicast MAC address", s.MAC)
+		case s.VLAN > maxVLAN:
+			return c, configError("Static: %v in VLAN %d, want VLAN 0 to %d", s.MAC, s.VLAN, maxVLAN)
 		}
 	}
 	return c, nil
