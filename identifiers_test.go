@@ -20,6 +20,7 @@ import (
 type declared struct {
 	packages map[string]map[string]bool
 	members  map[string]map[string]bool // of all types with that name together
+	fields   map[string]map[string]bool // the names of the types of all fields with that name
 }
 
 // add notes that a package or a type has a name.
@@ -82,6 +83,9 @@ func (d *declared) typ(name string, t ast.Expr) {
 		for _, n := range names {
 			add(d.members, name, n.Name)
 			d.typ(n.Name, field.Type)
+			if of := typeName(field.Type); of != "" {
+				add(d.fields, n.Name, of)
+			}
 		}
 	}
 }
@@ -104,8 +108,8 @@ func typeName(t ast.Expr) string {
 var (
 	// qualified is an identifier of a package, perhaps with a member of it.
 	qualified = regexp.MustCompile(`(?:^|[^\w./])([a-z]\w*)\.([A-Z]\w*)(?:\.([A-Z]\w*))?`)
-	// member is a field or method of a type.
-	member = regexp.MustCompile(`(?:^|[^\w./])([A-Z]\w*)(?:\(\))?\.([A-Z]\w*)`)
+	// member is a field or method of a type, perhaps with a member of that field.
+	member = regexp.MustCompile(`(?:^|[^\w./])([A-Z]\w*)(?:\(\))?\.([A-Z]\w*)(?:\.([A-Z]\w*))?`)
 )
 
 // check returns the identifiers in a piece of code that do not exist. A package
@@ -122,11 +126,28 @@ func (d *declared) check(snippet string) (wrong []string) {
 		}
 	}
 	for _, m := range member.FindAllStringSubmatch(snippet, -1) {
-		if members := d.members[m[1]]; members != nil && !members[m[2]] {
+		switch members := d.members[m[1]]; {
+		case members == nil:
+		case !members[m[2]]:
 			wrong = append(wrong, fmt.Sprintf("%s has no %s", m[1], m[2]))
+		case m[3] != "" && d.lacks(m[2], m[3]):
+			wrong = append(wrong, fmt.Sprintf("%s.%s has no %s", m[1], m[2], m[3]))
 		}
 	}
 	return wrong
+}
+
+// lacks reports whether no field with that name has the member, as far as the
+// types of those fields are known.
+func (d *declared) lacks(field, member string) bool {
+	known := false
+	for of := range d.fields[field] {
+		if d.members[of] == nil || d.members[of][member] {
+			return false
+		}
+		known = true
+	}
+	return known
 }
 
 // foreignPackages are packages of others, or variables in examples, that have
@@ -135,7 +156,7 @@ var foreignPackages = map[string]bool{"main": true}
 
 // TestDocsIdentifiers looks for the identifiers that documents name in code.
 func TestDocsIdentifiers(t *testing.T) {
-	d := &declared{packages: map[string]map[string]bool{}, members: map[string]map[string]bool{}}
+	d := &declared{packages: map[string]map[string]bool{}, members: map[string]map[string]bool{}, fields: map[string]map[string]bool{}}
 	for _, name := range sources(t, ".go") {
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
 		if err != nil {
@@ -165,12 +186,12 @@ func TestDocsIdentifiers(t *testing.T) {
 	if found < 100 {
 		t.Errorf("only %d identifiers found", found)
 	}
-	for _, snippet := range []string{"vde.NoSuch", "vde.Conn.NoSuch()", "x := vde.NoSuch(ctx)", "Conn.NoSuch", "Conn().NoSuch()"} {
+	for _, snippet := range []string{"vde.NoSuch", "vde.Conn.NoSuch()", "x := vde.NoSuch(ctx)", "Conn.NoSuch", "Conn().NoSuch()", "Stats.Serve.NoSuch"} {
 		if len(d.check(snippet)) != 1 {
 			t.Errorf("%q: %q", snippet, d.check(snippet))
 		}
 	}
-	if w := d.check("vde.Open(ctx, net.NoSuch), Conn.Close, http.Client"); len(w) != 0 {
+	if w := d.check("vde.Open(ctx, net.NoSuch), Conn.Close, http.Client, Stats.Serve.Violations"); len(w) != 0 {
 		t.Error(w)
 	}
 }
