@@ -172,7 +172,7 @@ func (r *redial) use(l Link) bool {
 	_ = l.SetReadDeadline(r.readDeadline) // a new link cannot be closed
 	_ = l.SetWriteDeadline(r.writeDeadline)
 	if len(r.rx) > 1 {
-		// Nobody receives, and the link has ended again: the oldest give way.
+		// Nobody receives, and the link has ended again: the oldest are dropped.
 		r.discard(len(r.rx) - 1)
 	}
 	r.rx = append(r.rx, l)

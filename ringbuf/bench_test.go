@@ -29,8 +29,8 @@ func BenchmarkAlone(b *testing.B) {
 	}
 }
 
-// BenchmarkPass hands elements from one goroutine to another. Who finds the
-// queue full, or empty, yields; impl=channel, which waits instead, is the
+// BenchmarkPass hands elements from one goroutine to another. A goroutine that
+// finds the queue full, or empty, yields; impl=channel, which waits instead, is the
 // baseline, element by element as it must.
 func BenchmarkPass(b *testing.B) {
 	const depth = 1024

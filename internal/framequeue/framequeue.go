@@ -53,7 +53,7 @@ type Queue struct {
 
 	mu     sync.Mutex
 	frames sync.Cond // there is a frame, or a reason not to wait for one
-	room   sync.Cond // likewise for room
+	room   sync.Cond // there is room, or a reason not to wait for it
 	slots  []Slot    // guarded by mu; a ring
 	head   int       // guarded by mu; the oldest frame
 	n      int       // guarded by mu; how many

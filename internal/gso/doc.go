@@ -4,7 +4,7 @@
 // Package gso finishes frames whose [frame.VNetHeader] says that they are
 // partial: it completes checksums, and segments GSO frames.
 //
-// [Check] is the one place that looks at a stranger's header and frame together.
+// [Check] is the one place that looks at an untrusted header and its frame together.
 // It is called where they enter the program; every other function of the package
 // takes only what has passed it.
 package gso

@@ -41,7 +41,7 @@ type Finisher struct {
 	ends   []int         // for each frame given, as far as they have come: where it ends in out
 	head   [MaxHead]byte // of a frame whose first piece is short
 	single []net.Buffers // of Send
-	one    [][]byte      // likewise
+	one    [][]byte      // of Send
 }
 
 // Send sends frames with their metadata, which have passed [Check]. n counts

@@ -6,7 +6,7 @@ package gso
 import "github.com/go-vde/sdk/frame"
 
 // Normalize returns o, which has passed [Check], with the fields that mean
-// nothing made zero, so that nothing of a stranger's choice goes on to others.
+// nothing made zero, so that no value that the sender chose goes on to others.
 func Normalize(o frame.VNetHeader) frame.VNetHeader {
 	if o.GSOType == frame.GSONone {
 		o.HdrLen, o.GSOSize = 0, 0

@@ -48,7 +48,7 @@ type Segmenter struct {
 	pieces  [][]byte // they begin with what is left; lent
 	base    uint64   // the sum of the pseudo-header without the length
 	seq     uint32   // of the next segment
-	id      uint16   // likewise
+	id      uint16   // of the next segment
 	first   bool
 	done    bool
 

@@ -80,7 +80,7 @@ const (
 
 	// While it is hot, so many attempts are made before it parks, each after a
 	// pause of so many turns of a loop, about a microsecond: attempts in quicker
-	// succession get in the way of the other side, and bring less. Together they
+	// succession delay the other side, and find less. Together they
 	// last some 25 microseconds, little more than parking and being woken. (Yielding
 	// the processor instead looks better and is not: on a busy machine each yield
 	// lasts a time slice, and a processor of the Go scheduler with it.)

@@ -14,8 +14,8 @@ import (
 // The calls below never wait, so they are made without telling the scheduler.
 // Telling it costs a fifth of the rate of 64-byte frames: a batch lasts as long
 // as the 20 microseconds after which the scheduler takes the processor away from
-// a call, and the call has to ask for it again. Who holds a processor in such a
-// call delays a stop of the world by the batch, so a batch of more than rawLimit
+// a call, and the call has to ask for it again. A goroutine in such a call
+// delays a stop of the world by the batch, so a batch of more than rawLimit
 // bytes is announced after all.
 const rawLimit = 1 << 20
 

@@ -203,7 +203,7 @@ func TestCPeerOpenOptions(t *testing.T) {
 	}
 	c.Stop()
 	if _, err := c.Finish(t.Context()); err == nil {
-		t.Error("figures from the dead")
+		t.Error("figures from a program that was stopped")
 	}
 	t.Run("refused", func(t *testing.T) {
 		c := testpeers.NewCPeer(t, testpeers.CPeerConfig{Role: testpeers.CCount, Network: "/no/such/switch"})

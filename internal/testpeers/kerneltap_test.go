@@ -60,7 +60,7 @@ func talk(t *testing.T, from, to *testpeers.KernelTap, ip netip.Addr) {
 	}
 }
 
-func TestTapStations(t *testing.T) {
+func TestKernelTaps(t *testing.T) {
 	testutil.NoLeaks(t)
 	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
 	a, b := testpeers.StartKernelTap(t, sw.Dir(), testpeers.KernelTapConfig{}), testpeers.StartKernelTap(t, sw.VNL(), testpeers.KernelTapConfig{})
@@ -88,7 +88,7 @@ func TestTapStations(t *testing.T) {
 
 func b2s(m [6]byte) []byte { return m[:] }
 
-func TestTapStationConfig(t *testing.T) {
+func TestKernelTapConfig(t *testing.T) {
 	t.Parallel()
 	n := testpeers.StartNode(t, "hub")
 	mac := [6]byte{2, 1, 2, 3, 4, 5}

@@ -160,7 +160,7 @@ func TestSwitchKillAndRestart(t *testing.T) {
 	pid := sw.PID()
 	sw.Kill()
 	if sw.Running() || !exists(filepath.Join(sw.Dir(), "ctl")) {
-		t.Error("killed, and yet running or tidy")
+		t.Error("killed, and yet running or without ctl")
 	}
 	if err := a.Wait(t.Context()); err != nil {
 		t.Error(err)

@@ -24,7 +24,7 @@ import (
 	"github.com/go-vde/sdk/link"
 )
 
-// A half is a link whose other end is in the hands of the test.
+// A half is a link whose other end the test holds.
 type half struct {
 	*transport.Link
 	ctl  *transport.Stream // of the other side

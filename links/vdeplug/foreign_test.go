@@ -145,7 +145,7 @@ func TestPermissionRevoked(t *testing.T) {
 	conntest.Send(t, client, 2)
 	received(client, 2)
 	client.Close()
-	// It tries to come back, in vain.
+	// It tries to open the socket again and cannot.
 	said := make(chan error, 1)
 	go func() {
 		_, err := os.ReadFile(denied) // ends when the other has opened and closed it
