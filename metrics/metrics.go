@@ -90,7 +90,7 @@ var (
 	connFrames = counter("conn_frames_total", "Frames received or sent.", "conn", "direction")
 	connBytes  = counter("conn_bytes_total", "Bytes of frames received or sent.", "conn", "direction")
 	connCalls  = counter("conn_calls_total", "System calls, or in-process transfers, that moved frames.", "conn", "direction")
-	connDrops  = counter("conn_dropped_total", "Datagrams discarded, or frames not sent, by cause.", "conn", "direction", "cause")
+	connDrops  = counter("conn_dropped_total", "Datagrams discarded, or frames not sent, by cause; the cause unsent is for frames that were counted as sent before.", "conn", "direction", "cause")
 	connUp     = gauge("conn_up", "1 until the connection ends, then 0.", "conn")
 
 	portFrames      = counter("switch_port_frames_total", "Frames received from a port, or sent to it.", "switch", "port", "direction")
@@ -147,7 +147,7 @@ func collectConn(send sender, name string, c *vde.Conn) {
 		send(connDrops, n, name, "in", cause)
 	}
 	for cause, n := range map[string]uint64{
-		"full": s.TxFull, "refused": s.TxRefused, "no_buffer": s.TxNoBuffer, "invalid": s.TxInvalid,
+		"full": s.TxFull, "refused": s.TxRefused, "no_buffer": s.TxNoBuffer, "invalid": s.TxInvalid, "unsent": s.TxUnsent,
 	} {
 		send(connDrops, n, name, "out", cause)
 	}

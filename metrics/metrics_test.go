@@ -90,6 +90,7 @@ func TestCollector(t *testing.T) {
 	for _, line := range []string{
 		`vde_conn_dropped_total{cause="invalid",conn="a",direction="out"} 1`,
 		`vde_conn_dropped_total{cause="foreign",conn="a",direction="in"} 0`,
+		`vde_conn_dropped_total{cause="unsent",conn="a",direction="out"} 0`,
 		`vde_switch_port_dropped_total{cause="no_buffer",direction="out",port="1",switch="lab"} 0`,
 		`vde_switch_port_dropped_total{cause="vlan",direction="in",port="1",switch="lab"} 0`,
 		`vde_switch_port_dropped_total{cause="offload",direction="in",port="1",switch="lab"} 0`,

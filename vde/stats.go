@@ -16,7 +16,8 @@ import (
 // Every frame that reached this end of the connection is in exactly one of
 // RxFrames, RxRunts, RxTruncated, RxEmpty, RxForeign and RxDiscarded, or still
 // waits to be read. Every frame given to a write method is in TxFrames, in one
-// of the causes below it, or reported as not sent by the method's count.
+// of TxFull, TxRefused, TxNoBuffer and TxInvalid, or reported as not sent by the
+// method's count. Of TxFrames, TxUnsent were lost in this program.
 type Stats struct {
 	RxFrames uint64 // delivered to a caller or to the Frames channel
 	RxBytes  uint64 // the sum of their lengths
@@ -28,9 +29,11 @@ type Stats struct {
 	RxForeign   uint64 // from others than the switch or peer, and discarded
 	RxDiscarded uint64 // still unread when the connection was closed
 
-	TxFrames uint64 // accepted by the kernel, or by the in-process peer
+	TxFrames uint64 // accepted by the kernel, by the in-process peer, or by the link's own queue
 	TxBytes  uint64 // the sum of their lengths
 	TxCalls  uint64 // system calls (in-process: transfers) that took at least one frame
+
+	TxUnsent uint64 // of TxFrames: still in the link's own queue when the link ended or was closed
 
 	TxFull     uint64 // not sent by TryWriteBatch: the queue was full
 	TxRefused  uint64 // not sent: nobody at the other end (ECONNREFUSED and its like)
@@ -60,7 +63,8 @@ func (c *Conn) Stats() Stats {
 		RxRunts: s.rxRunts.Load(), RxTruncated: s.rxTruncated.Load(), RxEmpty: s.rxEmpty.Load(),
 		RxForeign: l.Foreign, RxDiscarded: s.rxDiscarded.Load() + l.Discarded,
 		TxFrames: s.txFrames.Load(), TxBytes: s.txBytes.Load(), TxCalls: s.txCalls.Load(),
-		TxFull: s.txFull.Load(), TxRefused: s.txRefused.Load(),
+		TxUnsent: l.Unsent,
+		TxFull:   s.txFull.Load(), TxRefused: s.txRefused.Load(),
 		TxNoBuffer: s.txNoBuffer.Load(), TxInvalid: s.txInvalid.Load(),
 	}
 }

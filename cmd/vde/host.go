@@ -123,7 +123,7 @@ func hostTable(out io.Writer, hosts ...namedHost) (dropped uint64, err error) {
 	for _, h := range hosts {
 		s := h.Stats()
 		c := s.Endpoint.Conn
-		lost := s.Endpoint.TxDropped() + c.RxRunts + c.RxTruncated + c.RxDiscarded
+		lost := s.Endpoint.TxDropped() + c.TxUnsent + c.RxRunts + c.RxTruncated + c.RxDiscarded
 		dropped += lost
 		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%s\t%d\t%d\t\n", h.name, c.TxFrames, quotient(c.TxFrames, c.TxCalls),
 			c.RxFrames, quotient(c.RxFrames, c.RxCalls), s.TCPRetransmits, lost)
