@@ -6,7 +6,6 @@ package vde_test
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -169,22 +168,8 @@ func limitDescriptors(t *testing.T, spare int) (restore func()) {
 // wall clock cannot be made here without making it for the whole machine; see
 // docs/reliability.md.
 func TestClockOffset(t *testing.T) {
-	testpeers.Need(t, "unshare", "CAP_SYS_ADMIN")
-	if _, err := os.Stat("/proc/self/ns/time"); err != nil {
-		testpeers.Skip(t, "time namespaces", "use Linux 5.6 or later")
-	}
-	tests := []string{"TestReconnect", "TestCallsDuringOutage", "TestReconnectGivesUp", "TestFramesAndDeadlines", "TestWaitingWriter", "TestWallClockDeadline"}
-	cmd := exec.CommandContext(conntest.Watchdog(t), "unshare", "--time", "--monotonic", "315360000", "--boottime", "315360000", "--fork", "--kill-child",
-		testpeers.TestBinary(t), "-test.run", "^("+strings.Join(tests, "|")+")$", "-test.v")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	for _, name := range tests {
-		if !strings.Contains(string(out), "--- PASS: "+name+" ") {
-			t.Errorf("%s did not pass:\n%s", name, out)
-		}
-	}
+	testpeers.RunWithClockOffset(conntest.Watchdog(t), t,
+		"TestReconnect", "TestCallsDuringOutage", "TestReconnectGivesUp", "TestFramesAndDeadlines", "TestWaitingWriter", "TestWallClockDeadline")
 }
 
 // A deadline without a monotonic reading, such as one that was stored or sent,
