@@ -23,8 +23,8 @@ type Caps struct {
 	// no such name.
 	Address string
 
-	// Offload is which unfinished frames the other side takes as they are.
-	// Whoever sends others finishes them first.
+	// Offload is which unfinished frames the other side takes as they are. The
+	// sender finishes others before Send.
 	Offload Offload
 
 	// SharedMemory is whether frames go through memory shared with another

@@ -14,11 +14,11 @@
 // [FrameConn] and call [New]. The package examples/netconn is such a driver, for
 // frames over any [net.Conn].
 //
-// A Conn adds deadlines on the way of package net, Frames, counters and a context
-// to a link. [Redial] adds reconnecting to any driver's links, and whoever sends
-// an unfinished frame to a link that does not take it finishes the frame first,
-// so a driver need not know about offload. Package [linktest] checks that a
-// driver keeps the promises made here.
+// A Conn adds to a link the errors of package net, the channel of Frames, counters
+// and a context. [Redial] adds reconnecting to any driver's links. A frame that
+// the link does not take unfinished is finished by its sender, so a driver need
+// not know about offload. Package [linktest] checks that a driver keeps the
+// promises made here.
 //
 // Programs that only move frames need this package for [Caps] and [State] alone.
 //

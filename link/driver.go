@@ -53,7 +53,8 @@ func (m Mux) unknown(scheme string) error {
 // Schemes returns the schemes of m in alphabetical order.
 func (m Mux) Schemes() []string { return slices.Sorted(maps.Keys(m)) }
 
-// With returns a Mux with the drivers of m and of other, which win.
+// With returns a Mux with the drivers of m and of other. For a scheme that both
+// have it is the driver of other.
 func (m Mux) With(other Mux) Mux {
 	all := maps.Clone(m)
 	if all == nil {
@@ -63,8 +64,8 @@ func (m Mux) With(other Mux) Mux {
 	return all
 }
 
-// Settings are what whoever opens a link wants of it. A driver ignores what it has
-// no use for. The zero Settings ask for the defaults.
+// Settings say what a program wants of a link that it opens. A driver ignores what
+// it has no use for. The zero Settings ask for the defaults.
 type Settings struct {
 	// Description is the label of the link in the port list of a switch.
 	Description string

@@ -32,8 +32,8 @@ var (
 	ErrViolation = errors.New("the peer broke the rules of shared memory")
 )
 
-// A Link carries Ethernet frames between this program and one end point of a
-// network: a port of a switch, a tap device, a tunnel.
+// A Link carries Ethernet frames between this program and a network: a port of a
+// switch, a tap device, a tunnel.
 //
 // Recv, and AwaitRoom, are called by one goroutine at a time each. Everything
 // else may be called at any time by any goroutine. A send that does not wait

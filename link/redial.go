@@ -26,7 +26,7 @@ import (
 // Receives wait during an outage, having delivered what the old link had
 // received. Frames that the old link had accepted and its other side had not yet
 // forwarded are lost with it. The link ends when the policy gives up, with a
-// reason that matches [ErrHangup]. Its Caps have a [Stateful].
+// reason that matches [ErrHangup]. State of its [Caps] is set.
 func Redial(ctx context.Context, dial func(context.Context) (Link, error), policy RedialPolicy) (Link, error) {
 	policy, err := policy.Defaults()
 	if err != nil {

@@ -17,7 +17,8 @@ import (
 	"github.com/go-vde/sdk/link"
 )
 
-// A Conn is one port on a VDE network.
+// A Conn is a connection to a network: an endpoint at a port of a VDE switch, or a
+// link of another kind.
 //
 // All methods may be called from any goroutine. Reads are serialized with reads
 // and writes with writes; everything else may overlap. Every error is a
@@ -142,8 +143,8 @@ func (c *Conn) Err() error {
 	return context.Cause(c.life.ctx)
 }
 
-// LocalAddr names the port: its String is the VNL given to Open, or the one
-// that was found if that was empty. A port has no MAC; its frames do.
+// LocalAddr names the network: its String is the VNL given to Open, or the one
+// that was found if that was empty. A Conn has no MAC address; its frames have.
 func (c *Conn) LocalAddr() net.Addr { return c.addr }
 
 // MaxFrameSize returns the longest frame that can be sent or received, in bytes,
@@ -181,14 +182,14 @@ func (c *Conn) SetDeadline(t time.Time) error {
 	return c.opError("set", c.link.SetWriteDeadline(t))
 }
 
-// SetReadDeadline sets the deadline of Read, ReadFrom and ReadBatch. It does
-// not affect Frames.
+// SetReadDeadline sets the deadline of Read, ReadFrom, ReadBatch and ReadPackets.
+// It does not affect Frames.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	return c.opError("set", c.setReadDeadline(t))
 }
 
-// SetWriteDeadline sets the deadline of Write, WriteTo, WriteBatch and
-// WriteBuffers.
+// SetWriteDeadline sets the deadline of Write, WriteTo, WriteBatch, WriteBuffers
+// and WritePackets.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	return c.opError("set", c.link.SetWriteDeadline(t))
 }

@@ -24,7 +24,9 @@
 //
 // A write waits while the peer's queue is full, until the write deadline or Close;
 // [Conn.TryWriteBatch] returns [ErrFull] instead. [Stats] counts by cause the
-// frames that were received and not delivered, and those that were refused.
+// frames that were received and not delivered, and those that were not sent.
+// Switches may drop frames for a port that does not read. Stock vde_switch also
+// cuts frames longer than 1518 bytes.
 //
 // To move TCP segments of up to 64 KB, or to leave checksums to the other side,
 // call [Conn.ReadPackets] and [Conn.WritePackets]. [Conn.Caps] returns what the
@@ -39,7 +41,4 @@
 // When the switch closes the control socket, reads return the frames already
 // queued, then calls fail with an error that matches [ErrHangup], the cause of
 // [Conn.Context]. After Close, calls fail with [net.ErrClosed].
-//
-// Switches may drop frames for a port that does not read. Stock vde_switch also
-// cuts frames longer than 1518 bytes.
 package vde

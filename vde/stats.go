@@ -27,7 +27,7 @@ type Stats struct {
 	RxTruncated uint64 // received and discarded: longer than the space given or than the maximum frame size
 	RxEmpty     uint64 // datagrams of length zero: how old clients say goodbye, never a frame
 	RxForeign   uint64 // from others than the switch or peer, and discarded
-	RxDiscarded uint64 // still unread when the connection was closed
+	RxDiscarded uint64 // still unread when the link went down or the connection was closed
 
 	TxFrames uint64 // accepted by the kernel, by the in-process peer, or by the link's own queue
 	TxBytes  uint64 // the sum of their lengths

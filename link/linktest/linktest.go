@@ -40,11 +40,11 @@ type Options struct {
 	// NoHangup says that a link does not learn that the other side was closed.
 	NoHangup bool
 
-	// NoCount says that Close does not know how many frames it throws away.
+	// NoCount says that Close does not know how many frames it discards.
 	NoCount bool
 
 	// Watchdog is how long a call may take before it counts as hanging (default
-	// one minute). It need not be long enough for a slow machine to be fast.
+	// one minute). A slow machine may need all of it: it bounds hangs, not speed.
 	Watchdog time.Duration
 }
 
