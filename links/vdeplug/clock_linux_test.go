@@ -36,40 +36,47 @@ func (c steppedContext) Deadline() (time.Time, bool) {
 	return d.Round(0).Add(c.by), ok
 }
 
-// TestOpenClockStep opens with deadlines that have no monotonic reading, as they
-// are, and as they seem to be after the wall clock was set forward or back. Only
-// the end of the context may count.
+// within returns a context that ends after d, with a deadline without a monotonic
+// reading, which then seems to be another by so much.
+func within(t *testing.T, d, by time.Duration) context.Context {
+	ctx, cancel := context.WithDeadline(conntest.Watchdog(t), time.Now().Add(d).Round(0))
+	t.Cleanup(cancel)
+	return steppedContext{ctx, by}
+}
+
+// TestOpenClockStep opens with deadlines by the wall clock, as they are, and as
+// they seem to be after that clock was set forward or back. Only the end of the
+// context may count.
 func TestOpenClockStep(t *testing.T) {
 	testutil.NoLeaks(t)
-	defer vdeplug.SetProbeDelay(time.Millisecond)()
-	within := func(d, by time.Duration) (context.Context, context.CancelFunc) {
-		ctx, cancel := context.WithDeadline(conntest.Watchdog(t), time.Now().Add(d).Round(0))
-		return steppedContext{ctx, by}, cancel
-	}
 	for name, by := range map[string]time.Duration{"as it is": 0, "set forward": -24 * time.Hour, "set back": 24 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
-			sw := testutil.NewFakeSwitch(t)
-			ctx, cancel := within(conntest.Patience, by)
-			defer cancel()
-			c, err := vde.Open(ctx, sw.VNL())
-			if err != nil {
-				t.Fatal(err)
-			}
-			client := conntest.Next(t, sw)
-			cancel()
-			conntest.Works(t, c, client)
-			c.Close()
-
-			sw = testutil.NewFakeSwitch(t, testutil.FakeIgnorePort(5))
-			ctx, cancel = within(conntest.Patience, by)
-			defer cancel()
-			checkOpenError(t, sw.VNL()+"[5]", conntest.FailsToOpen(t, ctx, sw.VNL()+"[5]"), vde.ErrPortRefused)
-
-			sw = testutil.NewFakeSwitch(t, testutil.FakeSilence)
-			ctx, cancel = within(20*time.Millisecond, by)
-			defer cancel()
-			checkOpenError(t, sw.VNL(), conntest.FailsToOpen(t, ctx, sw.VNL()), context.DeadlineExceeded)
-			noStrays(t, sw)
+			t.Run("join", func(t *testing.T) {
+				defer vdeplug.SetProbeDelay(time.Hour)()
+				sw := testutil.NewFakeSwitch(t)
+				c, err := vde.Open(within(t, conntest.Patience, by), sw.VNL())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				conntest.Works(t, c, conntest.Next(t, sw))
+			})
+			t.Run("port refused", func(t *testing.T) {
+				defer vdeplug.SetProbeDelay(time.Millisecond)()
+				sw := testutil.NewFakeSwitch(t, testutil.FakeIgnorePort(5))
+				err := conntest.FailsToOpen(t, within(t, conntest.Patience, by), sw.VNL()+"[5]")
+				checkOpenError(t, sw.VNL()+"[5]", err, vde.ErrPortRefused)
+			})
+			t.Run("silence", func(t *testing.T) {
+				defer vdeplug.SetProbeDelay(time.Hour)()
+				sw := testutil.NewFakeSwitch(t, testutil.FakeSilence)
+				err := conntest.FailsToOpen(t, within(t, 20*time.Millisecond, by), sw.VNL())
+				checkOpenError(t, sw.VNL(), err, context.DeadlineExceeded)
+				noStrays(t, sw)
+				if n := len(sw.Requests()); by != 0 && n > 1 {
+					t.Errorf("%d requests: the switch was asked at once whether its silence is a refusal", n)
+				}
+			})
 		})
 	}
 }

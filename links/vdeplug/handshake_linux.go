@@ -126,7 +126,11 @@ const closedInstead = "the switch closed the connection instead of replying"
 func (h *handshake) watchSilence(ctx context.Context) (silent func() bool) {
 	delay := probeDelay
 	if t, ok := ctx.Deadline(); ok {
-		delay = min(delay, time.Until(t)/4)
+		// A deadline that seems to have passed, while ctx has not ended, is one of
+		// the wall clock, which was set forward. It does not tell what is left.
+		if left := time.Until(t); left > 0 {
+			delay = min(delay, left/4)
+		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	result := make(chan bool, 1)
