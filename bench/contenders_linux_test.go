@@ -83,7 +83,7 @@ func (c contender) processes(t testing.TB, l load, roleB, roleA string) (b, a *e
 // conns is two connections joined without a switch, used in one mode.
 func conns(mode string, n int) contender {
 	return contender{name: "conn-" + mode, limit: anySize, batch: n, endpoints: func(t testing.TB, l load) (a, b peer.Endpoint) {
-		ca, cb := cable(t, l.max())
+		ca, cb := direct(t, l.max())
 		return newConn(ca, mode, l.max()), newConn(cb, mode, l.max())
 	}}
 }
@@ -308,7 +308,7 @@ func asPackets(c net.Conn, size int) peer.Endpoint { return newPackets(c, size) 
 func asStream(c net.Conn, size int) peer.Endpoint  { return newStream(c, size) }
 
 // The contenders without a switch.
-var cables = []contender{
+var withoutSwitch = []contender{
 	{name: "channel", limit: anySize, batch: batch, endpoints: func(_ testing.TB, l load) (a, b peer.Endpoint) { return channelPair(l.max()) }},
 	{name: "go-net", limit: anySize, batch: 1, endpoints: netSockets},
 	rawSockets("go-one", 1),

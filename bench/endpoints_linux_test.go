@@ -120,8 +120,8 @@ func roomFor(size int) []vde.Option {
 	return []vde.Option{vde.WithMaxFrameSize(size)}
 }
 
-// cable returns two connections that are joined without a switch.
-func cable(t testing.TB, size int, opts ...vde.Option) (a, b *vde.Conn) {
+// direct returns two connections that are joined without a switch.
+func direct(t testing.TB, size int, opts ...vde.Option) (a, b *vde.Conn) {
 	t.Helper()
 	sw := testutil.FakePointToPoint(t)
 	other := make(chan *vde.Conn, 1)
@@ -138,7 +138,7 @@ func cable(t testing.TB, size int, opts ...vde.Option) (a, b *vde.Conn) {
 	a, err := vde.Open(ctx, sw.Dir(), opts...)
 	b = <-other
 	if err != nil || b == nil {
-		t.Fatal("no cable: ", err)
+		t.Fatal("no connection: ", err)
 	}
 	t.Cleanup(func() {
 		a.Close()

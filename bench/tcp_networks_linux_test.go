@@ -71,7 +71,7 @@ var tcpStacks = []struct {
 }
 
 func netstackNetwork(t testing.TB, mtu int) *tcpNetwork {
-	a, b := cable(t, max(mtu+14, 1514))
+	a, b := direct(t, max(mtu+14, 1514))
 	return hosts(newHost(t, a, "10.0.0.1/24", mtu), newHost(t, b, "10.0.0.2/24", mtu))
 }
 

@@ -14,10 +14,10 @@ import (
 // the longest that fits a datagram, and a mixture.
 var loads = []string{"64", "512", "1514", "9014", "65000", "imix"}
 
-// BenchmarkCable is the ladder: the same frames from A to B over more and more
+// BenchmarkDirect is the ladder: the same frames from A to B over more and more
 // that lies between them, up to vde.Conn, and a port of a switch in the process
 // beside it.
-func BenchmarkCable(b *testing.B) { compare(b, cables) }
+func BenchmarkDirect(b *testing.B) { compare(b, withoutSwitch) }
 
 // BenchmarkSwitch is the same through a switch, ours and those of others.
 func BenchmarkSwitch(b *testing.B) { compare(b, switches) }
@@ -27,7 +27,7 @@ func compare(b *testing.B, contenders []contender) {
 		b.Run("size="+name, func(b *testing.B) {
 			l := newLoad(b, name)
 			run := func(s subject, b *testing.B) { s.bench(b, l) }
-			if contenders[0].name == cables[0].name {
+			if contenders[0].name == withoutSwitch[0].name {
 				leaf(b, "path=copy", func(testing.TB) subject {
 					return subject{lane: copying{peer.NewLoad(l.sizes, batch, peer.B, peer.A)}, local: true}
 				}, run)

@@ -353,7 +353,7 @@ func TestWaitPortsSeesEachChange(t *testing.T) {
 	t.Parallel()
 	sw := testpeers.StartSwitch(t, testpeers.SwitchConfig{})
 	for i := range 5 {
-		name := fmt.Sprintf("cable %d", i)
+		name := fmt.Sprintf("endpoint %d", i)
 		found := make(chan error, 1)
 		go func() {
 			_, err := sw.WaitEndpoint(t.Context(), name)

@@ -40,8 +40,8 @@ func comparisons() (ts []report.Target) {
 		path := func(name string) keys { return keys{"size": size, "path": name} }
 		name := sizeName(size)
 		ts = append(ts,
-			report.Target{What: name + ": frames/s, `conn-one` to `c-one`", Suite: "Cable", A: path("conn-one"), B: path("c-one"), Unit: "frames/s", Why: becauseCalls},
-			report.Target{What: name + ": frames/s, `inproc` to `channel`", Suite: "Cable", A: path("inproc"), B: path("channel"), Unit: "frames/s", Why: becauseCopies},
+			report.Target{What: name + ": frames/s, `conn-one` to `c-one`", Suite: "Direct", A: path("conn-one"), B: path("c-one"), Unit: "frames/s", Why: becauseCalls},
+			report.Target{What: name + ": frames/s, `inproc` to `channel`", Suite: "Direct", A: path("inproc"), B: path("channel"), Unit: "frames/s", Why: becauseCopies},
 		)
 		for _, ours := range []string{"vswitch", "vswitch-shm", "shm"} {
 			ts = append(ts, report.Target{What: name + ": frames/s, `" + ours + "` to `bridge`", Suite: "Switch", A: path(ours), B: path("bridge"), Unit: "frames/s", Why: becauseLarge})

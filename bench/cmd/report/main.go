@@ -47,7 +47,7 @@ func main() {
 	flag.DurationVar(&o.budget, "budget", 0, "start no round that would end after this `time` (default 14m, quick 2m15s)")
 	flag.DurationVar(&o.benchtime, "benchtime", 0, "how long each benchmark runs in each round (default 200ms, quick 20ms)")
 	flag.IntVar(&o.least, "rounds", 0, "make at least `n` rounds, whatever they take (default 3, quick 1)")
-	flag.StringVar(&o.only, "only", "", "run only these benchmarks, such as Cable,RTT, and keep the results of the others")
+	flag.StringVar(&o.only, "only", "", "run only these benchmarks, such as Direct,RTT, and keep the results of the others")
 	flag.BoolVar(&o.render, "render", false, "measure nothing: write the document and the pictures from the stored results")
 	flag.StringVar(&o.results, "results", "results", "`directory` of the raw results")
 	flag.StringVar(&o.document, "document", "../docs/performance.md", "`file` to write the tables into")

@@ -34,8 +34,8 @@ type picture struct {
 
 // pictures are drawn in this order, which is that of the document.
 var pictures = []picture{
-	{"cable", "Cable", report.Lines{Title: "Two endpoints without a switch", X: frameBytes, Y: rate,
-		Suite: "Cable", Key: "path", Shown: direct, Over: "size", Unit: "frames/s", Scale: 1e6}},
+	{"direct", "Direct", report.Lines{Title: "Two endpoints without a switch", X: frameBytes, Y: rate,
+		Suite: "Direct", Key: "path", Shown: direct, Over: "size", Unit: "frames/s", Scale: 1e6}},
 	{"switch", "Switch", report.Lines{Title: "Two endpoints of a switch", X: frameBytes, Y: rate,
 		Suite: "Switch", Key: "path", Shown: switched, Over: "size", Unit: "frames/s", Scale: 1e6}},
 	{"switch-gbits", "Switch", report.Lines{Title: "Two endpoints of a switch", X: frameBytes, Y: "Gbit/s",

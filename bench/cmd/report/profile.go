@@ -17,8 +17,8 @@ const profileFile = "profiles.md"
 // profiled are the benchmarks of which the report says where their time goes: one
 // of each kind.
 var profiled = []struct{ title, pattern string }{
-	{"`conn-batch`, 64 B: both endpoints", "^BenchmarkCable$/^size=64$/^path=conn-batch$"},
-	{"`conn-one`, 64 B: both endpoints", "^BenchmarkCable$/^size=64$/^path=conn-one$"},
+	{"`conn-batch`, 64 B: both endpoints", "^BenchmarkDirect$/^size=64$/^path=conn-batch$"},
+	{"`conn-one`, 64 B: both endpoints", "^BenchmarkDirect$/^size=64$/^path=conn-one$"},
 	{"`inproc`, 64 B: both endpoints and the switch between them", "^BenchmarkSwitch$/^size=64$/^path=inproc$"},
 	{"`vswitch-shm`, 64 B: both endpoints and the switch, through shared memory", "^BenchmarkSwitch$/^size=64$/^path=vswitch-shm$"},
 	{"`c-vswitch`, 64 B: the switch alone", "^BenchmarkSwitch$/^size=64$/^path=c-vswitch$"},

@@ -73,8 +73,8 @@ func document(name string, rs report.Results, hs report.Histograms, machine, pro
 	cpu := report.Figure{Name: "CPU s per million", Unit: "cpu-s/Mframe", Scale: 1}
 	for _, section := range []struct{ name, text string }{
 		{"machine", machine},
-		{"cable", report.Throughput(rs, "Cable")},
-		{"cable details", report.Details(rs, "Cable", "64") + "\n" + report.Details(rs, "Cable", "1514")},
+		{"direct", report.Throughput(rs, "Direct")},
+		{"direct details", report.Details(rs, "Direct", "64") + "\n" + report.Details(rs, "Direct", "1514")},
 		{"switch", report.Throughput(rs, "Switch")},
 		{"switch details", report.Details(rs, "Switch", "64") + "\n" + report.Details(rs, "Switch", "1514")},
 		{"round trips", report.RoundTrips(rs, hs, "RTT", "path", []string{"closed"}) + "\n" + report.RoundTrips(rs, hs, "RTT", "path", []string{"1000", "10000"})},

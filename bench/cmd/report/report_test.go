@@ -58,7 +58,7 @@ BenchmarkSwitch/size=64/path=inproc-2         	  300000	        70.00 ns/op	  14
 }
 
 func TestChosen(t *testing.T) {
-	some, err := chosen([]string{"RTT", "Cable"})
+	some, err := chosen([]string{"RTT", "Direct"})
 	if err != nil || len(some) != 2 || some[0].name != "RTT" || some[0].file() != "rtt.txt" {
 		t.Errorf("%v, %v", some, err)
 	}

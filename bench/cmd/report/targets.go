@@ -17,13 +17,13 @@ type keys = report.Keys
 func whyBatch(rs report.Results) string {
 	path := func(name string) keys { return keys{"size": "64", "path": name} }
 	text := "On this kernel, a datagram of an AF_UNIX socket costs far more than the system call that carries it, so a batch saves little"
-	if s, ok := rs.Ratio("Cable", path("c-mmsg"), path("c-one"), "frames/s"); ok {
+	if s, ok := rs.Ratio("Direct", path("c-mmsg"), path("c-one"), "frames/s"); ok {
 		text += fmt.Sprintf(": in C, batches of 64-byte frames reach %s times the rate of single frames", report.Number(s.Median))
 	}
 	text += "."
-	if s, ok := rs.Summary("Cable", path("conn-batch"), "%kernel"); ok {
+	if s, ok := rs.Summary("Direct", path("conn-batch"), "%kernel"); ok {
 		text += fmt.Sprintf(" `conn-batch` spends %s %% of its processor time in the kernel", report.Number(s.Median))
-		if s, ok := rs.Ratio("Cable", path("conn-batch"), path("c-mmsg"), "cpu-s/Mframe"); ok {
+		if s, ok := rs.Ratio("Direct", path("conn-batch"), path("c-mmsg"), "cpu-s/Mframe"); ok {
 			text += fmt.Sprintf(" and needs %s times the processor time of `c-mmsg`", report.Number(s.Median))
 		}
 		text += "."
@@ -62,13 +62,13 @@ func core() (ts []report.Target) {
 	for _, size := range []string{"64", "1514", "9014"} {
 		path := func(name string) keys { return keys{"size": size, "path": name} }
 		ts = append(ts,
-			report.Target{What: size + " B: `conn-batch` to C with `sendmmsg`/`recvmmsg`", Suite: "Cable", A: path("conn-batch"), B: path("c-mmsg"), Unit: "frames/s", Want: 0.9, Why: whyBatch},
-			report.Target{What: size + " B: `conn-batch` to C with one frame per call", Suite: "Cable", A: path("conn-batch"), B: path("c-one"), Unit: "frames/s", Want: 1, Why: whyBatch},
-			report.Target{What: size + " B: `conn-batch` to Go with bare `sendmmsg`/`recvmmsg`", Suite: "Cable", A: path("conn-batch"), B: path("go-mmsg"), Unit: "frames/s"},
-			report.Target{What: size + " B: `conn-one` to C with one frame per call", Suite: "Cable", A: path("conn-one"), B: path("c-one"), Unit: "frames/s"},
-			report.Target{What: size + " B: C with `sendmmsg`/`recvmmsg` to C with one frame per call", Suite: "Cable", A: path("c-mmsg"), B: path("c-one"), Unit: "frames/s"},
-			report.Target{What: size + " B: `conn-frames` to `conn-batch`", Suite: "Cable", A: path("conn-frames"), B: path("conn-batch"), Unit: "frames/s", Want: 0.85, Why: whyFrames},
-			report.Target{What: size + " B: processor time of `conn-batch` to that of C with `sendmmsg`/`recvmmsg`", Suite: "Cable", A: path("conn-batch"), B: path("c-mmsg"), Unit: "cpu-s/Mframe"},
+			report.Target{What: size + " B: `conn-batch` to C with `sendmmsg`/`recvmmsg`", Suite: "Direct", A: path("conn-batch"), B: path("c-mmsg"), Unit: "frames/s", Want: 0.9, Why: whyBatch},
+			report.Target{What: size + " B: `conn-batch` to C with one frame per call", Suite: "Direct", A: path("conn-batch"), B: path("c-one"), Unit: "frames/s", Want: 1, Why: whyBatch},
+			report.Target{What: size + " B: `conn-batch` to Go with bare `sendmmsg`/`recvmmsg`", Suite: "Direct", A: path("conn-batch"), B: path("go-mmsg"), Unit: "frames/s"},
+			report.Target{What: size + " B: `conn-one` to C with one frame per call", Suite: "Direct", A: path("conn-one"), B: path("c-one"), Unit: "frames/s"},
+			report.Target{What: size + " B: C with `sendmmsg`/`recvmmsg` to C with one frame per call", Suite: "Direct", A: path("c-mmsg"), B: path("c-one"), Unit: "frames/s"},
+			report.Target{What: size + " B: `conn-frames` to `conn-batch`", Suite: "Direct", A: path("conn-frames"), B: path("conn-batch"), Unit: "frames/s", Want: 0.85, Why: whyFrames},
+			report.Target{What: size + " B: processor time of `conn-batch` to that of C with `sendmmsg`/`recvmmsg`", Suite: "Direct", A: path("conn-batch"), B: path("c-mmsg"), Unit: "cpu-s/Mframe"},
 		)
 	}
 	return ts
