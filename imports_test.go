@@ -36,6 +36,7 @@ var floors = []floor{
 	{"internal/account", nil},
 	{"internal/deadline", nil},
 	{"internal/jsonconf", nil},
+	{"internal/sockfile", nil},
 	{"internal/framequeue", []string{"frame", "internal/deadline"}},
 	{"internal/gso", []string{"frame"}},
 	{"link", []string{"frame", "pool", "vnl", "internal/framequeue", "internal/gso"}},

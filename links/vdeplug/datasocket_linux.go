@@ -11,11 +11,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/internal/account"
+	"github.com/go-vde/sdk/internal/sockfile"
 	"github.com/go-vde/sdk/internal/sockio"
 	"github.com/go-vde/sdk/internal/wire"
 )
@@ -24,6 +26,8 @@ import (
 type dataSocket struct {
 	fd   int // -1 once it was handed on or closed
 	path string
+	dir  *sockfile.Dir  // that the name is in; nil if there is none
+	file *sockfile.File // nil if there is none
 }
 
 // groupID returns the number of a group given by name or in decimal.
@@ -50,12 +54,7 @@ func bindData(dir string, mode fs.FileMode, gid int, ctl string) (_ *dataSocket,
 			d.close()
 		}
 	}()
-	// On Linux bind gives the file the mode of the unbound socket less the
-	// umask: it is never open to more than the owner until told otherwise.
-	if err := unix.Fchmod(fd, uint32(mode&0o700)); err != nil {
-		return nil, &joinError{step: "narrow the data socket's permissions", err: os.NewSyscallError("fchmod", err)}
-	}
-	if err := d.bind(dir); err != nil {
+	if err := d.bind(dir, mode); err != nil {
 		return nil, err
 	}
 	if err := d.admit(mode, gid, ctl); err != nil {
@@ -81,25 +80,14 @@ func (d *dataSocket) fileChanged() {
 // from anybody else anyway.
 //
 // The owner of the directory, which a client run by root need not trust, can put
-// something else in the file's place at any time. So the name is looked up once,
-// and what it leads to is checked before it is changed.
+// something else in the file's place at any time. So only the file is changed that
+// the socket is bound to, whatever its name leads to; see package sockfile.
 func (d *dataSocket) admit(mode fs.FileMode, gid int, ctl string) error {
 	const step = "set the permissions of the data socket"
-	file, err := unix.Open(d.path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return &joinError{step: step, path: d.path, err: os.NewSyscallError("open", err)}
+	if err := d.file.Check(); err != nil {
+		return &joinError{step: step, path: d.path, kind: ErrDataDenied, err: sockfile.ErrReplaced, remedy: "somebody interferes in that directory"}
 	}
-	defer unix.Close(file)
-	var st unix.Stat_t
-	if err := unix.Fstat(file, &st); err != nil {
-		return &joinError{step: step, path: d.path, err: os.NewSyscallError("fstat", err)}
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFSOCK || st.Nlink != 1 || int(st.Uid) != os.Geteuid() {
-		return &joinError{step: step, path: d.path, kind: ErrDataDenied, err: errors.New("its name leads to something else"), remedy: "somebody interferes in that directory"}
-	}
-	chown := func(gid int) error {
-		return os.NewSyscallError("chown", unix.Fchownat(file, "", -1, gid, unix.AT_EMPTY_PATH))
-	}
+	chown := func(gid int) error { return d.file.Chown(-1, gid) }
 	var sw unix.Stat_t
 	switch {
 	case gid != account.NoGroup:
@@ -113,44 +101,36 @@ func (d *dataSocket) admit(mode fs.FileMode, gid int, ctl string) error {
 		mode |= 0o077
 	}
 	d.fileChanged()
-	if err := chmodPath(file, mode); err != nil {
-		return &joinError{step: step, path: d.path, err: os.NewSyscallError("chmod", err)}
+	if err := d.file.Chmod(mode); err != nil {
+		return &joinError{step: step, path: d.path, err: err}
 	}
 	d.fileChanged()
 	return nil
 }
 
-// chmodPath is fchmod for a descriptor opened with O_PATH, which fchmod refuses.
-// The call made for it came with Linux 6.6, so the file's name below /proc is tried
-// first; the call serves where /proc is not mounted.
-func chmodPath(fd int, mode fs.FileMode) error {
-	err := unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), uint32(mode))
-	if err == unix.ENOENT {
-		err = unix.Fchmodat(fd, "", uint32(mode), unix.AT_EMPTY_PATH)
-	}
-	return err
-}
-
 // bind names the socket as libvdeplug does: in dir, else in the first of the
 // system's places that allows it. Where dir is so long that only the control
 // socket's own name fits, shorter names are used.
-func (d *dataSocket) bind(dir string) error {
+func (d *dataSocket) bind(dir string, mode fs.FileMode) error {
 	pid := os.Getpid()
-	long := func(i int) string { return fmt.Sprintf("%s/.%05d-%05d", dir, pid, i) }
-	short := func(i int) string { return dir + "/." + strconv.FormatUint(uint64(i), 36) }
+	long := func(i int) string { return fmt.Sprintf(".%05d-%05d", pid, i) }
+	short := func(i int) string { return "." + strconv.FormatUint(uint64(i), 36) }
 	name, names := long, 100_000
-	if len(long(0)) > wire.MaxPathLen {
+	if len(dir+"/"+long(0)) > wire.MaxPathLen {
 		name, names = short, 36*36
 	}
-	err := d.bindFirst(name, names)
+	err := d.bindFirst(dir, mode, name, names)
 	if is(err, syscall.ENAMETOOLONG) {
 		return &joinError{step: "name the data socket in", path: dir, kind: ErrPathTooLong, err: err, remedy: "use a shorter directory"}
 	}
 	if err == nil {
 		return nil
 	}
+	if errors.Is(err, sockfile.ErrReplaced) {
+		return &joinError{step: "make the data socket in", path: dir, kind: ErrDataDenied, err: sockfile.ErrReplaced, remedy: "somebody interferes in that directory"}
+	}
 	for _, place := range []string{"/var/run", "/var/tmp", "/tmp"} {
-		if d.bindFirst(func(i int) string { return fmt.Sprintf("%s/vde.%05d-%05d", place, pid, i) }, 100_000) == nil {
+		if place, err := filepath.EvalSymlinks(place); err == nil && d.bindFirst(place, mode, func(i int) string { return fmt.Sprintf("vde.%05d-%05d", pid, i) }, 100_000) == nil {
 			return nil
 		}
 	}
@@ -162,24 +142,35 @@ func (d *dataSocket) bind(dir string) error {
 	return e
 }
 
-// bindFirst binds to the first of so many names that is not in use.
-func (d *dataSocket) bindFirst(name func(i int) string, names int) error {
-	for i := range names {
-		path := name(i)
-		if len(path) > wire.MaxPathLen {
-			return os.NewSyscallError("bind", unix.ENAMETOOLONG)
+// lastName is the number of the name that was tried last.
+var lastName atomic.Uint32
+
+// bindFirst binds to the next of so many names in the directory at path that is not
+// in use. It begins after the name tried last: many sockets of this process may have
+// names at a time, and to try all of those each time would take the longer the more
+// there are.
+func (d *dataSocket) bindFirst(path string, mode fs.FileMode, name func(i int) string, names int) error {
+	dir, err := sockfile.OpenDir(path)
+	if err != nil {
+		return err
+	}
+	for range names {
+		n := name(int((lastName.Add(1) - 1) % uint32(names)))
+		if len(path+"/"+n) > wire.MaxPathLen {
+			err = os.NewSyscallError("bind", unix.ENAMETOOLONG)
+			break
 		}
-		err := unix.Bind(d.fd, &unix.SockaddrUnix{Name: path})
-		if err == nil {
-			d.path = path
+		if d.file, err = dir.Bind(d.fd, n, mode); err == nil {
+			d.dir, d.path = dir, d.file.Path()
 			d.fileChanged()
 			return nil
 		}
-		if err != unix.EADDRINUSE {
-			return os.NewSyscallError("bind", err)
+		if !is(err, unix.EADDRINUSE) {
+			break
 		}
 	}
-	return os.NewSyscallError("bind", unix.EADDRINUSE)
+	dir.Close()
+	return err
 }
 
 // connect connects to the switch's data socket. The name is as the switch sees
@@ -254,9 +245,13 @@ func (d *dataSocket) socket(headers bool) (*sockio.Socket, error) {
 
 // unlink removes the socket's name, if it has one.
 func (d *dataSocket) unlink() {
-	if d.path != "" {
-		_ = unix.Unlink(d.path) // gone already is as good
+	if d.file == nil {
+		return
 	}
+	_ = d.file.Remove() // gone already is as good
+	d.file.Close()
+	d.dir.Close()
+	d.dir, d.file = nil, nil
 }
 
 func (d *dataSocket) close() {

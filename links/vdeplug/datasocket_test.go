@@ -162,6 +162,14 @@ func TestOpenDataSocketReplaced(t *testing.T) {
 				if after.Mode != before.Mode || after.Uid != before.Uid || after.Gid != before.Gid {
 					t.Errorf("what was put there became %o %d:%d, was %o %d:%d", after.Mode, after.Uid, after.Gid, before.Mode, before.Uid, before.Gid)
 				}
+				// It is not the client's to remove, either.
+				strays, err := sw.Strays()
+				if err != nil || len(strays) != 1 && tt.name != "nothing" {
+					t.Errorf("in the directory: %q, %v; want what was put there", strays, err)
+				}
+				for _, name := range strays {
+					os.Remove(filepath.Join(sw.Dir(), name))
+				}
 				noStrays(t, sw)
 			})
 		}
@@ -183,6 +191,7 @@ func TestOpenNamesInUse(t *testing.T) {
 	for i := range 3 {
 		staleSocket(t, fmt.Sprintf("%s/.%05d-%05d", sw.Dir(), os.Getpid(), i))
 	}
+	vdeplug.ResetNames()
 	conntest.Open(t, sw.VNL())
 	if r := requestOf(t, sw); r.Path != fmt.Sprintf("%s/.%05d-%05d", sw.Dir(), os.Getpid(), 3) {
 		t.Errorf("data socket %s", r.Path)

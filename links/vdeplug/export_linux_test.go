@@ -29,3 +29,6 @@ func SetProbeDelay(d time.Duration) (restore func()) {
 	probeDelay = d
 	return func() { probeDelay = old }
 }
+
+// ResetNames has the next data socket get the first name that is not in use.
+func ResetNames() { lastName.Store(0) }
