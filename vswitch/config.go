@@ -23,7 +23,7 @@ const (
 	DefaultWait          = 20 * time.Millisecond
 	DefaultQueue         = 512 // frames
 	DefaultWriteBuffer   = 512 << 10
-	DefaultMaxPending    = 128
+	DefaultMaxPending    = 4096
 	DefaultTimeout       = 10 * time.Second
 )
 
@@ -82,8 +82,8 @@ type Config struct {
 
 	// Mode, DirMode and Group are the permissions of what Serve makes. With
 	// neither mode given, ctl has 0600 and the directory 02700. Mode alone also
-	// opens the directory for those it lets in; DirMode alone gives the sockets
-	// its read and write bits. A directory that was there keeps its own
+	// opens the directory for those it lets in, with the sticky bit if they may write
+	// to it; DirMode alone gives the sockets its read and write bits. A directory that was there keeps its own
 	// permissions unless one of the three is given.
 	Mode    fs.FileMode
 	DirMode fs.FileMode
@@ -96,9 +96,13 @@ type Config struct {
 	// 64 KiB needs as much.
 	WriteBuffer int
 
-	// MaxPending bounds the connections that have not sent their request yet
-	// (default 128); one more closes the oldest. HandshakeTimeout is how long
-	// they may take (default 10 s).
+	// MaxPending bounds the connections whose request has not been answered yet
+	// (default 4096, or NumPorts if that is more; at most a quarter of the
+	// descriptors that the process may open). One more closes the oldest of those
+	// that have sent nothing, of the user who has most of them. Of one user no more
+	// than half as many are answered at a time, so that an Admit that takes long for
+	// them leaves places for others. HandshakeTimeout is how long a request may take
+	// to come (default 10 s).
 	MaxPending       int
 	HandshakeTimeout time.Duration
 
@@ -235,7 +239,7 @@ func (c Config) normalize() (Config, error) {
 	setDefault(&c.AgeingTime, DefaultAgeingTime)
 	setDefault(&c.MaxFDBEntries, DefaultMaxFDBEntries)
 	setDefault(&c.WriteBuffer, DefaultWriteBuffer)
-	setDefault(&c.MaxPending, DefaultMaxPending)
+	setDefault(&c.MaxPending, max(DefaultMaxPending, c.NumPorts))
 	setDefault(&c.HandshakeTimeout, DefaultTimeout)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -251,7 +255,7 @@ func (c Config) normalize() (Config, error) {
 		return c, configError("WriteBuffer, MaxPending and HandshakeTimeout must not be negative")
 	case c.SharedMemory < vde.SharedMemorySameUser || c.SharedMemory > vde.SharedMemoryNever:
 		return c, configError("SharedMemory is %d", int(c.SharedMemory))
-	case c.Mode&^0o777 != 0 || c.DirMode&^(fs.ModePerm|fs.ModeSetgid) != 0:
+	case c.Mode&^0o777 != 0 || c.DirMode&^(fs.ModePerm|fs.ModeSetgid|fs.ModeSticky) != 0:
 		return c, configError("Mode %#o, DirMode %#o: only permission bits are possible", c.Mode, c.DirMode)
 	}
 	return c.normalizePorts()

@@ -46,17 +46,23 @@ func (m textMode) MarshalText() ([]byte, error) {
 	if fs.FileMode(m)&fs.ModeSetgid != 0 {
 		n |= 0o2000
 	}
+	if fs.FileMode(m)&fs.ModeSticky != 0 {
+		n |= 0o1000
+	}
 	return fmt.Appendf(nil, "0%o", n), nil
 }
 
 func (m *textMode) UnmarshalText(b []byte) error {
 	n, err := strconv.ParseUint(string(b), 8, 32)
-	if err != nil || n > 0o2777 {
-		return fmt.Errorf("permissions %q, want an octal number up to 02777", b)
+	if err != nil || n > 0o3777 {
+		return fmt.Errorf("permissions %q, want an octal number up to 03777", b)
 	}
 	mode := fs.FileMode(n & 0o777)
 	if n&0o2000 != 0 {
 		mode |= fs.ModeSetgid
+	}
+	if n&0o1000 != 0 {
+		mode |= fs.ModeSticky
 	}
 	*m = textMode(mode)
 	return nil

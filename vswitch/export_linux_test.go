@@ -6,19 +6,21 @@ package vswitch
 import (
 	"encoding/binary"
 	"errors"
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/internal/shm"
 	"github.com/go-vde/sdk/internal/transport"
+	"github.com/go-vde/sdk/internal/wire"
 )
 
-// What the fuzz target of the control protocol uses.
-var (
-	ReadRequest = readRequest
-	ErrSilent   = errSilent
-)
+// ErrSilent is what the fuzz target of the control protocol compares with.
+var ErrSilent = errSilent
+
+// ReadRequest reads a request from r until it is complete.
+func ReadRequest(r io.Reader) (wire.Request, error) { return new(requestBuffer).read(r.Read) }
 
 // AttachSocket attaches a client with a data socket to port n and returns the
 // client's end of that; detach ends the endpoint. With headers each datagram
@@ -146,4 +148,11 @@ func WaitingOutside(sw *Switch, n int) bool {
 		}
 	}
 	return false
+}
+
+// SetLastEndpoint has the next endpoint get the number after n.
+func SetLastEndpoint(sw *Switch, n uint64) {
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	sw.lastEndpoint = n
 }

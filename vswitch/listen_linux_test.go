@@ -174,8 +174,10 @@ func TestFileModes(t *testing.T) {
 		ctl, dir, data fs.FileMode
 	}{
 		{vswitch.Config{}, 0o600, 0o700 | fs.ModeSetgid, 0o600},
-		{vswitch.Config{Mode: 0o660}, 0o660, 0o770 | fs.ModeSetgid, 0o660},
-		{vswitch.Config{Mode: 0o666}, 0o666, 0o777 | fs.ModeSetgid, 0o666},
+		{vswitch.Config{Mode: 0o660}, 0o660, 0o770 | fs.ModeSetgid | fs.ModeSticky, 0o660},
+		{vswitch.Config{Mode: 0o640}, 0o640, 0o750 | fs.ModeSetgid, 0o640},
+		{vswitch.Config{DirMode: 0o770 | fs.ModeSticky}, 0o660, 0o770 | fs.ModeSticky, 0o660},
+		{vswitch.Config{Mode: 0o666}, 0o666, 0o777 | fs.ModeSetgid | fs.ModeSticky, 0o666},
 		{vswitch.Config{DirMode: 0o755}, 0o644, 0o755, 0o644},
 		{vswitch.Config{Mode: 0o600, DirMode: 0o711}, 0o600, 0o711, 0o600},
 	} {

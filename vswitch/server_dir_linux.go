@@ -7,22 +7,26 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-vde/sdk/internal/transport"
+	"github.com/go-vde/sdk/internal/sockfile"
 	"github.com/go-vde/sdk/internal/wire"
 )
 
 // A controlDir is a control directory and the sockets in it.
+//
+// Clients may be able to write to it. So everything in it is done by way of
+// package sockfile, never by a path that somebody could have exchanged.
 type controlDir struct {
-	path    string // absolute, without symbolic links: replies name sockets in it
-	made    bool   // the directory was made by Listen
+	path    string        // absolute, without symbolic links: replies name sockets in it
+	dir     *sockfile.Dir // nil until it is opened
+	made    bool          // the directory was made by Listen
 	sockets []*ctlSocket
 
 	mode, dirMode fs.FileMode // of sockets and directory
@@ -32,33 +36,9 @@ type controlDir struct {
 
 // A ctlSocket is a listening control socket.
 type ctlSocket struct {
-	file     *os.File
-	path     string
-	group    string // its port group; empty for ctl
-	dev, ino uint64 // of the file, to recognize it
-}
-
-// accept waits for a client.
-func (s *ctlSocket) accept() (*transport.Stream, error) {
-	raw, err := s.file.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	var fd int
-	if e := raw.Read(func(l uintptr) bool {
-		for {
-			fd, _, err = unix.Accept4(int(l), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-			if err != unix.EINTR {
-				return err != unix.EAGAIN
-			}
-		}
-	}); e != nil {
-		return nil, e
-	}
-	if err != nil {
-		return nil, os.NewSyscallError("accept4", err)
-	}
-	return transport.NewStream(fd, "control stream")
+	file  *os.File
+	name  *sockfile.File
+	group string // its port group; empty for ctl
 }
 
 // listen makes the directory, if it is not there, and the control sockets.
@@ -75,10 +55,7 @@ func (d *controlDir) listen(dir string, cfg *Config) error {
 	if err := d.make(dir); err != nil {
 		return err
 	}
-	unlock, err := d.lock()
-	if err != nil {
-		return err
-	}
+	unlock := d.lock()
 	defer unlock()
 	if err := d.listenOn("ctl", ""); err != nil {
 		return err
@@ -101,7 +78,11 @@ func modes(mode, dirMode fs.FileMode) (sockets, dir fs.FileMode) {
 		return dirMode & 0o666, dirMode
 	case dirMode == 0:
 		// Search permission for each class that may read or write.
-		return mode, mode | (mode>>1|mode>>2)&0o111 | fs.ModeSetgid
+		dir = mode | (mode>>1|mode>>2)&0o111 | fs.ModeSetgid
+		if dir&0o022 != 0 {
+			dir |= fs.ModeSticky // users who may add names there may not exchange those of others
+		}
+		return mode, dir
 	}
 	return mode, dirMode
 }
@@ -138,173 +119,146 @@ func (d *controlDir) make(dir string) error {
 	if limit := wire.MaxPathLen - len("/ctl"); len(d.path) > limit {
 		return fmt.Errorf("path of %d bytes, at most %d fit a socket address with what is added: %w", len(d.path), limit, unix.ENAMETOOLONG)
 	}
+	if d.dir, err = sockfile.OpenDir(d.path); err != nil {
+		return err
+	}
+	if d.made {
+		// Whoever may write to the directory above can have exchanged it since.
+		if uid, err := d.dir.Owner(); err != nil || int(uid) != os.Geteuid() {
+			d.made = false
+			return errors.Join(err, fmt.Errorf("%s: %w", d.path, sockfile.ErrReplaced))
+		}
+	}
 	if d.gid >= 0 {
-		if err := os.Chown(d.path, -1, d.gid); err != nil {
+		if err := d.dir.Chown(d.gid); err != nil {
 			return err
 		}
 	}
 	if d.keep && !d.made {
 		return nil
 	}
-	return os.Chmod(d.path, d.dirMode)
-}
-
-// lock keeps other starting switches of this kind out of the directory: the
-// moment between the finding that a socket is stale and its replacement must
-// belong to one of them.
-func (d *controlDir) lock() (unlock func(), err error) {
-	fd, err := unix.Open(d.path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return func() {}, nil // a directory that may be used but not read
-	}
-	const tries, pause = 400, 5 * time.Millisecond
-	for range tries {
-		err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
-		switch err {
-		case nil:
-			return func() { unix.Close(fd) }, nil
-		case unix.EINTR:
-		case unix.EWOULDBLOCK:
-			time.Sleep(pause)
-		default:
-			unix.Close(fd)
-			return func() {}, nil // a file system without locks
-		}
-	}
-	unix.Close(fd)
-	return nil, fmt.Errorf("%w: it has been locked for %v", ErrInUse, tries*pause)
+	return d.dir.Chmod(d.dirMode)
 }
 
 // listenOn makes one control socket. It is made under a name of its own and gets
 // the final one when it answers.
 func (d *controlDir) listenOn(name, group string) error {
-	path, temp := d.path+"/"+name, d.path+"/.ct"
-	if len(path) > wire.MaxPathLen {
+	if path := d.path + "/" + name; len(path) > wire.MaxPathLen {
 		return fmt.Errorf("socket %s: %w", path, unix.ENAMETOOLONG)
 	}
-	if err := removeSocket(temp); err != nil {
-		return err
-	}
-	s := &ctlSocket{path: path, group: group}
-	if err := s.listen(temp, d.mode, d.gid); err != nil {
-		return err
-	}
-	defer os.Remove(temp)
-	for {
-		err := os.Link(temp, path)
-		if errors.Is(err, fs.ErrExist) {
-			if err = takeOver(path); err == nil {
-				continue
-			}
-		}
-		if err != nil {
-			s.file.Close()
-			return err
-		}
-		d.sockets = append(d.sockets, s)
-		return nil
-	}
-}
-
-// listen makes the socket, under the name temp.
-func (s *ctlSocket) listen(temp string, mode fs.FileMode, gid int) (err error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return os.NewSyscallError("socket", err)
+	}
+	s := &ctlSocket{file: os.NewFile(uintptr(fd), d.path+"/"+name), group: group}
+	if s.name, err = d.listenAt(fd, name); err != nil {
+		s.file.Close()
+		return err
+	}
+	d.sockets = append(d.sockets, s)
+	return nil
+}
+
+// listenAt has fd listen at name.
+func (d *controlDir) listenAt(fd int, name string) (*sockfile.File, error) {
+	temp, err := d.bind(fd, unix.SOCK_STREAM, temporaryName, d.mode, -1)
+	if err != nil {
+		return nil, err
 	}
 	defer func() {
-		if err != nil {
-			unix.Close(fd)
-		}
+		_ = temp.Remove()
+		temp.Close()
 	}()
-	if err := bindMode(fd, temp, mode, -1, gid); err != nil {
-		return err
+	if err := unix.Listen(fd, backlog); err != nil {
+		return nil, os.NewSyscallError("listen", err)
 	}
-	if err = unix.Listen(fd, 128); err != nil {
-		err = os.NewSyscallError("listen", err)
+	for {
+		f, err := temp.Link(name)
+		if err == nil || !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+		if err := d.takeOver(name); err != nil {
+			return nil, err
+		}
 	}
-	var st unix.Stat_t
-	if err == nil {
-		if err = unix.Lstat(temp, &st); err != nil {
-			err = &fs.PathError{Op: "lstat", Path: temp, Err: err}
+}
+
+// backlog is how many clients may wait for accept; the system's limit
+// (net.core.somaxconn) may be lower. A client beyond it has to try again.
+const backlog = 4096
+
+// temporaryName returns names for a control socket that does not listen yet. None
+// is longer than "ctl", which fits.
+func temporaryName(try int) string {
+	if try == 0 {
+		return ".ct"
+	}
+	return fmt.Sprintf(".%02s", strconv.FormatUint(rand.Uint64N(36*36), 36))
+}
+
+// bind binds fd, a socket of the given kind, to the first of the names that is
+// free, and gives the file its mode and owner. The name of a dead socket is free;
+// it is removed. Others may have taken any number of names, so some are tried.
+//
+// The file is never open to more than mode lets in: only when it belongs to the
+// right user and group are others let in.
+func (d *controlDir) bind(fd, kind int, name func(try int) string, mode fs.FileMode, uid int) (*sockfile.File, error) {
+	const tries = 32
+	var f *sockfile.File
+	err := error(unix.EADDRINUSE)
+	for i := 0; i < tries && errors.Is(err, unix.EADDRINUSE); i++ {
+		n := name(i)
+		if f, err = d.dir.Bind(fd, n, mode); errors.Is(err, unix.EADDRINUSE) && d.removeDead(n, kind) {
+			f, err = d.dir.Bind(fd, n, mode)
 		}
 	}
 	if err != nil {
-		os.Remove(temp)
-		return err
+		return nil, err
 	}
-	s.dev, s.ino = uint64(st.Dev), st.Ino
-	s.file = os.NewFile(uintptr(fd), s.path)
-	return nil
-}
-
-// bindMode binds fd to path. The file is never open to more than mode lets in:
-// bind makes it with the mode of the unbound socket, less the umask, which gives
-// the owner alone access; only when it belongs to the right user and group are
-// others let in.
-func bindMode(fd int, path string, mode fs.FileMode, uid, gid int) error {
-	if err := unix.Fchmod(fd, uint32(mode&0o700)); err != nil {
-		return os.NewSyscallError("fchmod", err)
-	}
-	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
-		return &os.PathError{Op: "bind", Path: path, Err: err}
-	}
-	var err error
-	if uid >= 0 || gid >= 0 {
-		err = os.Lchown(path, uid, gid)
+	if uid >= 0 || d.gid >= 0 {
+		err = f.Chown(uid, d.gid)
 	}
 	if err == nil {
-		err = os.Chmod(path, mode)
+		err = f.Chmod(mode)
 	}
 	if err != nil {
-		os.Remove(path)
+		_ = f.Remove()
+		f.Close()
+		return nil, err
 	}
-	return err
+	return f, nil
 }
 
-// takeOver removes the socket at path if nobody listens to it.
-func takeOver(path string) error {
-	info, err := os.Lstat(path)
+// removeDead removes the socket called name if it is one that nothing is bound to,
+// and reports whether it did.
+func (d *controlDir) removeDead(name string, kind int) bool {
+	f, err := d.dir.Lookup(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	dead, err := f.Dead(kind)
+	return err == nil && dead && f.Remove() == nil
+}
+
+// takeOver removes the control socket called name if nobody listens to it.
+func (d *controlDir) takeOver(name string) error {
+	f, err := d.dir.Lookup(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
 		return err
-	case info.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("%s is there and no socket: %w", path, fs.ErrExist)
 	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return os.NewSyscallError("socket", err)
-	}
-	defer unix.Close(fd)
-	switch err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err {
-	case unix.ECONNREFUSED:
-		return removeSocket(path)
-	case unix.ENOENT:
-		return nil
-	case nil, unix.EAGAIN, unix.EINPROGRESS: // EAGAIN: so many wait that its queue is full
-		return fmt.Errorf("%w: it answers at %s", ErrInUse, path)
-	default:
-		return fmt.Errorf("whether a switch answers at %s cannot be told: %w", path, err)
-	}
-}
-
-// removeSocket removes the socket at path, if there is one, and nothing else.
-func removeSocket(path string) error {
-	info, err := os.Lstat(path)
+	defer f.Close()
+	dead, err := f.Dead(unix.SOCK_STREAM)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
 	case err != nil:
-		return err
-	case info.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("%s is there and no socket: %w", path, fs.ErrExist)
+		return fmt.Errorf("whether a switch answers at %s cannot be told: %w", f.Path(), err)
+	case !dead:
+		return fmt.Errorf("%w: it answers at %s", ErrInUse, f.Path())
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return f.Remove()
 }
 
 // remove closes the control sockets and removes what Listen made.
@@ -312,47 +266,57 @@ func (d *controlDir) remove() error {
 	var errs []error
 	for _, s := range d.sockets {
 		// Its name first: a client that still finds it would wait in a queue.
-		var st unix.Stat_t
-		if unix.Lstat(s.path, &st) == nil && uint64(st.Dev) == s.dev && st.Ino == s.ino {
-			errs = append(errs, os.Remove(s.path))
-		}
+		errs = append(errs, s.name.Remove())
 		s.file.Close()
 	}
 	return errors.Join(errs...)
 }
 
-// removeDir removes the directory if Listen made it, when nothing is in it any
-// more.
-func (d *controlDir) removeDir() error {
-	if !d.made {
+// close closes the directory, when nothing in it is to be removed any more, and
+// removes it if Listen made it and it is empty.
+func (d *controlDir) close() error {
+	if d.dir == nil {
 		return nil
 	}
-	err := os.Remove(d.path)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTEMPTY) {
+	defer d.dir.Close()
+	if !d.made || !d.dir.Same(d.path) {
+		return nil
+	}
+	err := unix.Rmdir(d.path)
+	if err == unix.ENOENT || err == unix.ENOTEMPTY {
 		return nil // files of others stay
 	}
-	return err
+	return os.NewSyscallError("rmdir", err)
 }
 
-// bindData binds fd, the data socket of e, which has its port and number, and
-// returns the path.
-func (d *controlDir) bindData(fd int, e *endpoint) (string, error) {
-	path := fmt.Sprintf("%s/%03d.%d", d.path, e.port.num, e.info.ID)
-	if len(path) > wire.MaxPathLen {
-		// No longer than "ctl", which fits, and the same again only after so
-		// many endpoints that the client of the earlier one has long connected.
-		path = d.path + "/" + strconv.FormatUint(e.info.ID%(36*36*36), 36)
-	}
-	// The name can only be a dead switch's: ours are unique.
-	if err := removeSocket(path); err != nil {
-		return "", err
-	}
+// bindData binds fd, the data socket of e, which has its port and number.
+func (d *controlDir) bindData(fd int, e *endpoint) (*sockfile.File, error) {
 	mode, uid := d.mode, -1
 	if os.Geteuid() == 0 && e.info.UID != 0 {
 		mode, uid = mode&0o700, int(e.info.UID)
 	}
-	if err := bindMode(fd, path, mode, uid, d.gid); err != nil {
-		return "", err
+	f, err := d.bind(fd, unix.SOCK_DGRAM, func(try int) string { return d.dataName(e, try) }, mode, uid)
+	if err != nil {
+		return nil, err
 	}
-	return path, nil
+	f.Close() // it is removed by its name
+	return f, nil
+}
+
+// dataName returns names for the data socket of e.
+func (d *controlDir) dataName(e *endpoint, try int) string {
+	name := fmt.Sprintf("%03d.%d", e.port.num, e.info.ID)
+	if try > 0 {
+		name = fmt.Sprintf("%s.%d", name, rand.Uint32())
+	}
+	if len(d.path+"/"+name) <= wire.MaxPathLen {
+		return name
+	}
+	// No longer than "ctl", which fits.
+	const names = 36 * 36 * 36
+	n := e.info.ID % names
+	if try > 0 {
+		n = rand.Uint64N(names)
+	}
+	return strconv.FormatUint(n, 36)
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/internal/shm"
+	"github.com/go-vde/sdk/internal/sockfile"
 	"github.com/go-vde/sdk/internal/sockio"
 	"github.com/go-vde/sdk/internal/transport"
 	"github.com/go-vde/sdk/internal/wire"
@@ -56,15 +57,15 @@ type joining struct {
 	stream    *transport.Stream
 	transport transport.Transport
 	kind      Kind
-	fd        int    // of the data socket, which transport owns
-	path      string // of the data socket, once it has its name
-	attach    []int  // descriptors that go with the reply
+	fd        int            // of the data socket, which transport owns
+	name      *sockfile.File // of the data socket, once it has its name
+	attach    []int          // descriptors that go with the reply
 }
 
-// join makes an endpoint for the client and replies. On success the endpoint,
-// which may have ended already, owns the stream.
-func (l *Listener) join(s *ctlSocket, stream *transport.Stream, peer Peer) (*linkEndpoint, error) {
-	fds := stream.Descriptors()
+// join makes an endpoint for the client and replies. It takes over fds, which came
+// with the request. On success the endpoint, which may have ended already, owns the
+// stream.
+func (l *Listener) join(s *ctlSocket, stream *transport.Stream, fds []int, peer Peer) (*linkEndpoint, error) {
 	n, first, last, err := l.choose(s, peer)
 	if err != nil {
 		transport.CloseDescriptors(fds)
@@ -89,8 +90,8 @@ func (l *Listener) join(s *ctlSocket, stream *transport.Stream, peer Peer) (*lin
 	}
 	if err != nil {
 		_, _ = j.transport.Close()
-		if j.path != "" {
-			os.Remove(j.path)
+		if j.name != nil {
+			_ = j.name.Remove()
 		}
 		return nil, err
 	}
@@ -142,17 +143,17 @@ func newSocket(fd int, headers bool) (transport.Transport, error) {
 // open gives the data socket of j its name, now that e has its port, and returns
 // the link.
 func (l *Listener) open(j *joining, e *endpoint) (link.Link, error) {
-	path, err := l.dir.bindData(j.fd, e)
+	name, err := l.dir.bindData(j.fd, e)
 	if err != nil {
 		return nil, err
 	}
-	j.path = path
+	j.name = name
 	return transport.New(transport.Config{
 		Stream: j.stream, Transport: j.transport, OnData: l.trailingByte,
 		Refuse:       true,
-		TakesPartial: j.kind == KindSharedMemory, // shm.Accept told the client
-		StreamFirst:  true,                       // so that the client knows before it sends to a socket that is gone
-		OnClose:      func() { os.Remove(path) }, // the client has connected, or never will
+		TakesPartial: j.kind == KindSharedMemory,   // shm.Accept told the client
+		StreamFirst:  true,                         // so that the client knows before it sends to a socket that is gone
+		OnClose:      func() { _ = name.Remove() }, // the client has connected, or never will
 	}), nil
 }
 
@@ -168,7 +169,7 @@ func (l *Listener) trailingByte() error {
 
 // reply tells the client the name of its data socket, with descriptors attached.
 func (j *joining) reply(timeout time.Duration) error {
-	b, err := wire.AppendReply(nil, j.path)
+	b, err := wire.AppendReply(nil, j.name.Path())
 	if err != nil {
 		return err
 	}
@@ -208,12 +209,12 @@ func (l *Listener) choose(s *ctlSocket, p Peer) (n, first, last int, err error) 
 }
 
 // dataSocket returns a new datagram socket connected to the client's.
+//
+// The switch must not send frames to a process that did not ask for them, with
+// permissions that the client lacks. So the client's socket has to belong to the
+// client. A client that changed its user between making the socket and connecting to
+// the switch is refused; root may name any.
 func (l *Listener) dataSocket(path string, uid uint32) (fd int, err error) {
-	name, release, err := dataPath(path, uid)
-	if err != nil {
-		return -1, err
-	}
-	defer release()
 	fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
@@ -223,9 +224,7 @@ func (l *Listener) dataSocket(path string, uid uint32) (fd int, err error) {
 		err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, l.sw.cfg.WriteBuffer))
 	}
 	if err == nil {
-		// Package syscall's form of an abstract name may have all 108 bytes, which
-		// the client's has, package unix's may not.
-		err = os.NewSyscallError("connect", syscall.Connect(fd, &syscall.SockaddrUnix{Name: name}))
+		err = connectData(fd, path, uid)
 	}
 	if err != nil {
 		unix.Close(fd)
@@ -234,45 +233,45 @@ func (l *Listener) dataSocket(path string, uid uint32) (fd int, err error) {
 	return fd, nil
 }
 
-// dataPath checks that the client may name path as its data socket and returns
-// the name to connect to; release must be called after that.
-//
-// The switch must not send frames to a process that did not ask for them, with
-// permissions that the client lacks. So the socket has to belong to the client. It
-// is connected to by way of the descriptor that was looked at: a name can be
-// given to another socket in between. A client that changed its user between
-// making the socket and connecting to the switch is refused; root may name any.
-func dataPath(path string, uid uint32) (name string, release func(), err error) {
-	release = func() {}
-	if path[0] == '@' {
-		return path, release, nil // abstract: nobody owns it, and nobody needs permission
-	}
-	if path[0] != '/' {
-		return "", release, fmt.Errorf("data socket %q: %w: not an absolute path", path, wire.ErrPath)
-	}
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return "", release, &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	release = func() { unix.Close(fd) }
-	var st unix.Stat_t
-	if err = unix.Fstat(fd, &st); err == nil {
-		switch {
-		case st.Mode&unix.S_IFMT != unix.S_IFSOCK:
-			err = unix.ENOTSOCK
-		case st.Uid != uid && uid != 0:
-			err = fmt.Errorf("it belongs to user %d, the client is %d: %w", st.Uid, uid, unix.EPERM)
+// connectData connects fd to the data socket of a client.
+func connectData(fd int, path string, uid uint32) error {
+	switch path[0] {
+	case '/':
+		f, owner, err := sockfile.OpenSocket(path)
+		if err != nil {
+			return err
 		}
+		defer f.Close()
+		if err := checkOwner(owner, uid); err != nil {
+			return err
+		}
+		// By way of the descriptor that was looked at: a name can be given to another
+		// socket in between.
+		return os.NewSyscallError("connect", unix.Connect(fd, &unix.SockaddrUnix{Name: f.Address()}))
+	case '@':
+		// Package syscall's form of an abstract name may have all 108 bytes, which
+		// the client's has, package unix's may not.
+		if err := syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
+			return os.NewSyscallError("connect", err)
+		}
+		if uid == 0 {
+			return nil
+		}
+		owner, err := sockfile.PeerOwner(fd, "\x00"+path[1:])
+		if err != nil {
+			return err
+		}
+		return checkOwner(owner, uid)
 	}
-	if err != nil {
-		release()
-		return "", func() {}, fmt.Errorf("data socket %q: %w", path, err)
+	return fmt.Errorf("%w: not an absolute path", wire.ErrPath)
+}
+
+// checkOwner checks that a client of user uid may name a socket of owner.
+func checkOwner(owner, uid uint32) error {
+	if owner != uid && uid != 0 {
+		return fmt.Errorf("it belongs to user %d, the client is %d: %w", owner, uid, unix.EPERM)
 	}
-	name = fmt.Sprintf("/proc/self/fd/%d", fd)
-	if unix.Access(name, unix.F_OK) != nil {
-		name = path // no proc file system here
-	}
-	return name, release, nil
+	return nil
 }
 
 // portName returns p as a person would say it.

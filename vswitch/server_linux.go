@@ -7,22 +7,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"slices"
 	"sync"
-	"time"
-
-	"github.com/go-vde/sdk/internal/transport"
-	"github.com/go-vde/sdk/internal/wire"
+	"sync/atomic"
 )
 
 // A Listener answers the VDE control protocol in one directory.
 type Listener struct {
-	sw    *Switch
-	dir   controlDir
-	order requestOrder
+	sw      *Switch
+	dir     controlDir
+	pending *pendingConns
+	poller  *poller // of the pending connections
+
+	reporting  atomic.Bool   // turnedAway writes to the log
+	unreported atomic.Uint64 // what it did not write meanwhile
 
 	mu        sync.Mutex
 	started   bool                       // guarded by mu
@@ -64,14 +64,19 @@ func (sw *Switch) listen(dir string) (_ *Listener, err error) {
 	defer func() {
 		if err != nil {
 			l.dir.remove()
+			l.dir.close()
 		}
 	}()
 	if err := l.dir.listen(dir, &sw.cfg); err != nil {
 		return nil, err
 	}
+	if err := l.newPending(); err != nil {
+		return nil, err
+	}
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
 	if err := sw.check(); err != nil {
+		l.poller.close()
 		return nil, err
 	}
 	sw.listeners[l] = true
@@ -97,6 +102,7 @@ func (l *Listener) Serve(ctx context.Context) error {
 		return errors.New("Serve was called twice")
 	}
 	l.started = true
+	l.running.Go(l.poll)
 	for _, s := range l.dir.sockets {
 		l.running.Go(func() { l.accept(s) })
 	}
@@ -106,138 +112,6 @@ func (l *Listener) Serve(ctx context.Context) error {
 		return errors.Join(context.Cause(ctx), l.end(context.Cause(ctx)))
 	case <-l.done:
 		return l.cause
-	}
-}
-
-// accept answers the clients of one control socket.
-func (l *Listener) accept(s *ctlSocket) {
-	const minPause, maxPause = 5 * time.Millisecond, time.Second
-	pause := minPause
-	for {
-		stream, err := s.accept()
-		if err == nil {
-			pause = minPause
-			l.sw.serve.accepted.Add(1)
-			l.begin(s, stream)
-			continue
-		}
-		select {
-		case <-l.ending:
-			return // and the socket is closed
-		default:
-		}
-		// Most likely there are no descriptors left; there may be later.
-		l.sw.cfg.Logger.Warn("cannot accept a client", "socket", s.path, "error", err)
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-l.ending:
-		}
-		timer.Stop()
-		pause = min(2*pause, maxPause)
-	}
-}
-
-// begin starts the goroutine that serves the client at stream.
-func (l *Listener) begin(s *ctlSocket, stream *transport.Stream) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.cause != nil {
-		stream.Close()
-		return
-	}
-	p, evicted := l.order.add(stream, l.sw.cfg.MaxPending)
-	if evicted != nil {
-		l.sw.serve.evicted.Add(1)
-	}
-	l.running.Go(func() { l.serve(s, p) })
-}
-
-// serve serves one client from its request to its end.
-func (l *Listener) serve(s *ctlSocket, p *pendingConn) {
-	peer, err := l.awaitRequest(s, p.stream)
-	if err != nil {
-		transport.CloseDescriptors(p.stream.Descriptors())
-		l.rejected(s, err, l.order.forget(p))
-		p.stream.Close()
-		return
-	}
-	before := l.order.ask(p)
-	e, err := l.join(s, p.stream, peer)
-	if err != nil {
-		l.sw.serve.refused.Add(1)
-		awaitAnswers(before, l.sw.cfg.HandshakeTimeout, l.ending)
-		p.stream.Close() // which is what tells the client
-		l.order.answered(p)
-		l.sw.cfg.Logger.Warn("refused a client", "socket", s.path, "asked", portName(wire.Port(peer.Port)), "description", peer.Description, "reason", err)
-		return
-	}
-	l.order.answered(p)
-	<-e.done
-	l.mu.Lock()
-	delete(l.endpoints, e)
-	l.mu.Unlock()
-}
-
-// awaitRequest waits for the request of a client.
-func (l *Listener) awaitRequest(s *ctlSocket, stream *transport.Stream) (p Peer, err error) {
-	cred, err := stream.Peer()
-	if err != nil {
-		return p, err
-	}
-	stream.NoDescriptors = l.sw.accepts(cred.Uid) == 0
-	req, err := readRequest(stream, l.sw.cfg.HandshakeTimeout)
-	return Peer{
-		UID: cred.Uid, GID: cred.Gid, PID: cred.Pid,
-		Dir: l.dir.path, Group: s.group, Port: int(req.Port), Path: req.Path,
-		Description: wire.SanitizeDescription(req.Description),
-	}, err
-}
-
-// rejected counts and logs a connection without a valid request.
-func (l *Listener) rejected(s *ctlSocket, err error, evicted bool) {
-	v := &l.sw.serve
-	switch {
-	case evicted:
-		err = errEvicted
-	case errors.Is(err, errSilent):
-		v.silent.Add(1)
-	default:
-		v.malformed.Add(1)
-	}
-	l.sw.cfg.Logger.Info("turned a connection away", "socket", s.path, "reason", err)
-}
-
-var (
-	errSilent  = errors.New("no request came")
-	errEvicted = errors.New("too many connections without a request, this was the oldest")
-)
-
-// A requestReader is what a request is read from.
-type requestReader interface {
-	io.Reader
-	SetReadDeadline(t time.Time) error
-}
-
-// readRequest reads a request, in however many pieces it comes. What has come
-// together with the end of its fixed part is the description.
-func readRequest(conn requestReader, timeout time.Duration) (wire.Request, error) {
-	if err := conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
-		return wire.Request{}, err
-	}
-	var buf [wire.MaxRequestLen + 1]byte
-	for n := 0; ; {
-		k, err := conn.Read(buf[n:])
-		n += k
-		if k > 0 {
-			req, e := wire.ParseRequest(buf[:n])
-			if e != wire.ErrIncomplete {
-				return req, e
-			}
-		}
-		if err != nil {
-			return wire.Request{}, fmt.Errorf("%w: %d bytes: %w", errSilent, n, err)
-		}
 	}
 }
 
@@ -270,12 +144,14 @@ func (l *Listener) end(cause error) error {
 	l.mu.Unlock()
 
 	err := l.dir.remove()
-	l.order.closePending()
+	l.pending.end()
+	l.poller.wake()
 	for _, e := range endpoints {
 		e.hangup(cause)
 	}
 	l.running.Wait()
-	err = errors.Join(err, l.dir.removeDir())
+	l.poller.close()
+	err = errors.Join(err, l.dir.close())
 	l.sw.mu.Lock()
 	delete(l.sw.listeners, l)
 	l.sw.mu.Unlock()

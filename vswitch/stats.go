@@ -171,7 +171,7 @@ type ServeStats struct {
 	Refused       uint64 // asked for what they may not have
 	Malformed     uint64 // sent no valid request
 	Silent        uint64 // did not send their request in time, or closed before
-	Evicted       uint64 // were closed before their request because there were too many
+	Evicted       uint64 // were closed before their request was read because there were too many
 	TrailingBytes uint64 // endpoints ended because the peer sent bytes after its request
 	RingsRejected uint64 // of Joined: offered shared memory that could not be used, and got a socket
 	Violations    uint64 // endpoints ended because the peer violated the shared memory protocol

@@ -90,7 +90,7 @@ func (o *switchOptions) parse(log io.Writer) error {
 	if o.config.Mode, err = parseMode("--mode", o.mode, 0o777); err != nil {
 		return err
 	}
-	o.config.DirMode, err = parseMode("--dirmode", o.dirMode, 0o2777)
+	o.config.DirMode, err = parseMode("--dirmode", o.dirMode, 0o3777)
 	return err
 }
 
@@ -123,6 +123,9 @@ func parseMode(flag, s string, most uint64) (fs.FileMode, error) {
 	mode := fs.FileMode(n & 0o777)
 	if n&0o2000 != 0 {
 		mode |= fs.ModeSetgid
+	}
+	if n&0o1000 != 0 {
+		mode |= fs.ModeSticky
 	}
 	return mode, nil
 }

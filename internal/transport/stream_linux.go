@@ -80,9 +80,17 @@ func (s *Stream) ReadAvailable(p []byte) (n int) {
 
 // readNow reads once and keeps the descriptors that came. EAGAIN is bare.
 func (s *Stream) readNow(fd int, p []byte) (n int, err error) {
+	n, s.fds, err = Receive(fd, p, s.fds, s.NoDescriptors)
+	return n, err
+}
+
+// Receive reads once from fd, a control stream that is not a [Stream] yet, without
+// waiting. Descriptors that came are appended to fds; those beyond MaxDescriptors
+// in all are closed. With noDescriptors the kernel throws all away. EAGAIN is bare.
+func Receive(fd int, p []byte, fds []int, noDescriptors bool) (n int, all []int, err error) {
 	var space [rightsLen]byte
 	oob := space[:]
-	if s.NoDescriptors {
+	if noDescriptors {
 		oob = nil
 	}
 	var oobn int
@@ -94,34 +102,33 @@ func (s *Stream) readNow(fd int, p []byte) (n int, err error) {
 	}
 	switch {
 	case err == unix.EAGAIN:
-		return 0, err
+		return 0, fds, err
 	case err != nil:
-		return 0, os.NewSyscallError("recvmsg", err)
+		return 0, fds, os.NewSyscallError("recvmsg", err)
 	}
-	s.keep(oob[:oobn])
-	return n, nil
+	return n, keep(fds, oob[:oobn]), nil
 }
 
-// keep keeps the descriptors in the control messages oob. Those beyond
-// MaxDescriptors in all are closed.
-func (s *Stream) keep(oob []byte) {
+// keep appends to fds the descriptors in the control messages oob.
+func keep(fds []int, oob []byte) []int {
 	msgs, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
-		return
+		return fds
 	}
 	for _, m := range msgs {
-		fds, err := unix.ParseUnixRights(&m)
+		came, err := unix.ParseUnixRights(&m)
 		if err != nil {
 			continue // of another kind
 		}
-		for _, fd := range fds {
-			if len(s.fds) < MaxDescriptors {
-				s.fds = append(s.fds, fd)
+		for _, fd := range came {
+			if len(fds) < MaxDescriptors {
+				fds = append(fds, fd)
 			} else {
 				unix.Close(fd)
 			}
 		}
 	}
+	return fds
 }
 
 // Descriptors hands over the descriptors that came.
@@ -192,12 +199,6 @@ func (s *Stream) Ended() bool {
 		ended = n == 0 && err == nil || err != nil && err != unix.EAGAIN && err != unix.EINTR
 	})
 	return ended || err != nil
-}
-
-// Unread returns how many bytes have come that have not been read yet.
-func (s *Stream) Unread() (n int) {
-	_ = s.control(func(fd int) { n, _ = unix.IoctlGetInt(fd, unix.TIOCINQ) }) // fails if closed, and then nothing comes
-	return n
 }
 
 // Shutdown ends the stream for both sides, while it may still be in use: readers
