@@ -39,7 +39,7 @@ var floors = []floor{
 	{"internal/sockfile", nil},
 	{"internal/framequeue", []string{"frame", "internal/deadline"}},
 	{"internal/gso", []string{"frame"}},
-	{"link", []string{"frame", "pool", "vnl", "internal/framequeue", "internal/gso"}},
+	{"link", []string{"frame", "pool", "vnl", "internal/deadline", "internal/framequeue", "internal/gso"}},
 	{"link/linktest", []string{"frame", "pool", "link", "internal/..."}},
 	{"internal/transport", []string{"frame", "link", "internal/gso"}},
 	{"internal/sockio", []string{"frame", "link", "internal/gso", "internal/transport", "internal/deadline"}},

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/deadline"
 	"github.com/go-vde/sdk/internal/gso"
 )
 
@@ -424,6 +425,7 @@ func (r *redial) SetReadDeadline(t time.Time) error {
 	if r.closed {
 		return net.ErrClosed
 	}
+	t = deadline.Monotonic(t) // the next link gets it too
 	r.readDeadline = t
 	for _, l := range r.rx {
 		_ = l.SetReadDeadline(t) // fails only if closed
@@ -439,6 +441,7 @@ func (r *redial) SetWriteDeadline(t time.Time) error {
 	if r.closed {
 		return net.ErrClosed
 	}
+	t = deadline.Monotonic(t)
 	r.writeDeadline = t
 	if l := r.tx.Load(); l != nil {
 		_ = (*l).SetWriteDeadline(t)

@@ -29,6 +29,18 @@ import (
 // connection, set it.
 func Past() time.Time { return time.Unix(1, 0) }
 
+// Monotonic returns t with a reading of the monotonic clock, unless it is zero. A
+// time without one, such as of [time.Unix], says something else after the clock of
+// the system was set; so a deadline is kept as it was meant when it was given, as
+// those of package net are.
+func Monotonic(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	now := time.Now()
+	return now.Add(t.Sub(now))
+}
+
 // A Timer tells waiting calls that a deadline has passed, in the manner of
 // [net.Pipe]: it holds a timer while the deadline is in the future, and no
 // goroutine. The zero value is a Timer without a deadline. Its methods may be

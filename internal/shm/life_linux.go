@@ -112,7 +112,7 @@ var start = time.Now()
 func (d *moment) set(t time.Time) {
 	var at int64
 	if !t.IsZero() {
-		at = int64(t.Sub(start))
+		at = int64(deadline.Monotonic(t).Sub(start))
 		if at == 0 {
 			at = -1
 		}
