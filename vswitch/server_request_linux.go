@@ -85,8 +85,8 @@ func (l *Listener) begin(s *ctlSocket, fd int) {
 // serve reads what has come from a client, and if that is its request, answers it
 // and stays until the endpoint's end.
 func (l *Listener) serve(p *pendingConn) {
-	accepts := l.sw.accepts(p.peer.Uid)
-	req, err := p.read(accepts == 0)
+	noDescriptors := l.sw.accepts(p.peer.Uid) == 0 || transport.ClosersBusy()
+	req, err := p.read(noDescriptors)
 	if errors.Is(err, unix.EAGAIN) {
 		if err = l.pending.incomplete(p); err == nil {
 			return
@@ -99,7 +99,7 @@ func (l *Listener) serve(p *pendingConn) {
 		l.pending.done(p)
 		return
 	}
-	if e := l.answer(p, req, accepts == 0); e != nil {
+	if e := l.answer(p, req, noDescriptors); e != nil {
 		<-e.done
 		l.mu.Lock()
 		delete(l.endpoints, e)

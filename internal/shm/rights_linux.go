@@ -3,7 +3,11 @@
 
 package shm
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/internal/transport"
+)
 
 // MaxDescriptors is the largest number of descriptors that a request or a reply
 // carries.
@@ -44,11 +48,5 @@ func AppendRights(fds []int, oob []byte) []int {
 	return fds
 }
 
-// CloseRights closes fds, but for those that are -1.
-func CloseRights(fds []int) {
-	for _, fd := range fds {
-		if fd >= 0 {
-			unix.Close(fd)
-		}
-	}
-}
+// CloseRights is [transport.CloseDescriptors].
+func CloseRights(fds []int) { transport.CloseDescriptors(fds) }

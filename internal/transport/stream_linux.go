@@ -120,13 +120,9 @@ func keep(fds []int, oob []byte) []int {
 		if err != nil {
 			continue // of another kind
 		}
-		for _, fd := range came {
-			if len(fds) < MaxDescriptors {
-				fds = append(fds, fd)
-			} else {
-				unix.Close(fd)
-			}
-		}
+		n := min(len(came), MaxDescriptors-len(fds))
+		fds = append(fds, came[:n]...)
+		CloseDescriptors(came[n:])
 	}
 	return fds
 }
@@ -135,15 +131,6 @@ func keep(fds []int, oob []byte) []int {
 func (s *Stream) Descriptors() (fds []int) {
 	fds, s.fds = s.fds, nil
 	return fds
-}
-
-// CloseDescriptors closes fds, but for those that are -1.
-func CloseDescriptors(fds []int) {
-	for _, fd := range fds {
-		if fd >= 0 {
-			unix.Close(fd)
-		}
-	}
 }
 
 // Write sends p in one piece, with copies of fds attached to its first byte.
