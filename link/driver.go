@@ -95,6 +95,10 @@ type Settings struct {
 	// SharedMemory says with whom frames may go through shared memory.
 	SharedMemory SharedMemory
 
+	// NoPolling has receives from shared memory sleep at once where they would
+	// look for an answer for a while first.
+	NoPolling bool
+
 	// Offload asks for metadata beside the frames also where that has to be
 	// agreed on when the link is opened.
 	Offload bool

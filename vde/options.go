@@ -183,3 +183,11 @@ const (
 func WithSharedMemory(mode SharedMemory) Option {
 	return option(func(c *config) { c.SharedMemory = mode })
 }
+
+// WithoutPolling has a receive from shared memory sleep at once, also when it
+// expects an answer. That takes less processor time, and an answer arrives some
+// tens of microseconds later. It is about this side only; for a switch see
+// vswitch.Config.NoPolling.
+func WithoutPolling() Option {
+	return option(func(c *config) { c.NoPolling = true })
+}

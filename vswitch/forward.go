@@ -58,10 +58,16 @@ func (f *forwarder) forward() (n int, err error) {
 		c.classify()
 	}
 	f.delivery.mirrors, f.delivery.exact = *f.in.mirrors.Load(), f.exact
+	if f.wait.onBlock != nil && f.isLong() {
+		f.wait.release()
+	}
 	segment := false
 	if f.batch.partial {
 		r := resolver{f.sw, f.in, &f.batch, f.delivery.mirrors}
 		segment = r.resolve()
+	}
+	if segment {
+		f.wait.release()
 	}
 	f.sw.forwarding.RLock()
 	if segment {
@@ -72,6 +78,30 @@ func (f *forwarder) forward() (n int, err error) {
 	f.tally.flush(f.in)
 	f.sw.forwarding.RUnlock()
 	return n, err
+}
+
+// A batch with more than longBatch bytes, or for more than manyPorts, takes more
+// than a few microseconds to forward.
+const (
+	longBatch = 16 << 10
+	manyPorts = 16
+)
+
+// isLong reports whether the items, which have their verdicts, are such a batch.
+func (f *forwarder) isLong() bool {
+	bytes, ports := 0, len(f.delivery.mirrors)
+	for i := range f.batch.items[:f.batch.n] {
+		it := &f.batch.items[i]
+		bytes += len(it.data)
+		switch it.verdict {
+		case verdictDrop:
+		case verdictPort:
+			ports = max(ports, len(*it.to.endpoints.Load()))
+		default:
+			ports = max(ports, len(*f.sw.active.Load()))
+		}
+	}
+	return bytes > longBatch || ports > manyPorts
 }
 
 // forwardRounds is forwardItems for a batch with GSO frames that are to be

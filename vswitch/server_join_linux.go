@@ -125,6 +125,9 @@ func (j *joining) makeTransport(l *Listener, p Peer, fds []int) error {
 	}
 	j.kind = KindSharedMemory
 	end.Join(&ringEnds)
+	if l.sw.cfg.NoPolling {
+		end.NoPolling()
+	}
 	if int(p.PID) == os.Getpid() {
 		end.SameProcess()
 	}

@@ -23,7 +23,7 @@ type waiter struct {
 	try     bool            // not at all: forwarding stops with link.ErrFull
 	done    <-chan struct{} // closed when the sender ends; may be nil
 	expired <-chan struct{} // closed when the sender's time is over; may be nil
-	onBlock func()          // called once, before it waits; may be nil
+	onBlock func()          // called once, before it waits or does what takes long; may be nil
 	limit   func()          // the same
 
 	waited time.Duration // so far
@@ -36,13 +36,18 @@ func (w *waiter) reset() { *w = waiter{timer: w.timer} }
 
 // block calls onBlock and limit.
 func (w *waiter) block() {
-	if w.onBlock != nil {
-		w.onBlock()
-		w.onBlock = nil
-	}
+	w.release()
 	if w.limit != nil {
 		w.limit()
 		w.limit = nil
+	}
+}
+
+// release calls onBlock.
+func (w *waiter) release() {
+	if w.onBlock != nil {
+		w.onBlock()
+		w.onBlock = nil
 	}
 }
 

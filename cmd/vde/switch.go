@@ -53,6 +53,7 @@ it created.`,
 	f.StringVar(&o.policy, "policy", vswitch.Backpressure.String(), "at a full queue: backpressure, tail-drop or head-drop")
 	f.DurationVar(&o.config.DefaultPort.Wait, "wait", vswitch.DefaultWait, "longest delay at a full queue under the policy backpressure")
 	f.StringVar(&o.sharedMemory, "shared-memory", vde.SharedMemorySameUser.String(), "whose frames may go through shared memory: same-user, always or never")
+	f.BoolVar(&o.config.NoPolling, "no-polling", false, "sleep at once where an answer is expected through shared memory: less processor time, later answers")
 	f.StringVar(&o.logLevel, "log", "info", "what to log: debug, info, warn or error")
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions([]string{"backpressure", "tail-drop", "head-drop"}, cobra.ShellCompDirectiveNoFileComp)))
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("shared-memory", cobra.FixedCompletions([]string{"same-user", "always", "never"}, cobra.ShellCompDirectiveNoFileComp)))

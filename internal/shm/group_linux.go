@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/go-vde/sdk/frame"
 )
 
 // A Group is Ends in one process. While one of them polls, it is the group's leader
@@ -55,7 +57,9 @@ func (g *Group) lead(e *End) {
 }
 
 // poll returns an End that has frames, of those that leader polls for, and
-// suppresses the notifications of those that it has looked at.
+// suppresses the notifications of those that it has looked at. An End whose frames
+// would keep the leader for long is woken instead; the receive that follows for one
+// that is returned brings no more than was looked at.
 func (g *Group) poll(leader *End) *End {
 	if g == nil || g.leader.Load() != leader {
 		return nil
@@ -68,15 +72,18 @@ func (g *Group) poll(leader *End) *End {
 			i++ // its receive is awake, or a receiver is taking frames
 			continue
 		}
-		streams, found := e.rx.exchange.streams, false
-		if streams {
-			e.rx.resume()
-		} else {
+		costly, found := e.rx.exchange.streams, false
+		if !costly {
 			found = e.rx.suppress()
+			costly = found && e.rx.costly()
+			e.rx.seenOnly = found
+		}
+		if costly {
+			e.rx.resume() // and wakes it, if there is something
 		}
 		e.rx.mu.Unlock()
 		switch {
-		case streams:
+		case costly:
 			g.asleep = slices.Delete(g.asleep, i, i+1)
 		case found:
 			g.asleep = append(slices.Delete(g.asleep, i, i+1), e) // the next time others come first
@@ -148,6 +155,27 @@ func (r *receiver) suppress() (found bool) {
 	}
 	ok, err := r.ring.ready()
 	return ok || err != nil
+}
+
+// costly reports whether what has come is more than an exchange brings, or a GSO
+// frame, of which few bytes can become many frames: a leader leaves that to the
+// receive of its own. mu is held.
+func (r *receiver) costly() bool {
+	c := r.ring // a copy, to look ahead
+	if c.end-c.pos > maxExchange {
+		return true
+	}
+	for c.pos != c.end {
+		n, h, err := c.next()
+		if err != nil {
+			return false // as the receive is going to find out
+		}
+		if h.GSOType != frame.GSONone {
+			return true
+		}
+		c.pos += slotLen(n)
+	}
+	return false
 }
 
 // resume has the other side ring again, if notifications are suppressed. If there is

@@ -8,6 +8,10 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"time"
+
+	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/link"
 )
 
 // checkGroup reports where g breaks the invariant that [Group] states; all are the
@@ -222,10 +226,12 @@ func TestGroupStream(t *testing.T) {
 	enter(t, &g, e)
 	g.lead(leader)
 	g.poll(leader)
-	send(t, peer, 60000)
+	send(t, peer, 2000)
 	if g.poll(leader) != e {
 		t.Fatal("the first frame was not found")
 	}
+	e.rx.seenOnly = false // as if more had come just before
+	send(t, peer, 2000, 2000)
 	if _, err := e.RecvPlaced(newSlab(1<<16), maxBatch); err != nil {
 		t.Fatal(err)
 	}
@@ -233,6 +239,54 @@ func TestGroupStream(t *testing.T) {
 		t.Error("still polled")
 	}
 	checkGroup(t, &g, leader, e)
+}
+
+// TestGroupCostly: an End is woken if much has come for it, or a GSO frame, and the
+// leader goes on. Of what has come since the leader looked, nothing is received with
+// what it has seen.
+func TestGroupCostly(t *testing.T) {
+	gsoFrame := link.Tx{Frames: [][]byte{make([]byte, 200)}, Headers: []frame.VNetHeader{{GSOType: frame.GSOTCPv4, HdrLen: 54, GSOSize: 1}}}
+	for name, frames := range map[string]link.Tx{
+		"a long frame":        {Frames: [][]byte{make([]byte, 60_000)}},
+		"many frames":         {Frames: slices.Repeat(short.Frames, maxBatch)},
+		"a GSO frame":         gsoFrame,
+		"a GSO frame, behind": {Frames: append(slices.Clone(short.Frames), gsoFrame.Frames...), Headers: append(make([]frame.VNetHeader, 1), gsoFrame.Headers...)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var g Group
+			_, leader := joined(t, &g, 1<<16)
+			peer, e := joined(t, &g, 1<<16)
+			woken := sleepIn(t, &g, e)
+			g.lead(leader)
+			g.poll(leader)
+			sendTx(t, peer, frames)
+			if x := g.poll(leader); x != nil {
+				t.Error("the leader is to receive that")
+			}
+			select {
+			case <-woken:
+			case <-time.After(time.Minute):
+				t.Error("was not woken")
+			}
+			checkGroup(t, &g, leader, e)
+		})
+	}
+	var g Group
+	_, leader := joined(t, &g, 1<<16)
+	peer, e := joined(t, &g, 1<<16)
+	enter(t, &g, e)
+	g.lead(leader)
+	g.poll(leader)
+	send(t, peer, 60)
+	if g.poll(leader) != e {
+		t.Fatal("the first frame was not found")
+	}
+	send(t, peer, 60_000, 60_000)
+	for _, want := range []int{1, 2} {
+		if n, err := e.RecvPlaced(newSlab(1<<16), maxBatch); n != want || err != nil {
+			t.Errorf("received %d frames, %v, want %d", n, err, want)
+		}
+	}
 }
 
 // TestGroupMany: of very many Ends whose receives sleep, the leader polls those that

@@ -25,13 +25,14 @@ import (
 //
 // A receive polls only if
 //
+//   - it was not told not to,
 //   - the last receive brought the answer to something, and both were short,
 //   - the poll leaves the runtime a processor for everything else,
 //   - polls found something lately: each miss makes them rarer, and
 //   - nobody computes on the processors: one that is yielded to a process that
 //     computes comes back when that process's time slice is over.
 type poller struct {
-	sameProcess bool // the other side is in this process: the runtime wakes it sooner
+	never bool // see NoPolling and SameProcess
 
 	expects bool // exchange.answered when the wait began
 
@@ -52,12 +53,17 @@ const (
 // polls is how many polls are under way in this process, or are being refused.
 var polls atomic.Int32
 
-// SameProcess says that the other side is in this process too. It must be called
+// SameProcess says that the other side is in this process too: the runtime wakes
+// it sooner than a poll would find what it sends. It must be called before the
+// first receive.
+func (e *End) SameProcess() { e.NoPolling() }
+
+// NoPolling keeps e from polling, and others from polling for e. It must be called
 // before the first receive.
-func (e *End) SameProcess() { e.poller.sameProcess = true }
+func (e *End) NoPolling() { e.poller.never = true }
 
 // mayPoll reports whether polls are useful at all for the wait that has begun.
-func (p *poller) mayPoll() bool { return p.expects && !p.sameProcess }
+func (p *poller) mayPoll() bool { return p.expects && !p.never }
 
 // hit notes that a poll found frames of x for e, and reports whether e goes on to
 // receive them.

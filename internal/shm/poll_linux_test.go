@@ -25,7 +25,7 @@ func TestExpects(t *testing.T) {
 	for _, test := range []struct {
 		name           string
 		sent, received []int
-		sameProcess    bool
+		never          bool
 		want           bool
 	}{
 		{"nothing sent", nil, []int{64}, false, false},
@@ -34,12 +34,12 @@ func TestExpects(t *testing.T) {
 		{"a batch sent", []int{1514, 1514, 1514}, []int{64}, false, false},
 		{"a batch received", []int{64}, []int{1514, 1514, 1514}, false, false},
 		{"a segment of 64 KiB", []int{64}, []int{65000}, false, false},
-		{"in one process", []int{64}, []int{64}, true, false},
+		{"told not to", []int{64}, []int{64}, true, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e, peer := newPair(t, 1<<16)
-			if test.sameProcess {
-				e.SameProcess()
+			if test.never {
+				e.NoPolling()
 			}
 			send(t, e, test.sent...)
 			send(t, peer, test.received...)

@@ -29,6 +29,7 @@ type receiver struct {
 	rounds     int         // see spin
 	exchange   exchange
 	suppressed bool // see [Group]
+	seenOnly   bool // the next receive takes what the leader of the group has seen
 }
 
 func (r *receiver) init(l *life, d *doorbell, peer int, sent *atomic.Uint64) {
@@ -118,6 +119,9 @@ func (r *receiver) recv(p link.Placer, limit int, wait bool) (n int, err error) 
 		}
 		r.ring.take(p.Place(n, size, h), size)
 		n++
+		if r.seenOnly && r.ring.pos == r.ring.end {
+			break
+		}
 		if ok, err := r.ring.ready(); !ok {
 			if err != nil {
 				_ = r.life.fail(err) // the next receive returns it
@@ -128,6 +132,7 @@ func (r *receiver) recv(p link.Placer, limit int, wait bool) (n int, err error) 
 	if r.ring.release() {
 		ringDoorbell(r.peerDoorbell)
 	}
+	r.seenOnly = false
 	r.exchange.received(r.ring.pos-before, r.sent.Load())
 	return n, nil
 }

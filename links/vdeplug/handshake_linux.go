@@ -26,7 +26,8 @@ type handshake struct {
 	data *dataSocket
 	port wire.Port
 
-	offer *shm.Offer // nil if nothing is offered
+	offer     *shm.Offer // nil if nothing is offered
+	noPolling bool       // of rings, if the switch takes them
 }
 
 // outcome tells what became of the offer, given whether the switch has replied.
@@ -34,6 +35,9 @@ func (h *handshake) outcome(replied bool) (rings *shm.End, headers bool, err err
 	fds := h.ctl.Descriptors()
 	if h.offer != nil && replied {
 		rings, headers, err = h.offer.Taken(fds)
+		if rings != nil && h.noPolling {
+			rings.NoPolling()
+		}
 		if rings != nil && h.ctl.InProcess() {
 			rings.SameProcess()
 		}

@@ -115,7 +115,7 @@ func (j joiner) joinDir(ctx context.Context, name string) (_ link.Link, err erro
 	if err != nil {
 		return nil, err
 	}
-	h := handshake{ctl: ctl, data: data, port: port, offer: j.offer(ctl)}
+	h := handshake{ctl: ctl, data: data, port: port, offer: j.offer(ctl), noPolling: j.settings.NoPolling}
 	peer, err := h.run(ctx, request)
 	rings, headers, e := h.outcome(err == nil)
 	switch {
