@@ -112,8 +112,8 @@ const (
 	// process runs as.
 	SharedMemorySameUser SharedMemory = iota
 
-	// SharedMemoryAlways: with any process that may join. Another user's process
-	// can then, with effort, make this one wait; see docs/shared-memory.md.
+	// SharedMemoryAlways: with any process that may join. What another user's
+	// process can do with it, and not with a socket, is in docs/shared-memory.md.
 	SharedMemoryAlways
 
 	// SharedMemoryNever: with no process.

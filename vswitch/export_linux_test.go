@@ -4,7 +4,6 @@
 package vswitch
 
 import (
-	"encoding/binary"
 	"errors"
 	"io"
 	"os"
@@ -82,19 +81,20 @@ func AttachViolator(sw *Switch, n int) (violate, detach func(), err error) {
 	return p.violate, p.detach, nil
 }
 
-// A ringPeer is the other side of an endpoint with rings, with copies of two of
-// the descriptors that it has.
+// A ringPeer is the other side of an endpoint with rings, with a mapping of the
+// words of control, and a copy of one of the descriptors that it has.
 type ringPeer struct {
 	*shm.End
-	region, frameBell int
-	detach            func()
+	control   []byte
+	frameBell int
+	detach    func()
 }
 
 // violate writes into the region what cannot be.
 func (p *ringPeer) violate() {
 	const upTail = 1024
-	unix.Pwrite(p.region, []byte{1, 0, 0, 0, 0, 0, 0, 1}, upTail)
-	unix.Write(p.frameBell, binary.NativeEndian.AppendUint64(nil, 1))
+	copy(p.control[upTail:], []byte{1, 0, 0, 0, 0, 0, 0, 1})
+	unix.Write(p.frameBell, []byte{1})
 }
 
 func attachRings(sw *Switch, n int) (p *ringPeer, err error) {
@@ -111,7 +111,10 @@ func attachRings(sw *Switch, n int) (p *ringPeer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p = &ringPeer{region: dup(o.Descriptors()[:1])[0]}
+	p = new(ringPeer)
+	if p.control, err = unix.Mmap(o.Descriptors()[0], 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
+		return nil, err
+	}
 	ours, _, attach, err := shm.Accept(dup(o.Descriptors()), shm.FeatureRings|shm.FeatureHeaders)
 	if err != nil {
 		return nil, err
@@ -132,7 +135,8 @@ func attachRings(sw *Switch, n int) (p *ringPeer, err error) {
 	p.detach = func() {
 		end()
 		p.Close()
-		transport.CloseDescriptors([]int{p.region, p.frameBell})
+		transport.CloseDescriptors([]int{p.frameBell})
+		unix.Munmap(p.control)
 	}
 	return p, nil
 }

@@ -60,6 +60,7 @@ type joining struct {
 	fd        int            // of the data socket, which transport owns
 	name      *sockfile.File // of the data socket, once it has its name
 	attach    []int          // descriptors that go with the reply
+	attached  func()         // to be called when that is sent; nil without descriptors
 }
 
 // join makes an endpoint for the client and replies. It takes over fds, which came
@@ -123,7 +124,7 @@ func (j *joining) makeTransport(l *Listener, p Peer, fds []int) error {
 		j.transport, err = newSocket(j.fd, headers)
 		return err
 	}
-	j.kind = KindSharedMemory
+	j.kind, j.attached = KindSharedMemory, end.Attached
 	end.Join(&ringEnds)
 	if l.sw.cfg.NoPolling {
 		end.NoPolling()
@@ -181,6 +182,9 @@ func (j *joining) reply(timeout time.Duration) error {
 	}
 	if err := j.stream.Write(b, j.attach); err != nil {
 		return err
+	}
+	if j.attached != nil {
+		j.attached()
 	}
 	return j.stream.SetDeadline(time.Time{})
 }

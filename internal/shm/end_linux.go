@@ -65,6 +65,13 @@ func newEnd(region []byte, size int, client bool, ours [2]*doorbell, theirs [2]i
 // must be called before the first receive or send.
 func (e *End) OnBreak(f func(error)) { e.life.onBreak = f }
 
+// Attached closes what was to be passed on: the other side has it, or nobody.
+func (e *End) Attached() {
+	e.life.mu.Lock()
+	defer e.life.mu.Unlock()
+	closeFars(e.rx.doorbell, e.tx.doorbell)
+}
+
 // TakeOffload tells the other side that this one takes partial checksums and GSO
 // frames. It cannot be undone.
 func (e *End) TakeOffload() {
@@ -123,10 +130,18 @@ func (e *End) Close() (unread int, err error) {
 	}
 	e.rx.expire()
 	e.tx.expire()
+	closeFars(e.rx.doorbell, e.tx.doorbell)
 	e.life.mu.Unlock()
 	// Closing a doorbell waits for the calls that sleep on it, which may take a
 	// lock before they notice: so none is held yet.
 	err = errors.Join(e.rx.doorbell.file.Close(), e.tx.doorbell.file.Close())
+	unread, e1 := e.unmap()
+	CloseRights([]int{e.tx.peerDoorbell, e.rx.peerDoorbell}) // nobody rings any more
+	return unread, errors.Join(err, e1)
+}
+
+// unmap is the part of Close for which nobody may be using the rings.
+func (e *End) unmap() (unread int, err error) {
 	// A call that holds one of these may be using the region; a call that gets one
 	// afterwards finds closed set.
 	e.rx.mu.Lock()
@@ -134,7 +149,5 @@ func (e *End) Close() (unread int, err error) {
 	e.tx.mu.Lock()
 	defer e.tx.mu.Unlock()
 	unread = e.rx.ring.close()
-	CloseRights([]int{e.tx.peerDoorbell, e.rx.peerDoorbell})
-	err = errors.Join(err, os.NewSyscallError("munmap", unix.Munmap(e.region)))
-	return unread, err
+	return unread, os.NewSyscallError("munmap", unix.Munmap(e.region))
 }

@@ -27,7 +27,14 @@ const (
 
 	offerMagic  = "VDE-SHM?"
 	answerMagic = "VDE-SHM!"
-	version     = 1
+)
+
+// Versions of an offer, which its answer repeats. In the first the doorbells are
+// eventfds, which a peer can make block whoever rings them. Rings are neither
+// offered nor taken with these; headers are, as nothing is rung for them.
+const (
+	versionEventfds = 1
+	versionSockets  = 2
 )
 
 // Control words of a ring, relative to the first.
@@ -77,8 +84,19 @@ const MaxFrame = MaxRing / 8
 
 // An offer is what the client writes at the beginning of the region.
 type offer struct {
+	version  uint32
 	features uint64
 	ring     uint32 // size of each ring; 0 without FeatureRings
+}
+
+// newOffer returns the offer of features, with rings of size bytes. One without
+// rings is of the first version, so that a switch which knows no other takes it.
+func newOffer(features uint64, size int) offer {
+	o := offer{version: versionEventfds, features: features}
+	if features&FeatureRings != 0 {
+		o.version, o.ring = versionSockets, uint32(size)
+	}
+	return o
 }
 
 // regionLen returns the length of the region of an offer.
@@ -86,7 +104,7 @@ func (o offer) regionLen() int { return controlLen + 2*int(o.ring) }
 
 func (o offer) put(b []byte) {
 	copy(b, offerMagic)
-	binary.NativeEndian.PutUint32(b[8:], version)
+	binary.NativeEndian.PutUint32(b[8:], o.version)
 	binary.NativeEndian.PutUint32(b[12:], o.ring)
 	binary.NativeEndian.PutUint64(b[16:], o.features)
 }
@@ -96,39 +114,45 @@ const offerLen = 24
 
 var errOffer = errors.New("shm: not an offer this side understands")
 
-// parseOffer reads an offer and checks it. Features that are not known here are
-// left out.
+// parseOffer reads an offer and checks it. Features that are not known here, or
+// not taken in this version, are left out.
 func parseOffer(b []byte) (offer, error) {
 	if len(b) < offerLen || string(b[:8]) != offerMagic {
 		return offer{}, errOffer
 	}
-	o := offer{ring: binary.NativeEndian.Uint32(b[12:]), features: binary.NativeEndian.Uint64(b[16:]) & allFeatures}
-	switch v := binary.NativeEndian.Uint32(b[8:]); {
-	case v != version:
-		return offer{}, fmt.Errorf("%w: version %d", errOffer, v)
+	o := offer{
+		version: binary.NativeEndian.Uint32(b[8:]), ring: binary.NativeEndian.Uint32(b[12:]),
+		features: binary.NativeEndian.Uint64(b[16:]) & allFeatures,
+	}
+	switch {
+	case o.version != versionEventfds && o.version != versionSockets:
+		return offer{}, fmt.Errorf("%w: version %d", errOffer, o.version)
 	case o.features == 0:
 		return offer{}, fmt.Errorf("%w: no known feature", errOffer)
 	case o.features&FeatureRings == 0 && o.ring != 0,
 		o.features&FeatureRings != 0 && (o.ring < MinRing || o.ring > MaxRing || bits.OnesCount32(o.ring) != 1):
 		return offer{}, fmt.Errorf("%w: rings of %d bytes", errOffer, o.ring)
 	}
+	if o.version == versionEventfds {
+		o.features &^= FeatureRings
+	}
 	return o, nil
 }
 
-// putAnswer writes the answer that takes features.
-func putAnswer(b []byte, features uint64) {
+// putAnswer writes the answer that takes features of o.
+func (o offer) putAnswer(b []byte, features uint64) {
 	copy(b, answerMagic)
-	binary.NativeEndian.PutUint32(b[8:], version)
+	binary.NativeEndian.PutUint32(b[8:], o.version)
 	binary.NativeEndian.PutUint32(b[12:], 0)
 	binary.NativeEndian.PutUint64(b[16:], features)
 }
 
-// parseAnswer returns the features that an answer takes, 0 if there is none.
-func parseAnswer(b []byte) (features uint64) {
-	if string(b[:8]) != answerMagic || binary.NativeEndian.Uint32(b[8:]) != version {
+// parseAnswer returns the features that an answer takes of o, 0 if there is none.
+func (o offer) parseAnswer(b []byte) (features uint64) {
+	if string(b[:8]) != answerMagic || binary.NativeEndian.Uint32(b[8:]) != o.version {
 		return 0
 	}
-	return binary.NativeEndian.Uint64(b[16:])
+	return binary.NativeEndian.Uint64(b[16:]) & o.features
 }
 
 // A slot is one frame in a ring: a header, the bytes, and padding up to the next

@@ -27,7 +27,7 @@ type Offer struct {
 // NewOffer offers features for frames of up to maxFrame bytes. It must be
 // closed, or given to Taken.
 func NewOffer(features uint64, maxFrame int) (_ *Offer, err error) {
-	o := &Offer{offer: offer{features: features}}
+	o := &Offer{offer: newOffer(features, ringFor(maxFrame))}
 	if features&FeatureRings != 0 {
 		if err := supported(); err != nil {
 			return nil, err
@@ -35,7 +35,6 @@ func NewOffer(features uint64, maxFrame int) (_ *Offer, err error) {
 		if maxFrame > MaxFrame {
 			return nil, fmt.Errorf("shm: frames of %d bytes, at most %d go through rings", maxFrame, MaxFrame)
 		}
-		o.ring = uint32(ringFor(maxFrame))
 	}
 	if o.fd, err = makeRegion(o.regionLen()); err != nil {
 		return nil, err
@@ -50,11 +49,6 @@ func NewOffer(features uint64, maxFrame int) (_ *Offer, err error) {
 			o.Close()
 			return nil, err
 		}
-		// Where this cannot be checked, the switch's doorbells could not be either.
-		if err := checkDoorbell(o.ours[0].fd); err != nil {
-			o.Close()
-			return nil, err
-		}
 	}
 	o.put(o.region[offerAt:])
 	return o, nil
@@ -65,7 +59,7 @@ func (o *Offer) Descriptors() []int {
 	if o.ring == 0 {
 		return []int{o.fd}
 	}
-	return []int{o.fd, o.ours[0].fd, o.ours[1].fd}
+	return []int{o.fd, o.ours[0].far, o.ours[1].far}
 }
 
 // Taken returns what the switch took of the offer, given the descriptors that came
@@ -73,7 +67,7 @@ func (o *Offer) Descriptors() []int {
 // not take the rings; headers then reports whether each datagram begins with a
 // virtio-net header.
 func (o *Offer) Taken(fds []int) (end *End, headers bool, err error) {
-	features := parseAnswer(o.region[answerAt:]) & o.features
+	features := o.parseAnswer(o.region[answerAt:])
 	if features&FeatureRings == 0 {
 		CloseRights(fds)
 		o.Close()
@@ -91,7 +85,9 @@ func (o *Offer) Taken(fds []int) (end *End, headers bool, err error) {
 		return nil, false, err
 	}
 	unix.Close(o.fd) // the mapping stays
-	return newEnd(o.region, int(o.ring), true, o.ours, [2]int(fds)), false, nil
+	end = newEnd(o.region, int(o.ring), true, o.ours, [2]int(fds))
+	end.Attached()
+	return end, false, nil
 }
 
 // Close withdraws the offer.
@@ -106,7 +102,7 @@ func (o *Offer) Close() {
 // Accept is the switch's side: it checks the descriptors that came with a request,
 // which it takes over, and takes those of the offered features that are in want. end
 // is nil if these do not include rings; else attach are the descriptors to attach
-// to the reply, which stay end's. headers is as for [Offer.Taken]. An error says why
+// to the reply, which stay end's; call [End.Attached] once the reply is sent. headers is as for [Offer.Taken]. An error says why
 // an offer was not taken; the port can be given all the same.
 func Accept(fds []int, want uint64) (end *End, headers bool, attach []int, err error) {
 	defer CloseRights(fds) // but for those that are set to -1
@@ -125,7 +121,7 @@ func Accept(fds []int, want uint64) (end *End, headers bool, attach []int, err e
 	case features == 0:
 		return nil, false, nil, nil
 	case features&FeatureRings == 0:
-		return nil, features&FeatureHeaders != 0, nil, answer(fds[0], features)
+		return nil, features&FeatureHeaders != 0, nil, o.answer(fds[0], features)
 	case len(fds) != 3:
 		return nil, false, nil, fmt.Errorf("%w: rings with %d descriptors", errOffer, len(fds))
 	}
@@ -165,7 +161,7 @@ func (o offer) accept(fds []int, features uint64) (end *End, attach []int, err e
 	}
 	region, err := mapRegion(fds[0], o.regionLen())
 	if err == nil {
-		if err = answer(fds[0], features); err != nil {
+		if err = sealRegion(fds[0]); err != nil {
 			unix.Munmap(region)
 		}
 	}
@@ -173,16 +169,18 @@ func (o offer) accept(fds []int, features uint64) (end *End, attach []int, err e
 		closeDoorbells(ours[:])
 		return nil, nil, err
 	}
+	o.putAnswer(region[answerAt:], features)
 	end = newEnd(region, int(o.ring), false, ours, [2]int(fds[1:]))
 	fds[1], fds[2] = -1, -1
 	end.TakeOffload()
-	return end, []int{ours[0].fd, ours[1].fd}, nil
+	return end, []int{ours[0].far, ours[1].far}, nil
 }
 
-// answer writes into the region fd which features are taken.
-func answer(fd int, features uint64) error {
+// answer writes into the region fd of an offer without rings which features are
+// taken.
+func (o offer) answer(fd int, features uint64) error {
 	var b [offerLen]byte
-	putAnswer(b[:], features)
+	o.putAnswer(b[:], features)
 	_, err := unix.Pwrite(fd, b[:], answerAt) // so little is written to a memory file as a whole
 	return os.NewSyscallError("pwrite", err)
 }

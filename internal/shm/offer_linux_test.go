@@ -13,10 +13,30 @@ import (
 	"github.com/go-vde/sdk/link"
 )
 
-// eventfd returns a new eventfd with flags.
-func eventfd(t *testing.T, flags int) int {
+// eventfd returns a new eventfd, pipe the end of a pipe that can be written to,
+// and socket a socket; closed when the test ends is what belongs to them.
+func eventfd(t *testing.T) int {
 	t.Helper()
-	fd, err := unix.Eventfd(0, flags|unix.EFD_CLOEXEC)
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}
+
+func pipe(t *testing.T) int {
+	t.Helper()
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(p[0]) })
+	return p[1]
+}
+
+func socket(t *testing.T, domain, kind int) int {
+	t.Helper()
+	fd, err := unix.Socket(domain, kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,26 +83,29 @@ func writeOffer(t *testing.T, fd int, o *offer) {
 }
 
 func TestAcceptRefuses(t *testing.T) {
-	good := offer{features: allFeatures, ring: MinRing}
+	good := newOffer(allFeatures, MinRing)
 	size := good.regionLen()
-	doorbell := func() int { return eventfd(t, unix.EFD_NONBLOCK) }
+	doorbell := func() int { return socket(t, unix.AF_UNIX, unix.SOCK_STREAM) }
 	with := func(region int) []int { return []int{region, doorbell(), doorbell()} }
 	for _, test := range []struct {
 		name string
 		fds  []int
 	}{
-		{"an eventfd for a region", []int{doorbell()}},
+		{"a socket for a region", []int{doorbell()}},
 		{"a file", with(plainFile(t, &good))},
 		{"no offer in it", with(memory(t, size, nil, needSeals))},
 		{"may shrink", with(memory(t, size, &good, needSeals&^unix.F_SEAL_SHRINK))},
-		{"may be unsealed", with(memory(t, size, &good, needSeals&^unix.F_SEAL_SEAL))},
+		{"may not be sealed further", with(memory(t, size, &good, needSeals|unix.F_SEAL_SEAL))},
 		{"read-only", with(memory(t, size, &good, needSeals|unix.F_SEAL_WRITE))},
 		{"read-only from now on", with(memory(t, size, &good, needSeals|unix.F_SEAL_FUTURE_WRITE))},
 		{"too short", with(memory(t, size-1, &good, needSeals))},
 		{"too long", with(memory(t, size+1, &good, needSeals))},
 		{"one doorbell", []int{memory(t, size, &good, needSeals), doorbell()}},
 		{"a file for a doorbell", []int{memory(t, size, &good, needSeals), plainFile(t, &good), doorbell()}},
-		{"a doorbell that blocks", []int{memory(t, size, &good, needSeals), doorbell(), eventfd(t, 0)}},
+		{"an eventfd for a doorbell", []int{memory(t, size, &good, needSeals), doorbell(), eventfd(t)}},
+		{"a pipe for a doorbell", []int{memory(t, size, &good, needSeals), doorbell(), pipe(t)}},
+		{"a datagram socket for a doorbell", []int{memory(t, size, &good, needSeals), doorbell(), socket(t, unix.AF_UNIX, unix.SOCK_DGRAM)}},
+		{"a TCP socket for a doorbell", []int{memory(t, size, &good, needSeals), doorbell(), socket(t, unix.AF_INET, unix.SOCK_STREAM)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			before := descriptors(t)
@@ -100,7 +123,8 @@ func TestAcceptRefuses(t *testing.T) {
 	}
 }
 
-// TestTruncate tries to truncate a region that the switch has mapped.
+// TestTruncate tries to truncate a region that the switch has mapped, and to
+// punch a hole in it.
 func TestTruncate(t *testing.T) {
 	o, err := NewOffer(allFeatures, 1514)
 	if err != nil {
@@ -112,14 +136,22 @@ func TestTruncate(t *testing.T) {
 			t.Errorf("made %d bytes long: %v", n, err)
 		}
 	}
-	// A hole reads as zeros; it does not kill.
+	punch := func() error {
+		return unix.Fallocate(o.fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, controlLen, int64(o.regionLen()-controlLen))
+	}
+	if err := punch(); err != nil { // reads as zeros; it does not kill
+		t.Fatal(err)
+	}
 	sw, _, attach, err := Accept(dup(t, o.Descriptors()), allFeatures)
 	if err != nil || len(attach) != 2 {
 		t.Fatal(attach, err)
 	}
 	defer sw.Close()
-	if err := unix.Fallocate(o.fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, int64(o.regionLen())); err != nil {
-		t.Fatal(err)
+	if err := punch(); err != unix.EPERM {
+		t.Errorf("punched a hole in memory that is in use: %v", err)
+	}
+	if err := unix.Madvise(o.region, unix.MADV_REMOVE); err != unix.EPERM {
+		t.Errorf("took memory away that is in use: %v", err)
 	}
 	if _, err := sw.RecvPlaced(newSlab(60), 1); err != link.ErrEmpty {
 		t.Errorf("received from a hole: %v", err)
@@ -130,19 +162,26 @@ func TestOfferOutcomes(t *testing.T) {
 	for _, test := range []struct {
 		name        string
 		offer, want uint64
+		first       bool // an offer of the first version
 		rings       bool
 		headers     bool
 	}{
-		{"all", allFeatures, allFeatures, true, false},
-		{"rings refused", allFeatures, FeatureHeaders, false, true},
-		{"all refused", allFeatures, 0, false, false},
-		{"headers only", FeatureHeaders, allFeatures, false, true},
+		{"all", allFeatures, allFeatures, false, true, false},
+		{"rings refused", allFeatures, FeatureHeaders, false, false, true},
+		{"all refused", allFeatures, 0, false, false, false},
+		{"headers only", FeatureHeaders, allFeatures, true, false, true},
+		{"the first version", allFeatures, allFeatures, true, false, true},
+		{"rings in the first version", FeatureRings, allFeatures, true, false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			before := descriptors(t)
 			o, err := NewOffer(test.offer, 1514)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if test.first {
+				o.version = versionEventfds
+				o.put(o.region[offerAt:])
 			}
 			sw, headers, attach, err := Accept(dup(t, o.Descriptors()), test.want)
 			if (sw != nil) != test.rings || headers != test.headers || err != nil {

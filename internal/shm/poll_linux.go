@@ -107,7 +107,7 @@ func (e *End) poll() *End {
 	begun = time.Since(start) // what ran meanwhile belongs to this process
 	for now := begun; now-begun <= maxPoll; {
 		x := e.member.group.poll(e)
-		if x == nil && e.hasFrame() {
+		if x == nil && e.rx.hasFrame() {
 			x = e
 		}
 		if x != nil {
@@ -126,10 +126,10 @@ func (e *End) poll() *End {
 	return nil
 }
 
-func (e *End) hasFrame() bool {
-	e.rx.mu.Lock()
-	defer e.rx.mu.Unlock()
-	return e.rx.ready()
+func (r *receiver) hasFrame() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ready()
 }
 
 // A pollBackoff keeps a process from polling while others compute on the

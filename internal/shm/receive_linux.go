@@ -34,7 +34,13 @@ type receiver struct {
 
 func (r *receiver) init(l *life, d *doorbell, peer int, sent *atomic.Uint64) {
 	r.life, r.doorbell, r.peerDoorbell, r.sent = l, d, peer, sent
-	r.step = func(uintptr) bool { return r.frameCame() }
+	r.step = func(fd uintptr) bool {
+		if r.hasFrame() {
+			return true
+		}
+		d.drain(fd)
+		return r.frameCame()
+	}
 }
 
 // Recv implements [transport.Transport]. It receives at most 64 frames. The first
@@ -130,7 +136,7 @@ func (r *receiver) recv(p link.Placer, limit int, wait bool) (n int, err error) 
 		}
 	}
 	if r.ring.release() {
-		ringDoorbell(r.peerDoorbell)
+		notify(r.ring.roomWakeup, r.peerDoorbell)
 	}
 	r.seenOnly = false
 	r.exchange.received(r.ring.pos-before, r.sent.Load())

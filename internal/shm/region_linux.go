@@ -13,7 +13,12 @@ import (
 
 // needSeals must be on a region before it is mapped: without them the other side
 // could truncate it, and the next access would kill this process.
-const needSeals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
+const needSeals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW
+
+// lastSeals are added when both sides have mapped the region. Both go on writing
+// to it; but nobody can punch holes, so that the next access has to wait for the
+// file system and for memory.
+const lastSeals = unix.F_SEAL_FUTURE_WRITE | unix.F_SEAL_SEAL
 
 // makeRegion returns a sealed memory file of n bytes.
 func makeRegion(n int) (fd int, err error) {
@@ -27,14 +32,28 @@ func makeRegion(n int) (fd int, err error) {
 	}
 	if err = unix.Ftruncate(fd, int64(n)); err != nil {
 		err = os.NewSyscallError("ftruncate", err)
-	} else if _, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, needSeals); err != nil {
-		err = os.NewSyscallError("fcntl", err)
+	} else {
+		err = addSeals(fd, needSeals)
 	}
 	if err != nil {
 		unix.Close(fd)
 		return -1, err
 	}
 	return fd, nil
+}
+
+func addSeals(fd, seals int) error {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
+	return os.NewSyscallError("fcntl", err)
+}
+
+// sealRegion adds the last seals to a region that is mapped. It fails before
+// Linux 5.1.
+func sealRegion(fd int) error {
+	if err := addSeals(fd, lastSeals); err != nil {
+		return fmt.Errorf("shm: cannot seal the region: %w", err)
+	}
+	return nil
 }
 
 // checkSeals reports why fd, which the other side made, must not be used as a

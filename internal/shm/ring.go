@@ -168,13 +168,12 @@ func (c *consumer) take(dst []byte, n int) {
 	c.pos += slotLen(n)
 }
 
-// release gives back the room of the frames that were taken, and reports whether the
-// producer has to be woken for it.
-func (c *consumer) release() (wake bool) {
+// release gives back the room of the frames that were taken, and reports whether
+// there is enough for a producer that waits for it.
+func (c *consumer) release() (enough bool) {
 	c.from = c.pos
 	c.head.Store(c.pos)
-	// The flag is cleared by the side that rings, so that it rings once for each wait.
-	return c.roomWakeup.Load() != 0 && c.end-c.pos <= c.size()/2 && c.roomWakeup.Swap(0) != 0
+	return c.end-c.pos <= c.size()/2
 }
 
 // close refuses all frames that are published from here on, and returns how many

@@ -249,15 +249,20 @@ func FuzzScribble(f *testing.F) {
 func TestParseOffer(t *testing.T) {
 	valid := func() []byte {
 		b := make([]byte, offerLen)
-		offer{features: FeatureRings | FeatureHeaders | 1<<40, ring: MinRing}.put(b)
+		newOffer(FeatureRings|FeatureHeaders|1<<40, MinRing).put(b)
 		return b
 	}
 	if o, err := parseOffer(valid()); err != nil || o.features != allFeatures || o.ring != MinRing {
 		t.Errorf("parsed %+v, %v", o, err)
 	}
+	first := valid()
+	binary.NativeEndian.PutUint32(first[8:], versionEventfds)
+	if o, err := parseOffer(first); err != nil || o.features != FeatureHeaders || o.ring != MinRing {
+		t.Errorf("parsed %+v, %v, of the first version", o, err)
+	}
 	for name, change := range map[string]func([]byte){
 		"magic":         func(b []byte) { b[7] = '!' },
-		"version":       func(b []byte) { b[8], b[11] = 2, 2 },
+		"version":       func(b []byte) { b[8], b[11] = 3, 3 },
 		"no ring":       func(b []byte) { copy(b[12:16], make([]byte, 4)) },
 		"no power of 2": func(b []byte) { b[13]++ },
 		"too large":     func(b []byte) { copy(b[12:16], []byte{1, 1, 1, 1}) },

@@ -32,7 +32,10 @@ type sender struct {
 
 func (s *sender) init(l *life, d *doorbell, peer int, o *offload) {
 	s.life, s.doorbell, s.peerDoorbell, s.offload = l, d, peer, o
-	s.step = func(uintptr) bool { return s.roomCame() }
+	s.step = func(fd uintptr) bool {
+		d.drain(fd)
+		return s.roomCame()
+	}
 }
 
 // Send implements [transport.Transport]. A send that does not wait stops with
@@ -95,11 +98,7 @@ func (s *sender) fill(t *link.Tx, first, total int) (n int, err error) {
 	case !ok:
 		return 0, unix.EPIPE
 	}
-	// The flag is cleared by the side that rings, so that it rings once for each
-	// time that the other side falls asleep.
-	if s.ring.frameWakeup.Load() != 0 && s.ring.frameWakeup.Swap(0) != 0 {
-		ringDoorbell(s.peerDoorbell)
-	}
+	notify(s.ring.frameWakeup, s.peerDoorbell)
 	return n, err
 }
 

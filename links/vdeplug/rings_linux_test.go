@@ -4,7 +4,6 @@
 package vdeplug_test
 
 import (
-	"encoding/binary"
 	"errors"
 	"net"
 	"os"
@@ -31,6 +30,7 @@ type sharer struct {
 	ctls   []*net.UnixConn
 	data   []*net.UnixConn
 	copies []int    // of descriptors that clients sent
+	maps   [][]byte // of the words of control in clients' memory
 	wants  []uint64 // what to take from the first client, from the second…
 	lose   bool     // one descriptor of each reply
 }
@@ -68,7 +68,10 @@ func (s *sharer) close() {
 		c.Close()
 	}
 	shm.CloseRights(s.copies)
-	s.copies = nil
+	for _, m := range s.maps {
+		unix.Munmap(m)
+	}
+	s.copies, s.maps = nil, nil
 }
 
 func (s *sharer) answer(c *net.UnixConn, i int) error {
@@ -84,24 +87,30 @@ func (s *sharer) answer(c *net.UnixConn, i int) error {
 	}
 	fds := shm.AppendRights(nil, oob[:oobn])
 	if i == 0 && len(fds) == shm.MaxDescriptors {
-		var copies [2]int // of the region and the client's doorbell for frames
-		for i := range copies {
-			if copies[i], err = unix.FcntlInt(uintptr(fds[i]), unix.F_DUPFD_CLOEXEC, 0); err != nil {
-				return err
-			}
+		control, err := unix.Mmap(fds[0], 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+		if err != nil {
+			return err
 		}
-		s.copies = append(s.copies, copies[:]...)
+		s.maps = append(s.maps, control)
+		frameBell, err := unix.FcntlInt(uintptr(fds[1]), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		s.copies = append(s.copies, frameBell)
 		s.wreck = func() {
 			// Both tails, so that whoever reads finds out, and whoever writes.
-			for _, tail := range []int64{1024, 2048} {
-				unix.Pwrite(copies[0], []byte{1, 0, 0, 0, 0, 0, 0, 1}, tail)
+			for _, tail := range []int{1024, 2048} {
+				copy(control[tail:], []byte{1, 0, 0, 0, 0, 0, 0, 1})
 			}
-			unix.Write(copies[1], binary.NativeEndian.AppendUint64(nil, 1))
+			unix.Write(frameBell, []byte{1})
 		}
 	}
 	end, _, attach, err := shm.Accept(fds, s.wants[i])
 	if err != nil {
 		return err
+	}
+	if end != nil {
+		defer end.Attached()
 	}
 	name := filepath.Join(s.dir, "data"+string(rune('0'+i)))
 	data, err := net.DialUnix("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"}, &net.UnixAddr{Name: req.Path, Net: "unixgram"})

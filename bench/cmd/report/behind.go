@@ -16,7 +16,7 @@ var (
 
 	becauseCopies = because("A frame is copied once into a buffer of the channel. `ReadBatch` copies it a second time, into the buffer of the caller; `Frames` does not.")
 
-	becauseAsleep = because("Both endpoints and the switch sleep when a frame arrives, so a round trip wakes a program four times. In Go, a wake-up is an eventfd or a socket, the poller of the runtime, its scheduler and a thread; C programs and `vde_switch` wake up inside the system call in which they wait. The SDK polls for up to 200 µs where a frame is expected within that time.")
+	becauseAsleep = because("Both endpoints and the switch sleep when a frame arrives, so a round trip wakes a program four times. In Go, a wake-up is a socket, the poller of the runtime, its scheduler and a thread; C programs and `vde_switch` wake up inside the system call in which they wait. The SDK polls for up to 200 µs where a frame is expected within that time.")
 
 	becauseKernel = because("The kernel's bridge forwards a frame inside the system call of the sender. A switch in user space is woken, or called, once for each direction.")
 

@@ -106,7 +106,7 @@ func whyShared(rs report.Results) string {
 
 // whyWake is about single frames, each of which wakes a process that sleeps.
 func whyWake(report.Results) string {
-	return "An endpoint that expects an answer polls for up to 200 µs if the processors are otherwise idle. A later answer costs up to four wake-ups, each through an eventfd, the poller of the Go runtime and its scheduler. C programs and `vde_switch` wake up inside the system call in which they wait."
+	return "An endpoint that expects an answer polls for up to 200 µs if the processors are otherwise idle. A later answer costs up to four wake-ups, each through a socket, the poller of the Go runtime and its scheduler. C programs and `vde_switch` wake up inside the system call in which they wait."
 }
 
 // sharedMemory returns the targets of frames through shared memory.
