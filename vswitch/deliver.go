@@ -16,6 +16,7 @@ type delivery struct {
 	in      *port
 	batch   *batch
 	wait    *waiter
+	budget  *waitBudget // of the sender
 	tally   *tally
 	mirrors []*mirror // of in, as they were when forwarding began
 	exact   bool      // the sender wants to know how many frames were taken
@@ -27,6 +28,7 @@ type delivery struct {
 // toPort hands the items of group, which go to p alone, to p's endpoints, and
 // returns how many were dealt with: all unless d is exact, when err says why not.
 func (d *delivery) toPort(p *port, group []uint8) (n int, err error) {
+	d.settle(p)
 	conf := p.conf.Load()
 	items := d.members(group, conf)
 	endpoints, mirrors := *p.endpoints.Load(), *p.mirrors.Load()
@@ -159,8 +161,13 @@ func (d *delivery) awaitRoom(e *endpoint, conf *portConf, last *bool, items []ui
 	case *last || left == 0:
 		e.timeouts.Add(1)
 		return outTimeout, nil
-	case left != Forever && e.timeouts.Load() >= maxTimeouts:
-		return outStalled, nil
+	case left != Forever:
+		if e.timeouts.Load() >= maxTimeouts {
+			return outStalled, nil
+		}
+		if left = d.budget.allows(e.port, left); left == 0 {
+			return outStalled, nil
+		}
 	}
 	result := d.pause(e, left)
 	if result == waitAborted {
@@ -184,8 +191,22 @@ func (d *delivery) pause(e *endpoint, left time.Duration) waitResult {
 	d.wait.block()
 	start := time.Now()
 	r := e.egress.await(d.wait, left)
-	d.wait.waited += time.Since(start)
+	waited := time.Since(start)
+	d.wait.waited += waited
+	rate := e.rate.update(e.egress.taken())
+	if left != Forever {
+		d.budget.waited(e.port, waited, rate, d.in.in.frames.Load())
+	}
 	return r
+}
+
+// settle charges the sender for having waited for another port than p, if it has:
+// frames for p may have been behind, and p has nothing left to read. It is called
+// before these are delivered. A nil p stands for several.
+func (d *delivery) settle(p *port) {
+	if q := d.budget.waitedFor.Load(); q != nil && q != p && (p == nil || p.idle()) {
+		d.budget.delayed()
+	}
 }
 
 // offered counts n copies that e took or queued.

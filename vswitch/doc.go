@@ -21,8 +21,9 @@
 //
 // The goroutine that receives frames forwards them, up to 64 together. Frames of
 // one sender stay in order at each receiver. What happens at a full queue is the
-// port's [Policy]; a port that stops reading delays no port that does not send to
-// it, and after a few time-outs none at all.
+// port's [Policy]; a port that reads slowly, or not at all, delays no port that does
+// not send to it, and keeps one that does from its frames for others for a 20th of
+// its time at most; see [Backpressure].
 //
 // Partial frames, those that [vde.Conn.WritePackets] sends, pass as they are if
 // every endpoint that gets them takes them, mirrors included. Otherwise the switch

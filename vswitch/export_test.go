@@ -4,6 +4,8 @@
 package vswitch
 
 import (
+	"time"
+
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/vde"
@@ -44,6 +46,17 @@ func Queued(sw *Switch, c *vde.Conn) int {
 
 // Waiting returns how many senders wait for room at c, a connection of sw.
 func Waiting(sw *Switch, c *vde.Conn) int { return int(inprocOf(sw, c).waiters.Load()) }
+
+// Waited returns how long the first endpoint of port n has waited for room as a
+// sender.
+func Waited(sw *Switch, n int) time.Duration {
+	sw.mu.Lock()
+	b := &(*sw.ports[n].endpoints.Load())[0].budget
+	sw.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.total
+}
 
 // Inject forwards frames as if a client on port n, which exists, had sent them
 // together: with headers through shared memory, where nobody has checked them,

@@ -20,9 +20,10 @@ type forwarder struct {
 }
 
 // newForwarder returns a forwarder with an empty batch of frames that come from
-// in. (One pool for all switches would carry timers into and out of synctest's
+// an endpoint. (One pool for all switches would carry timers into and out of synctest's
 // bubbles.)
-func newForwarder(in *port) *forwarder {
+func newForwarder(from *endpoint) *forwarder {
+	in := from.port
 	f, ok := in.sw.forwarders.Get().(*forwarder)
 	if !ok {
 		f = new(forwarder)
@@ -30,7 +31,7 @@ func newForwarder(in *port) *forwarder {
 		f.delivery.batch, f.delivery.wait, f.delivery.tally = &f.batch, &f.wait, &f.tally
 	}
 	f.sw, f.in, f.exact = in.sw, in, false
-	f.delivery.sw, f.delivery.in = in.sw, in
+	f.delivery.sw, f.delivery.in, f.delivery.budget = in.sw, in, &from.budget
 	f.batch.reset()
 	f.wait.reset()
 	return f
@@ -43,7 +44,7 @@ func (f *forwarder) free() {
 	f.wait.reset()
 	sw := f.sw
 	f.sw, f.in = nil, nil
-	f.delivery.sw, f.delivery.in, f.delivery.mirrors = nil, nil, nil
+	f.delivery.sw, f.delivery.in, f.delivery.budget, f.delivery.mirrors = nil, nil, nil, nil
 	sw.forwarders.Put(f)
 }
 
@@ -218,6 +219,7 @@ func (f *forwarder) flood(first int) int {
 	}
 	f.tally.forwarded += uint64(len(group))
 	f.tally.flooded += uint64(len(group))
+	f.delivery.settle(nil)
 	for _, p := range *f.sw.active.Load() {
 		if !skips(f.in, p, kind) {
 			f.delivery.flood(p, group, kind == verdictHub)

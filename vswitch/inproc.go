@@ -380,7 +380,7 @@ func (l *inproc) Send(t link.Tx) (n, calls int, err error) {
 	if err := l.sendable(!t.NoWait); err != nil {
 		return 0, 0, err
 	}
-	f := newForwarder(l.endpoint.port)
+	f := newForwarder(l.endpoint)
 	defer f.free()
 	f.exact, f.wait.try, f.wait.done = true, t.NoWait, l.stop
 	for total := t.Len(); n < total && err == nil; {

@@ -103,7 +103,7 @@ func (r *linkReceiver) recv(l link.Link) (n int, err error) {
 // forward forwards the n frames that were received for e.
 func (r *linkReceiver) forward(e *linkEndpoint, n int) {
 	r.busy = true
-	f := newForwarder(e.port)
+	f := newForwarder(&e.endpoint)
 	defer f.free()
 	f.wait.done, f.wait.limit = e.closing, e.limitDrain
 	b := &f.batch
@@ -136,7 +136,7 @@ type linkNotified struct {
 
 // Ready implements link.Receiver.
 func (r *linkNotified) Ready(release func()) bool {
-	f := newForwarder(r.e.port)
+	f := newForwarder(&r.e.endpoint)
 	defer f.free()
 	f.wait.done, f.wait.limit, f.wait.onBlock = r.e.closing, r.e.limitDrain, release
 	b := &f.batch

@@ -73,6 +73,7 @@ func (e *linkEndpoint) sendTx(t link.Tx) (n int, cause dropCause) {
 	}
 	n, _, err := e.link.Send(t)
 	if n > 0 {
+		e.sent.Add(uint64(n))
 		bytes := 0
 		for _, f := range t.Frames[:n] {
 			bytes += len(f)
@@ -80,8 +81,11 @@ func (e *linkEndpoint) sendTx(t link.Tx) (n int, cause dropCause) {
 		e.port.out.frames.Add(uint64(n))
 		e.port.out.bytes.Add(uint64(bytes))
 	}
-	if err != nil {
-		cause = e.causeOf(err)
+	if err == nil {
+		return n, cause
+	}
+	if cause = e.causeOf(err); cause == outFull {
+		e.rate.update(e.sent.Load()) // full as it was then: it has taken what was sent since
 	}
 	return n, cause
 }
@@ -182,6 +186,16 @@ func (e *linkEndpoint) abortOn(w *waiter) (stop func()) {
 		<-ended
 	}
 }
+
+// taken implements egress.
+func (e *linkEndpoint) taken() uint64 { return e.sent.Load() }
+
+// idle implements egress. A link does not say what the other side has left to read:
+// that follows from when it was full, and how fast it takes frames.
+func (e *linkEndpoint) idle() bool { return e.rate.takenSince() >= leastQueue }
+
+// leastQueue is how many frames a full link holds at least.
+const leastQueue = DefaultQueue / 2
 
 // queued implements egress.
 func (e *linkEndpoint) queued() int {

@@ -25,6 +25,7 @@ type port struct {
 	in        inCounters
 	out       outCounters
 	storm     bucket
+	flows     atomic.Bool // waiting for it has cost nothing the last time; see waitBudget
 
 	fdb fdb.Port[*port]
 }
@@ -73,6 +74,8 @@ type endpoint struct {
 	egress egress
 
 	timeouts atomic.Int32 // of senders that waited, since it took a frame
+	rate     rateMeter    // of taking frames
+	budget   waitBudget   // for waiting as a sender
 
 	// Ending: hangup detaches the endpoint and calls ended once.
 	once  sync.Once
@@ -86,6 +89,16 @@ func (e *endpoint) hangup(cause error) {
 		e.port.sw.removeEndpoint(e, cause)
 		e.ended(cause)
 	})
+}
+
+// idle reports whether an endpoint of p may have nothing left to read.
+func (p *port) idle() bool {
+	for _, e := range *p.endpoints.Load() {
+		if e.egress.idle() {
+			return true
+		}
+	}
+	return false
 }
 
 // A Kind says what an [Endpoint] is. It is its own text form.

@@ -30,7 +30,7 @@ const (
 	outFull     dropCause = iota // no room, and the policy or the kind of frame forbids waiting
 	outHeadDrop                  // made room for a later one
 	outTimeout                   // no room within the policy's time
-	outStalled                   // no room, and senders have stopped waiting
+	outStalled                   // no room, and the sender does not wait
 	outRefused                   // the peer's socket is gone or refuses us
 	outNoBuffer                  // the kernel has no memory
 	outTooLong                   // longer than the kernel's queue allows
@@ -137,7 +137,7 @@ type OutDropped struct {
 	Full     uint64 // queue full, and the policy, or being flooded or mirrored, forbade waiting
 	HeadDrop uint64 // made room for later ones under HeadDrop
 	Timeout  uint64 // still no room when PortConfig.Wait was over
-	Stalled  uint64 // queue full, and senders no longer wait after several time-outs
+	Stalled  uint64 // queue full, and the sender does not wait: after several time-outs, or because it has waited too much (see Backpressure)
 	Refused  uint64 // the peer's data socket is gone, or takes nothing from us
 	NoBuffer uint64 // the kernel had no memory
 	TooLong  uint64 // longer than the kernel's queue: see Config.WriteBuffer
