@@ -112,7 +112,10 @@ type Config struct {
 	HandshakeTimeout time.Duration
 
 	// Logger gets refusals, and endpoints that come and go (default: nothing is
-	// logged).
+	// logged). One goroutine calls its handler, in the order of what happened and
+	// with no lock held, so the handler may take its time and call methods of the
+	// switch. At most 1024 records wait for it; how many more were lost is logged.
+	// Close waits for it for up to 2 seconds.
 	Logger *slog.Logger `json:"-"`
 }
 
@@ -253,9 +256,6 @@ func (c Config) normalize() (Config, error) {
 	setDefault(&c.WriteBuffer, DefaultWriteBuffer)
 	setDefault(&c.MaxPending, max(DefaultMaxPending, c.NumPorts))
 	setDefault(&c.HandshakeTimeout, DefaultTimeout)
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
 	switch {
 	case c.NumPorts < 1 || c.NumPorts > maxNumPorts:
 		return c, configError("NumPorts is %d, want 1 to %d", c.NumPorts, maxNumPorts)

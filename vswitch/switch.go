@@ -6,6 +6,7 @@ package vswitch
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -79,6 +80,7 @@ type Switch struct {
 
 	running sync.WaitGroup // goroutines of links; added to with mu held and closed false
 
+	logs     logQueue
 	monitors *port // what all monitor sessions have in common; no real port
 	serve    serveCounters
 }
@@ -94,6 +96,11 @@ func New(cfg Config) *Switch {
 		cfgErr:    err,
 		ports:     make(map[int]*port),
 		listeners: make(map[*Listener]bool),
+	}
+	if cfg.Logger != nil {
+		sw.cfg.Logger = sw.logs.logger(cfg.Logger)
+	} else {
+		sw.cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	sw.active.Store(new([]*port))
 	if err != nil {
@@ -315,5 +322,6 @@ func (sw *Switch) Close() error {
 		}
 	}
 	sw.running.Wait()
+	sw.logs.flush()
 	return err
 }
