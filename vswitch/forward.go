@@ -220,7 +220,7 @@ func (f *forwarder) flood(first int) int {
 	f.tally.forwarded += uint64(len(group))
 	f.tally.flooded += uint64(len(group))
 	f.delivery.settle(nil)
-	for _, p := range *f.sw.active.Load() {
+	for p := range f.sw.active.Load().all {
 		if !skips(f.in, p, kind) {
 			f.delivery.flood(p, group, kind == verdictHub)
 		}

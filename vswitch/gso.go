@@ -63,7 +63,7 @@ func (r *resolver) taken(it *item) bool {
 	case verdictPort:
 		return it.to.takesPartial(it)
 	case verdictFlood, verdictHub:
-		for _, p := range *r.sw.active.Load() {
+		for p := range r.sw.active.Load().all {
 			if skips(r.in, p, it.verdict) || it.verdict == verdictFlood && !p.conf.Load().member(it.vlan) {
 				continue
 			}

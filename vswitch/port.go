@@ -162,7 +162,7 @@ func (sw *Switch) Ports() []PortInfo {
 
 // PortOf returns the port of c, which [Switch.Attach] returned.
 func (sw *Switch) PortOf(c *vde.Conn) (n int, ok bool) {
-	for _, p := range *sw.active.Load() {
+	for p := range sw.active.Load().all {
 		for _, e := range *p.endpoints.Load() {
 			if l, ok := e.egress.(*inproc); ok && l.conn == c {
 				return p.num, true

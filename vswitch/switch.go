@@ -74,9 +74,8 @@ type Switch struct {
 	lastEndpoint uint64             // guarded by mu
 	listeners    map[*Listener]bool // guarded by mu
 
-	// active are the ports that have an endpoint, by number. The slice is replaced,
-	// never changed, with mu held.
-	active atomic.Pointer[[]*port]
+	// active are the ports that have an endpoint. The set is replaced with mu held.
+	active atomic.Pointer[portSet]
 
 	running sync.WaitGroup // goroutines of links; added to with mu held and closed false
 
@@ -102,7 +101,7 @@ func New(cfg Config) *Switch {
 	} else {
 		sw.cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	sw.active.Store(new([]*port))
+	sw.active.Store(new(portSet))
 	if err != nil {
 		return sw
 	}
@@ -180,10 +179,7 @@ func (sw *Switch) addEndpoint(c *endpoint, n, first, last int) error {
 	p.endpoints.Store(&endpoints)
 	if len(endpoints) == 1 {
 		sw.fdb.SetActive(&p.fdb, true)
-		active := *sw.active.Load()
-		i, _ := slices.BinarySearchFunc(active, n, func(p *port, n int) int { return p.num - n })
-		active = slices.Insert(slices.Clone(active), i, p)
-		sw.active.Store(&active)
+		sw.active.Store(sw.active.Load().with(p))
 	}
 	sw.cfg.Logger.Info("attached", c.logAttrs()...)
 	return nil
@@ -191,16 +187,10 @@ func (sw *Switch) addEndpoint(c *endpoint, n, first, last int) error {
 
 // freePort returns the lowest port without an endpoint, or -1; mu is held.
 func (sw *Switch) freePort(first, last int) int {
-	n := first
-	for _, p := range *sw.active.Load() { // by number
-		if p.num == n {
-			n++
-		}
+	if n := sw.active.Load().free(first); n <= last {
+		return n
 	}
-	if n > last {
-		return -1
-	}
-	return n
+	return -1
 }
 
 // removeEndpoint removes c from its port and reports whether it was there.
@@ -222,10 +212,7 @@ func (sw *Switch) removeEndpoint(c *endpoint, cause error) bool {
 	case p == sw.monitors:
 		sw.removeMonitor(c)
 	case len(endpoints) == 0:
-		active := slices.Clone(*sw.active.Load())
-		i := slices.Index(active, p)
-		active = slices.Delete(active, i, i+1)
-		sw.active.Store(&active)
+		sw.active.Store(sw.active.Load().without(p))
 		sw.fdb.SetActive(&p.fdb, false)
 	}
 	sw.cfg.Logger.Info("detached", append(c.logAttrs(), "cause", cause)...)
@@ -315,7 +302,7 @@ func (sw *Switch) Close() error {
 		err = errors.Join(err, l.end(ErrClosed))
 	}
 	if sw.monitors != nil {
-		for _, p := range append(slices.Clone(*sw.active.Load()), sw.monitors) {
+		for _, p := range append(slices.Collect(sw.active.Load().all), sw.monitors) {
 			for _, c := range *p.endpoints.Load() {
 				c.hangup(ErrClosed)
 			}
