@@ -56,13 +56,13 @@ type waitBudget struct {
 	// waitedFor is the port that the sender has waited for last, unless that was
 	// charged since. Written with mu held.
 	waitedFor atomic.Pointer[port]
+	frames    atomic.Uint64 // of the sender, since it has waited for waitedFor
 
 	mu     sync.Mutex
 	used   time.Duration // guarded by mu; of maxWaitBudget, at the time at
 	at     time.Time     // guarded by mu
 	delay  time.Duration // guarded by mu; of a frame that comes next, not charged yet
 	causes []*port       // guarded by mu; of delay, at most maxCauses
-	frames uint64        // guarded by mu; of the sender, when delay was right
 	total  time.Duration // guarded by mu; in all, charged or not
 }
 
@@ -88,9 +88,8 @@ func (b *waitBudget) allows(p *port, wait time.Duration) time.Duration {
 	return 0
 }
 
-// waited notes that the sender has waited for p, which takes rate frames a second,
-// and has sent so many frames in all.
-func (b *waitBudget) waited(p *port, waited time.Duration, rate float64, frames uint64) {
+// waited notes that the sender has waited for p, which takes rate frames a second.
+func (b *waitBudget) waited(p *port, waited time.Duration, rate float64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refill(time.Now())
@@ -101,13 +100,12 @@ func (b *waitBudget) waited(p *port, waited time.Duration, rate float64, frames 
 	if b.waitedFor.Swap(p) != p {
 		b.addCause(p)
 	}
-	if since := frames - b.frames; since < waitMemory {
+	if since := b.frames.Swap(0); since < waitMemory {
 		b.delay -= b.delay * time.Duration(since) / waitMemory
 	} else {
 		b.delay = 0
 	}
 	b.delay += good
-	b.frames = frames
 }
 
 // delayed charges what has delayed a frame for another port than waitedFor.

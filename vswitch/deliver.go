@@ -94,7 +94,7 @@ func (d *delivery) mirror(mirrors []*mirror, items []uint8, as *portConf) {
 	for _, m := range mirrors {
 		for _, e := range m.endpoints() {
 			eligible := d.eligible(e, items)
-			e.port.out.mirrored.Add(uint64(len(eligible)))
+			e.port.outNow().mirrored.Add(uint64(len(eligible)))
 			d.offerAll(e, outgoing{d.batch, eligible, as, false})
 		}
 	}
@@ -195,7 +195,7 @@ func (d *delivery) pause(e *endpoint, left time.Duration) waitResult {
 	d.wait.waited += waited
 	rate := e.rate.update(e.egress.taken())
 	if left != Forever {
-		d.budget.waited(e.port, waited, rate, d.in.in.frames.Load())
+		d.budget.waited(e.port, waited, rate)
 	}
 	return r
 }
@@ -211,7 +211,7 @@ func (d *delivery) settle(p *port) {
 
 // offered counts n copies that e took or queued.
 func (d *delivery) offered(e *endpoint, n int) {
-	e.port.out.offered.Add(uint64(n))
+	e.port.outNow().offered.Add(uint64(n))
 	d.tally.copies += uint64(n)
 }
 
@@ -222,7 +222,7 @@ func (d *delivery) drop(e *endpoint, items []uint8, cause dropCause) int {
 	if cause == outTooLong {
 		n = 1
 	}
-	out := &e.port.out
+	out := e.port.outNow()
 	out.offered.Add(uint64(n))
 	out.dropped[cause].Add(uint64(n))
 	d.tally.copies += uint64(n)

@@ -78,6 +78,9 @@ func (f *forwarder) forward() (n int, err error) {
 	}
 	f.tally.flush(f.in)
 	f.sw.forwarding.RUnlock()
+	if b := f.delivery.budget; b.waitedFor.Load() != nil {
+		b.frames.Add(uint64(n))
+	}
 	return n, err
 }
 

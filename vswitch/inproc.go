@@ -192,7 +192,7 @@ func (l *inproc) Close() (unread int, err error) {
 			return unread, nil
 		}
 		unread += n
-		l.endpoint.port.out.dropped[outClosed].Add(uint64(n))
+		l.endpoint.port.outNow().dropped[outClosed].Add(uint64(n))
 	}
 }
 
@@ -348,7 +348,7 @@ func (l *inproc) tryPop(bufs []*pool.Buffer, headers []frame.VNetHeader) int {
 			}
 		}
 		l.popped += uint64(n)
-		out := &l.endpoint.port.out
+		out := l.endpoint.port.outNow()
 		out.frames.Add(uint64(n))
 		out.bytes.Add(uint64(bytes))
 	}

@@ -44,7 +44,7 @@ func (l *inproc) offer(o outgoing) (n int, cause dropCause) {
 	over := 0 // the first of so many would only be dropped for the others
 	if headDrop {
 		if over = max(len(o.items)-l.ring.Cap(), 0); over > 0 {
-			l.endpoint.port.out.dropped[outHeadDrop].Add(uint64(over))
+			l.endpoint.port.outNow().dropped[outHeadDrop].Add(uint64(over))
 			o = o.from(over)
 		}
 	} else {
@@ -106,7 +106,7 @@ func (l *inproc) evict(n int) (room int) {
 		if k == 0 {
 			break
 		}
-		l.endpoint.port.out.dropped[outHeadDrop].Add(uint64(k))
+		l.endpoint.port.outNow().dropped[outHeadDrop].Add(uint64(k))
 		n -= k
 	}
 	return l.ring.Cap() - l.ring.Len()

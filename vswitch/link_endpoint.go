@@ -106,12 +106,14 @@ func (e *linkEndpoint) close(cause error) {
 	if err != nil {
 		e.sw.cfg.Logger.Warn("cannot close a link", append(e.logAttrs(), "error", err)...)
 	}
-	e.port.out.dropped[outClosed].Add(uint64(e.queue.close()))
+	queued := e.queue.close()
+	e.port.outNow().dropped[outClosed].Add(uint64(queued))
 	if unread > 0 {
 		// Its sender counts them as sent.
 		e.sw.forwarding.RLock()
-		e.port.in.frames.Add(uint64(unread))
-		e.port.in.dropped[inClosed].Add(uint64(unread))
+		in := e.port.inNow()
+		in.frames.Add(uint64(unread))
+		in.dropped[inClosed].Add(uint64(unread))
 		e.sw.forwarding.RUnlock()
 	}
 }

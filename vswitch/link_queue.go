@@ -125,5 +125,5 @@ func (e *linkEndpoint) drainAll(t link.Tx) {
 }
 
 func (e *linkEndpoint) dropQueued(n int, cause dropCause) {
-	e.port.out.dropped[cause].Add(uint64(n))
+	e.port.outNow().dropped[cause].Add(uint64(n))
 }

@@ -47,7 +47,7 @@ func (e *linkEndpoint) offer(o outgoing) (n int, cause dropCause) {
 		f := queuedFrame{o.b.ref(i, o.as, o.give), o.b.header(i, o.as)}
 		if evicted := q.push(f, conf.Queue); evicted.buf != nil {
 			evicted.buf.Release()
-			e.port.out.dropped[outHeadDrop].Add(1)
+			e.port.outNow().dropped[outHeadDrop].Add(1)
 		}
 	}
 	if !q.draining.Load() {
@@ -78,8 +78,9 @@ func (e *linkEndpoint) sendTx(t link.Tx) (n int, cause dropCause) {
 		for _, f := range t.Frames[:n] {
 			bytes += len(f)
 		}
-		e.port.out.frames.Add(uint64(n))
-		e.port.out.bytes.Add(uint64(bytes))
+		out := e.port.outNow()
+		out.frames.Add(uint64(n))
+		out.bytes.Add(uint64(bytes))
 	}
 	if err == nil {
 		return n, cause

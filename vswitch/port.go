@@ -22,8 +22,9 @@ type port struct {
 	conf      atomic.Pointer[portConf]
 	endpoints atomic.Pointer[[]*endpoint] // replaced with sw.mu held
 	mirrors   atomic.Pointer[[]*mirror]
-	in        inCounters
-	out       outCounters
+	in        [2]inCounters  // see inNow
+	out       [2]outCounters // see outNow
+	total     PortStats      // guarded by sw.statsMu; what was moved out of in and out
 	storm     bucket
 	flows     atomic.Bool // waiting for it has cost nothing the last time; see waitBudget
 
@@ -42,7 +43,7 @@ func (c *portConf) member(v uint16) bool {
 }
 
 func newPort(sw *Switch, num int) *port {
-	p := &port{sw: sw, num: num}
+	p := &port{sw: sw, num: num, total: PortStats{Port: num}}
 	p.fdb.Owner = p
 	p.endpoints.Store(new([]*endpoint))
 	p.mirrors.Store(new([]*mirror))

@@ -189,19 +189,36 @@ func (sw *Switch) records() []*port {
 	return list
 }
 
-// Stats returns the counters of this moment. It holds up forwarding for as long
-// as that takes.
+// Stats returns the counters of this moment. It holds up forwarding only for that
+// moment, however many ports there are.
+//
+// Each port has two sets of counters. Stats has all that happens from now on added to
+// the other one, and then moves what is in the first one to the totals, which nobody
+// else uses.
 func (sw *Switch) Stats() Stats {
+	sw.statsMu.Lock()
+	defer sw.statsMu.Unlock()
+	used := sw.countersInUse.Load()
+	// A reader of a queue may have noted which set is in use before the last call, and
+	// have added to it since.
+	for _, p := range sw.records() {
+		p.moveCounters(1 - used)
+	}
+	if sw.monitors != nil {
+		sw.monitors.moveCounters(1 - used)
+	}
 	sw.forwarding.Lock()
-	records := sw.records()
+	sw.countersInUse.Store(1 - used)
+	sw.forwarding.Unlock()
+
+	records := sw.records() // with those that came meanwhile
 	s := Stats{Ports: make([]PortStats, len(records))}
 	for i, p := range records {
-		s.Ports[i] = p.stats()
+		s.Ports[i] = p.moveCounters(used)
 	}
 	if sw.cfgErr == nil {
-		s.Monitors = sw.monitors.stats().Out
+		s.Monitors = sw.monitors.moveCounters(used).Out
 	}
-	sw.forwarding.Unlock()
 
 	if sw.fdb != nil {
 		s.FDB = FDBStats(sw.fdb.Stats())
@@ -215,33 +232,50 @@ func (sw *Switch) Stats() Stats {
 	return s
 }
 
-// stats reads p's counters with forwarding held. Only readers of queues go on
-// meanwhile: they turn what is queued into frames taken.
-func (p *port) stats() PortStats {
-	in, out := &p.in, &p.out
-	s := PortStats{
-		Port: p.num,
-		In: InStats{
-			Frames: in.frames.Load(), Bytes: in.bytes.Load(),
-			Forwarded: in.forwarded.Load(), Flooded: in.flooded.Load(), Copies: in.copies.Load(),
-			GSOFrames: in.gsoFrames.Load(), Segments: in.segments.Load(),
-			Dropped: InDropped{
-				Empty: in.dropped[inEmpty].Load(), Runt: in.dropped[inRunt].Load(), Giant: in.dropped[inGiant].Load(),
-				VLAN: in.dropped[inVLAN].Load(), Security: in.dropped[inSecurity].Load(),
-				Storm: in.dropped[inStorm].Load(), Local: in.dropped[inLocal].Load(),
-				Closed: in.dropped[inClosed].Load(), Offload: in.dropped[inOffload].Load(),
-			},
-		},
-		Out: OutStats{
-			Offered: out.offered.Load(), Mirrored: out.mirrored.Load(), Frames: out.frames.Load(), Bytes: out.bytes.Load(),
-			Dropped: OutDropped{
-				Full: out.dropped[outFull].Load(), HeadDrop: out.dropped[outHeadDrop].Load(),
-				Timeout: out.dropped[outTimeout].Load(), Stalled: out.dropped[outStalled].Load(),
-				Refused: out.dropped[outRefused].Load(), NoBuffer: out.dropped[outNoBuffer].Load(),
-				TooLong: out.dropped[outTooLong].Load(), Closed: out.dropped[outClosed].Load(),
-			},
-		},
+// inNow returns the counters that are in use; sw.forwarding is held for reading.
+func (p *port) inNow() *inCounters { return &p.in[p.sw.countersInUse.Load()] }
+
+// outNow returns the counters that are in use. Who does not hold sw.forwarding calls it
+// after what is to be counted has happened: so what was queued after the moment of a
+// call of Stats is not counted as taken before it.
+func (p *port) outNow() *outCounters { return &p.out[p.sw.countersInUse.Load()] }
+
+// moveCounters moves a set of counters, which is not in use, to the totals and returns
+// these. sw.statsMu is held.
+func (p *port) moveCounters(set uint32) PortStats {
+	in, out, t := &p.in[set], &p.out[set], &p.total
+	move(&t.In.Frames, &in.frames)
+	move(&t.In.Bytes, &in.bytes)
+	move(&t.In.Forwarded, &in.forwarded)
+	move(&t.In.Flooded, &in.flooded)
+	move(&t.In.Copies, &in.copies)
+	move(&t.In.GSOFrames, &in.gsoFrames)
+	move(&t.In.Segments, &in.segments)
+	for i, to := range [numInCauses]*uint64{
+		inEmpty: &t.In.Dropped.Empty, inRunt: &t.In.Dropped.Runt, inGiant: &t.In.Dropped.Giant,
+		inVLAN: &t.In.Dropped.VLAN, inSecurity: &t.In.Dropped.Security, inStorm: &t.In.Dropped.Storm,
+		inLocal: &t.In.Dropped.Local, inClosed: &t.In.Dropped.Closed, inOffload: &t.In.Dropped.Offload,
+	} {
+		move(to, &in.dropped[i])
 	}
-	s.Out.Queued = s.Out.Offered - s.Out.Frames - s.Out.Dropped.Sum()
-	return s
+	move(&t.Out.Offered, &out.offered)
+	move(&t.Out.Mirrored, &out.mirrored)
+	move(&t.Out.Frames, &out.frames)
+	move(&t.Out.Bytes, &out.bytes)
+	for i, to := range [numOutCauses]*uint64{
+		outFull: &t.Out.Dropped.Full, outHeadDrop: &t.Out.Dropped.HeadDrop, outTimeout: &t.Out.Dropped.Timeout,
+		outStalled: &t.Out.Dropped.Stalled, outRefused: &t.Out.Dropped.Refused, outNoBuffer: &t.Out.Dropped.NoBuffer,
+		outTooLong: &t.Out.Dropped.TooLong, outClosed: &t.Out.Dropped.Closed,
+	} {
+		move(to, &out.dropped[i])
+	}
+	t.Out.Queued = t.Out.Offered - t.Out.Frames - t.Out.Dropped.Sum()
+	return *t
+}
+
+// move moves what from holds to to.
+func move(to *uint64, from *atomic.Uint64) {
+	if from.Load() != 0 {
+		*to += from.Swap(0)
+	}
 }

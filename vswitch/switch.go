@@ -64,9 +64,14 @@ type Switch struct {
 	forwarders sync.Pool         // of *forwarder
 
 	// forwarding is held for reading while counters of several ports change
-	// together, never while waiting for room. Stats takes it for writing and so
-	// sees each batch whole.
+	// together, never while waiting for room. Stats takes it for writing, for a
+	// moment, and so sees each batch whole.
 	forwarding sync.RWMutex
+
+	// countersInUse says which of the two sets of counters of each port is added to.
+	// Written with forwarding held for writing.
+	countersInUse atomic.Uint32
+	statsMu       sync.Mutex // held by Stats
 
 	mu           sync.Mutex
 	closed       bool               // guarded by mu

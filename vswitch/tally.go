@@ -28,7 +28,7 @@ func (t *tally) flush(p *port) {
 	if t.frames == 0 && t.copies == 0 {
 		return
 	}
-	in := &p.in
+	in := p.inNow()
 	in.frames.Add(t.frames)
 	in.bytes.Add(t.bytes)
 	if t.forwarded > 0 {
