@@ -89,10 +89,10 @@ func (b *waitBudget) allows(p *port, wait time.Duration) time.Duration {
 }
 
 // waited notes that the sender has waited for p, which takes rate frames a second.
-func (b *waitBudget) waited(p *port, waited time.Duration, rate float64) {
+func (b *waitBudget) waited(p *port, waited time.Duration, rate float64, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.refill(time.Now())
+	b.refill(now)
 	b.total += waited
 	good := time.Duration(float64(waited) * min(rate/goodRate, 1))
 	b.charge(waited - good)
@@ -152,13 +152,13 @@ type rateMeter struct {
 	rate  float64   // guarded by mu; frames a second, before at
 }
 
-// update notes that the endpoint has taken so many frames until now, and returns
-// its rate since the last update.
-func (m *rateMeter) update(taken uint64) float64 {
+// update asks how many frames the endpoint has taken until now, unless it did so within
+// minWait, and returns its rate between the last two times.
+func (m *rateMeter) update(now time.Time, total func() uint64) float64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := time.Now()
 	if since := now.Sub(m.at); since >= minWait {
+		taken := total()
 		m.rate = float64(taken-m.taken) / since.Seconds() // next to nothing the first time
 		m.at, m.taken = now, taken
 	}

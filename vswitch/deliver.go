@@ -191,11 +191,11 @@ func (d *delivery) pause(e *endpoint, left time.Duration) waitResult {
 	d.wait.block()
 	start := time.Now()
 	r := e.egress.await(d.wait, left)
-	waited := time.Since(start)
+	now := time.Now()
+	waited := now.Sub(start)
 	d.wait.waited += waited
-	rate := e.rate.update(e.egress.taken())
 	if left != Forever {
-		d.budget.waited(e.port, waited, rate)
+		d.budget.waited(e.port, waited, e.rate.update(now, e.egress.taken), now)
 	}
 	return r
 }

@@ -86,7 +86,7 @@ func (e *linkEndpoint) sendTx(t link.Tx) (n int, cause dropCause) {
 		return n, cause
 	}
 	if cause = e.causeOf(err); cause == outFull {
-		e.rate.update(e.sent.Load()) // full as it was then: it has taken what was sent since
+		e.rate.update(time.Now(), e.sent.Load) // full as it was then: it has taken what was sent since
 	}
 	return n, cause
 }

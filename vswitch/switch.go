@@ -58,6 +58,11 @@ type Switch struct {
 	cfg    Config
 	cfgErr error // why nothing can be attached
 
+	// countersInUse says which of the two sets of counters of each port is added to.
+	// Written with forwarding held for writing. It is beside what hardly ever changes,
+	// because every batch reads it.
+	countersInUse atomic.Uint32
+
 	hub        atomic.Bool
 	fdb        *fdb.Table[*port] // nil if cfgErr is not
 	buffers    *bufferPools      // nil if cfgErr is not
@@ -68,10 +73,7 @@ type Switch struct {
 	// moment, and so sees each batch whole.
 	forwarding sync.RWMutex
 
-	// countersInUse says which of the two sets of counters of each port is added to.
-	// Written with forwarding held for writing.
-	countersInUse atomic.Uint32
-	statsMu       sync.Mutex // held by Stats
+	statsMu sync.Mutex // held by Stats
 
 	mu           sync.Mutex
 	closed       bool               // guarded by mu
