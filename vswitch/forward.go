@@ -102,7 +102,7 @@ func (f *forwarder) isLong() bool {
 		case verdictPort:
 			ports = max(ports, len(*it.to.endpoints.Load()))
 		default:
-			ports = max(ports, len(*f.sw.active.Load()))
+			ports = max(ports, f.sw.active.Load().len)
 		}
 	}
 	return bytes > longBatch || ports > manyPorts

@@ -17,6 +17,7 @@ const chunkPorts = 256
 // copies a chunk and the list of chunks, not all ports.
 type portSet struct {
 	chunks []portChunk // without empty ones
+	len    int         // ports
 }
 
 // A portChunk holds the ports of chunkPorts numbers.
@@ -51,12 +52,12 @@ func (s *portSet) with(p *port) *portSet {
 	i, ok := s.chunk(p.num)
 	chunks := slices.Clone(s.chunks)
 	if !ok {
-		return &portSet{slices.Insert(chunks, i, portChunk{p.num / chunkPorts, []*port{p}})}
+		return &portSet{slices.Insert(chunks, i, portChunk{p.num / chunkPorts, []*port{p}}), s.len + 1}
 	}
 	c := &chunks[i]
 	j, _ := c.find(p.num)
 	c.ports = slices.Insert(slices.Clone(c.ports), j, p)
-	return &portSet{chunks}
+	return &portSet{chunks, s.len + 1}
 }
 
 // without returns s without p, which is in it.
@@ -65,11 +66,11 @@ func (s *portSet) without(p *port) *portSet {
 	chunks := slices.Clone(s.chunks)
 	c := &chunks[i]
 	if len(c.ports) == 1 {
-		return &portSet{slices.Delete(chunks, i, i+1)}
+		return &portSet{slices.Delete(chunks, i, i+1), s.len - 1}
 	}
 	j, _ := c.find(p.num)
 	c.ports = slices.Delete(slices.Clone(c.ports), j, j+1)
-	return &portSet{chunks}
+	return &portSet{chunks, s.len - 1}
 }
 
 // free returns the lowest number from first on that is not in s.

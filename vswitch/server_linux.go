@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A Listener answers the VDE control protocol in one directory.
@@ -21,8 +22,9 @@ type Listener struct {
 	pending *pendingConns
 	poller  *poller // of the pending connections
 
-	reporting  atomic.Bool   // turnedAway writes to the log
-	unreported atomic.Uint64 // what it did not write meanwhile
+	start    time.Time
+	logged   atomic.Int64  // when turnedAway logged last, in nanoseconds since start
+	unlogged atomic.Uint64 // what it did not log since
 
 	mu        sync.Mutex
 	started   bool                       // guarded by mu
@@ -58,7 +60,7 @@ func (sw *Switch) listen(dir string) (_ *Listener, err error) {
 		return nil, err
 	}
 	l := &Listener{
-		sw: sw, endpoints: make(map[*linkEndpoint]struct{}),
+		sw: sw, start: time.Now(), endpoints: make(map[*linkEndpoint]struct{}),
 		ending: make(chan struct{}), done: make(chan struct{}),
 	}
 	defer func() {

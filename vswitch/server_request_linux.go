@@ -150,17 +150,19 @@ func (l *Listener) rejected(p *pendingConn, err error) {
 	l.turnedAway(p, err)
 }
 
-// turnedAway logs a connection that was closed before its request. It never waits
-// for the log: of those that come while it is written to, the number is logged.
+// turnedAwayPause is the shortest time between two records of turnedAway, so that
+// strangers who connect all the time do not fill the log.
+const turnedAwayPause = 10 * time.Millisecond
+
+// turnedAway logs a connection that was closed before its request, and how many were
+// not logged since the last one that was.
 func (l *Listener) turnedAway(p *pendingConn, err error) {
-	if !l.reporting.CompareAndSwap(false, true) {
-		l.unreported.Add(1)
+	last, now := l.logged.Load(), time.Since(l.start).Nanoseconds()
+	if now-last < int64(turnedAwayPause) || !l.logged.CompareAndSwap(last, now) {
+		l.unlogged.Add(1)
 		return
 	}
-	go func() {
-		defer l.reporting.Store(false)
-		l.sw.cfg.Logger.Info("turned a connection away", "socket", p.socket.file.Name(), "uid", p.peer.Uid, "pid", p.peer.Pid, "reason", err, "others", l.unreported.Swap(0))
-	}()
+	l.sw.cfg.Logger.Info("turned a connection away", "socket", p.socket.file.Name(), "uid", p.peer.Uid, "pid", p.peer.Pid, "reason", err, "others", l.unlogged.Swap(0))
 }
 
 var (
