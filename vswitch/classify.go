@@ -42,15 +42,18 @@ func (c *classifier) classify() {
 			continue
 		}
 		if src := fdb.KeyAt(it.data[6:], it.vlan); src != lastSrc && !src.IsGroup() {
-			if !t.Refresh(src, &c.in.fdb, c.now) {
+			result := t.Source(src, &c.in.fdb, c.now)
+			if result == fdb.Learnable {
 				t.RUnlock()
-				ok := t.Learn(src, &c.in.fdb, c.now)
+				if !t.Learn(src, &c.in.fdb, c.now) {
+					result = fdb.Refused
+				}
 				t.RLock()
 				lastTo, lastDst = nil, 0
-				if !ok {
-					it.cause = inSecurity
-					continue
-				}
+			}
+			if result == fdb.Refused {
+				it.cause = inSecurity
+				continue
 			}
 			lastSrc = src
 		}

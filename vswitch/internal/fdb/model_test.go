@@ -87,6 +87,21 @@ func (m *model) refresh(k fdb.Key, owner int) bool {
 	return true
 }
 
+// source is refresh that counts what Source counts.
+func (m *model) source(k fdb.Key, owner int) bool {
+	p, e := m.ports[owner], m.entries[k]
+	switch {
+	case m.refresh(k, owner):
+		return true
+	case e != nil && e.static:
+		m.stats.StaticMoves++
+	case p.limit < 0: // a positive one is known only once Learn has met it
+	case e == nil && len(m.entries) >= m.limit && !(p.limit > 0 && m.count(owner) >= p.limit):
+		m.stats.Full++
+	}
+	return false
+}
+
 func (m *model) learn(k fdb.Key, owner int) bool {
 	p, e := m.ports[owner], m.entries[k]
 	switch {
@@ -101,7 +116,7 @@ func (m *model) learn(k fdb.Key, owner int) bool {
 		m.stats.Moved++
 	case len(m.entries) >= m.limit:
 		m.stats.Full++
-		return true
+		return p.limit == 0
 	default:
 		m.stats.Learned++
 	}
@@ -174,7 +189,7 @@ func testModel(t *testing.T, r *rand.Rand) {
 		case n < 50:
 			learn(t, tab, k, at, m.learn(k, at.Owner))
 		case n < 70:
-			refresh(t, tab, k, at, m.refresh(k, at.Owner))
+			refresh(t, tab, k, at, m.source(k, at.Owner))
 		case n < 85:
 			wantOwner(t, tab, k, m.lookup(k))
 		case n < 92:

@@ -15,6 +15,10 @@ import (
 // look-up costs one map access. Entries are removed by the one timer there is,
 // which runs while there are entries that age, and only when one may have
 // expired. An expired entry that is still there counts as absent.
+//
+// Nobody holds the lock for longer than some microseconds: what concerns many
+// entries is done a slice at a time. A frame takes it for writing only if something
+// is to be written.
 type Table[P any] struct {
 	start      time.Time
 	ageing     int64 // nanoseconds; 0: entries do not age
@@ -24,7 +28,11 @@ type Table[P any] struct {
 	mu      sync.RWMutex
 	stopped bool              // guarded by mu
 	entries map[Key]*entry[P] // guarded by mu
+	all     list[P]           // guarded by mu, its walkers by walkersMu too; what is in entries
+	static  int               // guarded by mu; how many of them are static
 	timer   *time.Timer       // guarded by mu; armed while there are entries that age
+
+	walkersMu sync.Mutex // held, with mu for reading, while walkers of all change
 
 	learned, moved, aged, full, staticMoves atomic.Uint64
 }
@@ -36,14 +44,19 @@ type entry[P any] struct {
 	seen   atomic.Int64 // nanoseconds since Table.start
 	static bool         // written before the entry is published
 
-	next, prev *entry[P] // neighbors in Port.first; guarded by Table.mu
+	in [numLists]neighbors[P] // guarded by Table.mu
 }
 
+// maxAgeing is the longest ageing time, 73 years: sums of times do not overflow.
+const maxAgeing = 1 << 61
+
 // New returns an empty table of at most limit entries. Those that are learned are
-// kept for the ageing time after they were last seen, for ever if it is negative.
+// kept for the ageing time after they were last seen, for ever if it is negative or
+// longer than 73 years.
 func New[P any](ageing time.Duration, limit int) *Table[P] {
 	t := &Table[P]{start: time.Now(), limit: limit, entries: make(map[Key]*entry[P])}
-	if ageing > 0 {
+	t.all.which = ofTable
+	if ageing > 0 && ageing <= maxAgeing {
 		t.ageing = int64(ageing)
 		t.resolution = t.ageing / 256
 	}
@@ -53,7 +66,7 @@ func New[P any](ageing time.Duration, limit int) *Table[P] {
 // Now returns the time as the other methods want it.
 func (t *Table[P]) Now() int64 { return int64(time.Since(t.start)) }
 
-// RLock begins look-ups: Lookup and Refresh are called before RUnlock.
+// RLock begins look-ups: Lookup and Source are called before RUnlock.
 func (t *Table[P]) RLock() { t.mu.RLock() }
 
 // RUnlock ends look-ups.
@@ -73,22 +86,51 @@ func (t *Table[P]) Lookup(k Key, now int64) (owner P) {
 	return owner
 }
 
-// Refresh reports whether p is known to lead to k, and if so notes that k has
-// been seen; the lock is held for reading. Times have a resolution of a 256th of
-// the ageing time, so that busy stations do not keep writing to memory that all
-// processors read.
-func (t *Table[P]) Refresh(k Key, p *Port[P], now int64) bool {
+// A Result says what is to become of a frame from an address.
+type Result uint8
+
+// Results of [Table.Source].
+const (
+	Known     Result = iota // the port leads to the address
+	Learnable               // Learn is to be called
+	Unlearned               // the address is not learned; the frame may pass
+	Refused                 // the address may not be behind the port
+)
+
+// Source says whether p leads to k, and if so notes that k has been seen; the lock is
+// held for reading. Times have a resolution of a 256th of the ageing time, so that
+// busy stations do not keep writing to memory that all processors read.
+func (t *Table[P]) Source(k Key, p *Port[P], now int64) Result {
 	e := t.entries[k]
-	if e == nil || e.port != p {
-		return false
-	}
-	if seen := e.seen.Load(); now-seen > t.resolution {
-		if t.expired(e, now) {
-			return false
+	switch {
+	case e != nil && e.port == p:
+		if seen := e.seen.Load(); now-seen > t.resolution {
+			if t.expired(e, now) {
+				return Learnable
+			}
+			e.seen.Store(now)
 		}
-		e.seen.Store(now)
+		return Known
+	case e != nil && e.static:
+		t.staticMoves.Add(1)
+		return Refused
+	case p.refuses(now):
+		return Refused
+	case e == nil && len(t.entries) >= t.limit && !(p.limit > 0 && p.entries.n >= p.limit):
+		return t.noRoom(p)
 	}
-	return true
+	return Learnable
+}
+
+// noRoom is the result for an address behind p that there is no room for; mu is
+// held, for reading at least. A port with a limit would not have one if its frames
+// passed all the same.
+func (t *Table[P]) noRoom(p *Port[P]) Result {
+	t.full.Add(1)
+	if p.limit != 0 {
+		return Refused
+	}
+	return Unlearned
 }
 
 // Learn notes that p leads to k and reports whether k may be behind p.
@@ -114,14 +156,14 @@ func (t *Table[P]) Learn(k Key, p *Port[P], now int64) bool {
 	case !t.admits(p, now):
 		return false
 	case e != nil:
-		e.port.unlink(e)
-		p.link(e)
+		e.port.entries.remove(e)
+		e.port = p
+		p.entries.push(e)
 		e.seen.Store(now)
 		t.moved.Add(1)
 		return true
 	case len(t.entries) >= t.limit:
-		t.full.Add(1)
-		return true
+		return t.noRoom(p) != Refused
 	}
 	e = &entry[P]{key: k}
 	e.seen.Store(now)
@@ -133,7 +175,12 @@ func (t *Table[P]) Learn(k Key, p *Port[P], now int64) bool {
 // insert publishes e as an entry of p; t.mu is held.
 func (t *Table[P]) insert(e *entry[P], p *Port[P]) {
 	t.entries[e.key] = e
-	p.link(e)
+	e.port = p
+	p.entries.push(e)
+	t.all.push(e)
+	if e.static {
+		t.static++
+	}
 	if t.ageing > 0 && !e.static && t.timer == nil && !t.stopped {
 		t.timer = time.AfterFunc(time.Duration(t.ageing+2*t.resolution), t.sweep)
 	}
@@ -142,31 +189,11 @@ func (t *Table[P]) insert(e *entry[P], p *Port[P]) {
 // remove deletes e; t.mu is held.
 func (t *Table[P]) remove(e *entry[P]) {
 	delete(t.entries, e.key)
-	e.port.unlink(e)
-}
-
-// sweep removes what has expired and arms the timer for the next time that
-// something may, which is no sooner than after a 16th of the ageing time.
-func (t *Table[P]) sweep() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := t.Now()
-	oldest := int64(-1)
-	for _, e := range t.entries {
-		switch {
-		case e.static:
-		case t.expired(e, now):
-			t.remove(e)
-			t.aged.Add(1)
-		case oldest < 0 || e.seen.Load() < oldest:
-			oldest = e.seen.Load()
-		}
+	e.port.entries.remove(e)
+	t.all.remove(e)
+	if e.static {
+		t.static--
 	}
-	if oldest < 0 || t.stopped {
-		t.timer = nil
-		return
-	}
-	t.timer.Reset(time.Duration(max(oldest+t.ageing+2*t.resolution-now, t.ageing/16, 1)))
 }
 
 // Stop stops the timer for good.
@@ -188,22 +215,24 @@ type Entry[P any] struct {
 	Static bool
 }
 
-// Entries returns the entries that have not expired, in no order.
+// Entries returns the entries that have not expired, in no order. What changes
+// meanwhile may be in it or not.
 func (t *Table[P]) Entries() []Entry[P] {
 	t.mu.RLock()
-	defer t.mu.RUnlock()
+	n := len(t.entries)
+	t.mu.RUnlock()
 	now := t.Now()
-	list := make([]Entry[P], 0, len(t.entries))
-	for k, e := range t.entries {
+	list := make([]Entry[P], 0, n)
+	t.walk(func(e *entry[P]) {
 		if t.expired(e, now) {
-			continue
+			return
 		}
-		x := Entry[P]{Key: k, Owner: e.port.Owner, Static: e.static}
+		x := Entry[P]{Key: e.key, Owner: e.port.Owner, Static: e.static}
 		if !e.static {
 			x.Age = time.Duration(max(now-e.seen.Load(), 0))
 		}
 		list = append(list, x)
-	}
+	}, nil)
 	return list
 }
 

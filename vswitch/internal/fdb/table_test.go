@@ -64,13 +64,13 @@ func learn(t *testing.T, tab *table, k fdb.Key, p *port, want bool) {
 	}
 }
 
-// refresh checks what Refresh of k on p returns.
+// refresh checks whether Source knows k on p.
 func refresh(t *testing.T, tab *table, k fdb.Key, p *port, want bool) {
 	t.Helper()
 	tab.RLock()
 	defer tab.RUnlock()
-	if got := tab.Refresh(k, p, tab.Now()); got != want {
-		t.Errorf("Refresh(%v in VLAN %d) on port %d: %v", k.MAC(), k.VLAN(), p.Owner, got)
+	if got := tab.Source(k, p, tab.Now()) == fdb.Known; got != want {
+		t.Errorf("Source(%v in VLAN %d) on port %d: %v", k.MAC(), k.VLAN(), p.Owner, got)
 	}
 }
 
@@ -213,7 +213,7 @@ func TestAgeingExpiredOnPaper(t *testing.T) {
 	tab.Learn(k, p[0], now)
 	now += int64(ageing + late)
 	tab.RLock()
-	if owner, ok := tab.Lookup(k, now), tab.Refresh(k, p[0], now); owner != 0 || ok {
+	if owner, ok := tab.Lookup(k, now), tab.Source(k, p[0], now) == fdb.Known; owner != 0 || ok {
 		t.Errorf("an entry that has expired: port %d, refreshed %v", owner, ok)
 	}
 	tab.RUnlock()
@@ -455,7 +455,7 @@ func TestConcurrentUse(t *testing.T) {
 				at := home(n)
 				tab.RLock()
 				owner := tab.Lookup(key(n, 0), tab.Now())
-				tab.Refresh(key(n, 0), at[0], tab.Now())
+				tab.Source(key(n, 0), at[0], tab.Now())
 				tab.RUnlock()
 				if owner != 0 && owner != at[0].Owner && owner != at[1].Owner {
 					t.Errorf("address %d is at port %d, want %d or %d", n, owner, at[0].Owner, at[1].Owner)
@@ -496,7 +496,7 @@ func TestNoAllocations(t *testing.T) {
 		now := tab.Now()
 		tab.RLock()
 		tab.Lookup(k, now)
-		tab.Refresh(k, p[0], now)
+		tab.Source(k, p[0], now)
 		tab.RUnlock()
 		at = 1 - at
 		tab.Learn(k, p[at], now) // moves
