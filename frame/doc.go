@@ -36,8 +36,8 @@
 //   - A Frame shares memory with the slice given to Parse. Once those bytes
 //     are reused or changed by anybody, in particular the type field or a tag,
 //     the check no longer holds: parse again.
-//   - The tags recognized are those of TPID 0x8100 and 0x88a8. The
-//     pre-standard 0x9100 and its like are ordinary EtherTypes here.
+//   - The tags recognized are those of TPID 0x8100, 0x88a8 and the pre-standard
+//     0x9100. The rarer 0x9200 and 0x9300 are ordinary EtherTypes here.
 //   - There is no limit to the number of stacked tags other than the frame's
 //     length, so no type can hide behind one tag too many. [Parse],
 //     [Frame.EtherType], [Frame.HeaderLen] and [Frame.Payload] step over tags

@@ -19,6 +19,7 @@ const (
 	EtherTypeVLAN         EtherType = 0x8100 // customer VLAN tag, IEEE 802.1Q, 9.5
 	EtherTypeIPv6         EtherType = 0x86dd // RFC 2464
 	EtherTypeQinQ         EtherType = 0x88a8 // service VLAN tag, IEEE 802.1Q, 9.5
+	EtherTypeQinQ9100     EtherType = 0x9100 // service VLAN tag of devices older than 802.1ad; no standard
 	EtherTypeExperimental EtherType = 0x88b5 // free for local experiments, IEEE 802, 9.2
 	EtherTypeLLDP         EtherType = 0x88cc // IEEE 802.1AB
 )
@@ -40,6 +41,8 @@ func (t EtherType) String() string {
 		return "IPv6"
 	case EtherTypeQinQ:
 		return "QinQ"
+	case EtherTypeQinQ9100:
+		return "QinQ9100"
 	case EtherTypeExperimental:
 		return "Experimental"
 	case EtherTypeLLDP:
@@ -52,8 +55,11 @@ func (t EtherType) String() string {
 		hexDigit[t>>12], hexDigit[t>>8&0xf], hexDigit[t>>4&0xf], hexDigit[t&0xf]})
 }
 
-// isTag reports whether t announces a VLAN tag rather than a payload.
-func (t EtherType) isTag() bool { return t == EtherTypeVLAN || t == EtherTypeQinQ }
+// IsTag reports whether t announces a VLAN tag rather than a payload: whether it is
+// a TPID.
+func (t EtherType) IsTag() bool {
+	return t == EtherTypeVLAN || t == EtherTypeQinQ || t == EtherTypeQinQ9100
+}
 
 // A Tag is the control information of a VLAN tag, in host order: three bits of
 // priority, the drop eligible indicator, twelve bits of VLAN identifier

@@ -6,6 +6,7 @@ package frame
 import (
 	"encoding/binary"
 	"errors"
+	"iter"
 )
 
 // Lengths in bytes, none of them counting the frame check sequence, which VDE
@@ -42,7 +43,7 @@ func Parse(b []byte) (Frame, error) {
 	if len(b) < HeaderLen {
 		return nil, ErrShort
 	}
-	for n := HeaderLen; typeAt(b, n-2).isTag(); {
+	for n := HeaderLen; typeAt(b, n-2).IsTag(); {
 		n += TagLen
 		if len(b) < n {
 			return nil, ErrShort
@@ -59,7 +60,7 @@ func (f Frame) Src() MAC { return MAC(f[srcOff:typeOff]) }
 
 // EtherType returns the type that follows any tags.
 func (f Frame) EtherType() EtherType {
-	if t := typeAt(f, typeOff); !t.isTag() {
+	if t := typeAt(f, typeOff); !t.IsTag() {
 		return t
 	}
 	return typeAt(f, f.taggedLen()-2)
@@ -68,15 +69,28 @@ func (f Frame) EtherType() EtherType {
 // Tag returns the outermost VLAN tag, if there is one. Whether it is a
 // customer or a service tag is in the two bytes before it.
 func (f Frame) Tag() (t Tag, ok bool) {
-	if !typeAt(f, typeOff).isTag() {
+	if !typeAt(f, typeOff).IsTag() {
 		return 0, false
 	}
 	return Tag(binary.BigEndian.Uint16(f[tciOff:])), true
 }
 
+// Tags returns the VLAN tags, each after its TPID, the outermost first. The switch
+// and most others go by the outermost; see [Frame.Tag].
+func (f Frame) Tags() iter.Seq2[EtherType, Tag] {
+	return func(yield func(EtherType, Tag) bool) {
+		for n := typeOff; ; n += TagLen {
+			t := typeAt(f, n)
+			if !t.IsTag() || !yield(t, Tag(binary.BigEndian.Uint16(f[n+2:]))) {
+				return
+			}
+		}
+	}
+}
+
 // HeaderLen returns the length in bytes of the header with its tags.
 func (f Frame) HeaderLen() int {
-	if !typeAt(f, typeOff).isTag() {
+	if !typeAt(f, typeOff).IsTag() {
 		return HeaderLen
 	}
 	return f.taggedLen()
@@ -90,7 +104,7 @@ func (f Frame) Payload() []byte { return f[f.HeaderLen():] }
 // the methods that use it small enough to inline.
 func (f Frame) taggedLen() int {
 	n := HeaderLen + TagLen
-	for typeAt(f, n-2).isTag() {
+	for typeAt(f, n-2).IsTag() {
 		n += TagLen
 	}
 	return n

@@ -99,10 +99,16 @@ var captures = []capture{
 		typ: frame.EtherTypeLLDP, headerLen: 14, payload: "0207040001",
 	},
 	{
-		name: "pre-standard 0x9100 is a type, not a tag",
+		name: "pre-standard service tag",
 		hex:  `00 1b 21 3c 9d f8 00 1b 21 36 c5 a0 91 00 00 01 08 00`,
 		dst:  "00:1b:21:3c:9d:f8", src: "00:1b:21:36:c5:a0",
-		typ: 0x9100, headerLen: 14, payload: "00010800",
+		typ: frame.EtherTypeIPv4, tagged: true, vid: 1, headerLen: 18,
+	},
+	{
+		name: "rarer service tags are types, not tags",
+		hex:  `00 1b 21 3c 9d f8 00 1b 21 36 c5 a0 92 00 00 01 08 00`,
+		dst:  "00:1b:21:3c:9d:f8", src: "00:1b:21:36:c5:a0",
+		typ: 0x9200, headerLen: 14, payload: "00010800",
 	},
 	{
 		name: "header only",

@@ -36,7 +36,7 @@ func slowParse(b []byte) (d decoded, err error) {
 		if err = binary.Read(r, binary.BigEndian, &d.typ); err != nil {
 			return d, err
 		}
-		if d.typ != 0x8100 && d.typ != 0x88a8 {
+		if d.typ != 0x8100 && d.typ != 0x88a8 && d.typ != 0x9100 {
 			break
 		}
 		var tci uint16

@@ -12,6 +12,15 @@ const (
 	// MaxGSO is the length in bytes of the longest frame that a [VNetHeader]
 	// may ask to segment: with the header, 64 KiB.
 	MaxGSO = 1<<16 - VNetHeaderLen
+
+	// MinGSOSize is the least [VNetHeader.GSOSize], as with Linux: what is left for
+	// payload of the shortest TCP segment, of 48 bytes, with all options.
+	MinGSOSize = 8
+
+	// MaxGSOSegments is the most frames that a GSO frame may become. It lets 64 KiB
+	// be cut for an MTU of 296, and keeps one frame from being the work of tens of
+	// thousands.
+	MaxGSOSegments = 256
 )
 
 // Flags of a [VNetHeader].
@@ -42,10 +51,13 @@ const (
 // virtio_net_hdr without num_buffers (Virtual I/O Device 1.2, section 5.1.6),
 // which also precedes the frames of tap devices and packet sockets with
 // IFF_VNET_HDR.
+//
+// HdrLen need not be right in a frame that is sent: Linux puts there how much of
+// the frame it happens to have in one piece. It is right in one that is received.
 type VNetHeader struct {
 	Flags      uint8  // VNetNeedsChecksum, VNetDataValid
 	GSOType    uint8  // GSONone, or the kind of segmentation
-	HdrLen     uint16 // bytes of Ethernet, IP and TCP header, repeated in each segment
+	HdrLen     uint16 // bytes of Ethernet, IP and TCP header, repeated in each segment; from others a hint
 	GSOSize    uint16 // bytes of payload in each segment but the last
 	CsumStart  uint16 // from the beginning of the frame to the first byte summed
 	CsumOffset uint16 // from there to the checksum

@@ -89,7 +89,8 @@ func (c *Conn) checkPacket(t *link.Tx, i int) error {
 	}
 	var space [gso.MaxHead]byte
 	head := space[:gso.Gather(space[:], t.Pieces[i])]
-	if err := gso.CheckHead(h, head, n); err != nil {
+	h, err := gso.Accept(h, head, n)
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOffload, err)
 	}
 	return c.checkSize(gso.Longest(h, n))

@@ -247,7 +247,7 @@ func testPacketsDiscarded(t *testing.T, withHeaders bool) {
 // 1514 delivers none, except the last segment of the last.
 func discardedDatagrams() [][]byte {
 	wrong, cut := gsoPacket(400, 100), gsoPacket(3000, 1000)
-	wrong.header.HdrLen++
+	wrong.header.CsumOffset--
 	cut.frame = cut.frame[:len(cut.frame)-1]
 	return [][]byte{
 		{},

@@ -31,6 +31,7 @@ type item struct {
 	header  frame.VNetHeader // the metadata of data; zero of an ordinary frame
 	vlan    uint16           // once classified
 	tagged  bool             // data has a tag
+	retag   bool             // that is a priority tag; vlan is to be put there
 	verdict verdict          // once classified
 	cause   dropCause        // why, if verdict is verdictDrop
 	segment segmentKind      // once resolved
@@ -64,7 +65,7 @@ func (it *item) isWhole() bool {
 	switch {
 	case it.size < frame.HeaderLen || it.size > len(it.data):
 		return false
-	case it.verdict == verdictDrop && (it.cause == inGiant || it.cause == inOffload):
+	case it.verdict == verdictDrop && (it.cause == inGiant || it.cause == inOffload || it.cause == inSegments):
 		return false
 	}
 	return true
@@ -79,9 +80,8 @@ type batch struct {
 	items [maxBatch]item
 	n     int
 
-	unchecked bool // the headers have not been checked against the frames
-	metadata  bool // some of the headers are not zero
-	partial   bool // some of the frames may be partial
+	metadata bool // some of the headers are not zero
+	partial  bool // some of the frames may be partial
 
 	slab     []byte // holds frames that were copied out of a ring; nil until there were any
 	slabUsed int
@@ -96,7 +96,7 @@ type batch struct {
 // reset makes b an empty batch.
 func (b *batch) reset() {
 	b.n, b.copyBreak = 0, smallBuffer+1
-	b.unchecked, b.metadata, b.partial = false, false, false
+	b.metadata, b.partial = false, false
 }
 
 // add appends a frame whose bytes are lent.

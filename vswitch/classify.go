@@ -16,6 +16,8 @@ type classifier struct {
 	conf *portConf // of in
 	b    *batch
 	now  int64 // FDB time
+
+	retag bool // some items are to be given their VLAN; see putVLANs
 }
 
 // classify finds the verdicts, and learns where the frames come from.
@@ -34,14 +36,18 @@ func (c *classifier) classify() {
 			continue
 		}
 		it.tagged, it.vlan = isTagged(it.data), conf.VLAN
-		if it.tagged && !it.readTag() {
+		if it.tagged && !c.readTag(it) {
 			continue
 		}
 		if !conf.member(it.vlan) {
 			it.cause = inVLAN
 			continue
 		}
-		if src := fdb.KeyAt(it.data[6:], it.vlan); src != lastSrc && !src.IsGroup() {
+		if src := fdb.KeyAt(it.data[6:], it.vlan); src != lastSrc {
+			if src.IsGroup() {
+				it.cause = inGroup
+				continue
+			}
 			result := t.Source(src, &c.in.fdb, c.now)
 			if result == fdb.Learnable {
 				t.RUnlock()
@@ -79,6 +85,9 @@ func (c *classifier) classify() {
 		}
 	}
 	t.RUnlock()
+	if c.retag {
+		c.putVLANs()
+	}
 }
 
 // classifyHub is classify in hub mode.
@@ -95,15 +104,45 @@ func (c *classifier) classifyHub() {
 	}
 }
 
-// readTag finds the VLAN of it, which has a tag, and reports whether that is
-// whole; if not, it is dropped.
-func (it *item) readTag() bool {
+// readTag finds the VLAN of it, which has a tag, and reports whether the tag is
+// whole and one that the port may send; if not, it is dropped.
+//
+// A tag of VLAN 0 is a priority tag: the frame is of the port's own VLAN, as if it
+// had none, unless frames of VLAN 0 are to have one here. Whether it came with a
+// priority tag, or with the VLAN's own to a port that takes frames without: once the
+// tag is removed, a second one would be the first, and the frame in another VLAN
+// behind the next switch.
+func (c *classifier) readTag(it *item) bool {
 	if it.size < frame.HeaderLen+frame.TagLen {
 		it.cause = inRunt
 		return false
 	}
-	it.vlan = tagVLAN(it.data)
+	switch v := tagVLAN(it.data); {
+	case v == 0 && (c.conf.tagged == nil || !c.conf.tagged.has(0)):
+		if it.size >= frame.HeaderLen+2*frame.TagLen && isTagged(it.data[frame.TagLen:]) {
+			it.cause = inTagged
+			return false
+		}
+		it.retag = it.vlan != 0
+		c.retag = c.retag || it.retag
+	case v == c.conf.VLAN && c.conf.tagged == nil:
+		it.cause = inTagged
+		return false
+	default:
+		it.vlan = v
+	}
 	return true
+}
+
+// putVLANs puts the VLAN into priority tags, so that they are tags like others. The
+// priority stays.
+func (c *classifier) putVLANs() {
+	for i := range c.b.items[:c.b.n] {
+		if it := &c.b.items[i]; it.retag && it.verdict != verdictDrop {
+			c.b.own(it)
+			putVLAN(it.data, it.vlan)
+		}
+	}
 }
 
 // checkSize reports whether it is a frame, as far as its size and its metadata
@@ -132,14 +171,20 @@ func (c *classifier) checkMetadata(it *item) bool {
 		it.header.GSOType == frame.GSONone && it.size > c.sw.cfg.MaxFrameSize:
 		it.cause = inGiant
 		return false
-	case c.b.unchecked && gso.Check(it.header, it.data) != nil:
+	}
+	h, err := gso.Accept(it.header, it.data, it.size)
+	switch {
+	case err == gso.ErrSegments:
+		it.cause = inSegments
+		return false
+	case err != nil:
 		it.cause = inOffload
 		return false
-	case gso.Longest(it.header, it.size) > c.sw.cfg.MaxFrameSize:
+	case gso.Longest(h, it.size) > c.sw.cfg.MaxFrameSize:
 		it.cause = inGiant
 		return false
 	}
-	it.header = gso.Normalize(it.header)
+	it.header = h
 	c.b.partial = c.b.partial || it.header.Partial()
 	return true
 }

@@ -25,10 +25,15 @@ const (
 	DefaultWriteBuffer   = 512 << 10
 	DefaultMaxPending    = 4096
 	DefaultTimeout       = 10 * time.Second
+
+	DefaultMaxSharedMemory = 256 << 20
 )
 
 // MaxFrameSizeLimit is the largest [Config.MaxFrameSize].
 const MaxFrameSizeLimit = 65550
+
+// maxWriteBuffer is the largest [Config.WriteBuffer]: the kernel doubles it in 32 bits.
+const maxWriteBuffer = 1<<30 - 1
 
 // maxNumPorts is the largest [Config.NumPorts]: what a request can name.
 const maxNumPorts = 1<<23 - 1
@@ -53,11 +58,13 @@ type Config struct {
 	MaxFrameSize int
 
 	// AgeingTime is how long an FDB entry is kept after the last frame from its
-	// address (default 100 s; [Forever] or any negative time: without a bound).
+	// address (default 100 s; [Forever], any negative time, or one of more than 73
+	// years: without a bound).
 	AgeingTime time.Duration
 
 	// MaxFDBEntries bounds the FDB (default 65536). Addresses seen while it is
-	// full are not learned: frames for them are flooded, and counted.
+	// full are not learned: frames for them are flooded, and counted. A port with a
+	// MACLimit drops frames from them.
 	MaxFDBEntries int
 
 	// DefaultPort is the configuration of ports that Ports does not name.
@@ -78,6 +85,13 @@ type Config struct {
 	// they would look for an answer for up to 200 µs first. It takes less processor
 	// time, and answers arrive some tens of microseconds later.
 	NoPolling bool
+
+	// MaxSharedMemory bounds the memory, in bytes, of the rings of all clients
+	// together (default 256 MiB; a client of the default frame size offers 1 MiB, one
+	// of the longest frames 32 MiB). An offer of more than a quarter of what is left is
+	// not accepted, so that a few large ones leave room for others; such a client's
+	// frames go through sockets.
+	MaxSharedMemory int64
 
 	// Admit, if not nil, decides about each client of a control socket whose
 	// request is valid: it returns the port to give it (p.Port leaves the choice
@@ -124,11 +138,13 @@ type Config struct {
 type PortConfig struct {
 	// VLAN is the untagged VLAN (default 0, which every port not told otherwise
 	// is in; [NoVLAN] for none): frames without a tag are of this VLAN, and
-	// frames of this VLAN leave without a tag.
+	// frames of this VLAN leave without a tag. So are frames with a priority tag, one
+	// of VLAN 0, unless 0 is in Tagged. Service tags (0x88a8, 0x9100) count as payload.
 	VLAN uint16
 
 	// Tagged are the VLANs, 0 to 4094, whose frames arrive and leave with a tag.
-	// [AllVLANs] makes a trunk.
+	// [AllVLANs] makes a trunk. A port without any is an access port: it takes frames
+	// without a tag, or with a priority tag and no other behind it.
 	Tagged []uint16 `json:",omitempty"`
 
 	// Policy decides what happens to frames for this port when its queue is
@@ -149,7 +165,9 @@ type PortConfig struct {
 	StormLimit int
 
 	// MACLimit bounds the FDB entries of this port; frames from further addresses
-	// are dropped (default 0: no limit; negative: only those in Static).
+	// are dropped, and from those that there is no room for in the FDB (default 0: no
+	// limit; negative: only those in Static). The place of an entry that has expired
+	// is free at once if the limit is at most 64, and soon after otherwise.
 	MACLimit int
 
 	// Static are FDB entries of this port that do not age. Frames from these
@@ -255,6 +273,7 @@ func (c Config) normalize() (Config, error) {
 	setDefault(&c.MaxFDBEntries, DefaultMaxFDBEntries)
 	setDefault(&c.WriteBuffer, DefaultWriteBuffer)
 	setDefault(&c.MaxPending, max(DefaultMaxPending, c.NumPorts))
+	setDefault(&c.MaxSharedMemory, DefaultMaxSharedMemory)
 	setDefault(&c.HandshakeTimeout, DefaultTimeout)
 	switch {
 	case c.NumPorts < 1 || c.NumPorts > maxNumPorts:
@@ -263,6 +282,10 @@ func (c Config) normalize() (Config, error) {
 		return c, configError("MaxFrameSize is %d, want %d to %d", c.MaxFrameSize, frame.HeaderLen+frame.TagLen, MaxFrameSizeLimit)
 	case c.MaxFDBEntries < 1:
 		return c, configError("MaxFDBEntries is %d, want a positive number", c.MaxFDBEntries)
+	case c.WriteBuffer > maxWriteBuffer:
+		return c, configError("WriteBuffer is %d, want at most %d", c.WriteBuffer, maxWriteBuffer)
+	case c.MaxSharedMemory < 0:
+		return c, configError("MaxSharedMemory is %d, want a number of bytes", c.MaxSharedMemory)
 	case c.WriteBuffer < 0 || c.MaxPending < 0 || c.HandshakeTimeout < 0:
 		return c, configError("WriteBuffer, MaxPending and HandshakeTimeout must not be negative")
 	case c.SharedMemory < vde.SharedMemorySameUser || c.SharedMemory > vde.SharedMemoryNever:

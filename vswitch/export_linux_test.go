@@ -160,3 +160,6 @@ func SetLastEndpoint(sw *Switch, n uint64) {
 	defer sw.mu.Unlock()
 	sw.lastEndpoint = n
 }
+
+// SharedMemoryUsed returns how much of Config.MaxSharedMemory clients have.
+func SharedMemoryUsed(sw *Switch) int64 { return sw.sharedMemory.Load() }

@@ -64,20 +64,22 @@ func (f *forwarder) forward() (n int, err error) {
 	}
 	segment := false
 	if f.batch.partial {
+		f.wait.release() // checksums and segments take long
 		r := resolver{f.sw, f.in, &f.batch, f.delivery.mirrors}
 		segment = r.resolve()
 	}
 	if segment {
-		f.wait.release()
+		return f.forwardRounds()
 	}
+	return f.forwardRound()
+}
+
+// forwardRound is forward once the items have their verdicts.
+func (f *forwarder) forwardRound() (n int, err error) {
 	f.sw.forwarding.RLock()
-	if segment {
-		n, err = f.forwardRounds()
-	} else {
-		n, err = f.forwardItems()
-	}
+	defer f.sw.forwarding.RUnlock()
+	n, err = f.forwardItems()
 	f.tally.flush(f.in)
-	f.sw.forwarding.RUnlock()
 	if b := f.delivery.budget; b.waitedFor.Load() != nil {
 		b.frames.Add(uint64(n))
 	}
@@ -108,9 +110,10 @@ func (f *forwarder) isLong() bool {
 	return bytes > longBatch || ports > manyPorts
 }
 
-// forwardRounds is forwardItems for a batch with GSO frames that are to be
+// forwardRounds is forwardRound for a batch with GSO frames that are to be
 // segmented. It returns how many of the items that came were dealt with; their
-// receive buffers are where they were.
+// receive buffers are where they were. No lock is held while segments are made, and
+// none for longer than one round takes.
 //
 // A GSO frame has been dealt with when all its segments have been. If f is exact,
 // one whose first segment was not taken was not taken; once it was, the others
@@ -125,7 +128,7 @@ func (f *forwarder) forwardRounds() (n int, err error) {
 	x.begin(b)
 	for x.next < x.n && err == nil {
 		x.fill(b)
-		n, err = f.forwardItems()
+		n, err = f.forwardRound()
 		if n < b.n {
 			n = int(x.from[n])
 		} else {
@@ -137,8 +140,7 @@ func (f *forwarder) forwardRounds() (n int, err error) {
 	return n, err
 }
 
-// forwardItems is forward once the items have their verdicts; sw.forwarding is
-// held for reading.
+// forwardItems is forwardRound with sw.forwarding held for reading.
 func (f *forwarder) forwardItems() (n int, err error) {
 	for n < f.batch.n && err == nil {
 		switch it := &f.batch.items[n]; it.verdict {

@@ -163,10 +163,9 @@ func (r *linkNotified) Ended(err error) { go r.e.finish(err) }
 // a longer one is put into a buffer that can be handed on.
 const slabFrame = mediumBuffer
 
-// beginPlacing makes b ready for Place. The headers given to that have not been
-// checked.
+// beginPlacing makes b ready for Place.
 func (b *batch) beginPlacing() {
-	b.unchecked, b.slabUsed = true, 0
+	b.slabUsed = 0
 	if b.slab == nil {
 		b.slab = make([]byte, maxBatch*slabFrame)
 	}

@@ -57,19 +57,15 @@ func (m *model) frame(from int, h packet) {
 
 // sound reports whether h is a frame, and forgets what means nothing.
 func (m *model) sound(h *packet) bool {
-	o := &h.header
+	o, err := gso.Accept(h.header, h.data, len(h.data))
+	h.header = o
 	switch {
-	case o.GSOType == 0 && len(h.data) > m.max || len(h.data) > frame.MaxGSO || gso.Check(*o, h.data) != nil:
+	case err != nil || len(h.data) > frame.MaxGSO:
 		return false
-	case o.GSOType == 0:
-		o.HdrLen, o.GSOSize = 0, 0
-	case min(len(h.data), int(o.HdrLen)+int(o.GSOSize)) > m.max:
-		return false
+	case o.GSOType == frame.GSONone:
+		return len(h.data) <= m.max
 	}
-	if o.Flags&frame.VNetNeedsChecksum == 0 {
-		o.CsumStart, o.CsumOffset = 0, 0
-	}
-	return true
+	return min(len(h.data), int(o.HdrLen)+int(o.GSOSize)) <= m.max
 }
 
 // forward learns from h and returns the ports that it goes to, and in which form.
@@ -90,15 +86,24 @@ func (m *model) forward(from int, h packet) map[int]func(packet) packet {
 		if len(f) < 18 {
 			return nil
 		}
-		v = binary.BigEndian.Uint16(f[14:]) & 0xfff
-	}
-	if !m.in(from, v) {
-		return nil
+		id := binary.BigEndian.Uint16(f[14:]) & 0xfff
+		switch access := len(m.ports[from].Tagged) == 0; {
+		case id == 0 && !slices.Contains(m.ports[from].Tagged, 0):
+			if len(f) >= 22 && f[16] == 0x81 && f[17] == 0 {
+				return nil // once removed, the next tag would count
+			}
+			same = func(h packet) packet { return withVLAN(h, v) }
+		case id == v && access:
+			return nil
+		default:
+			v = id
+		}
 	}
 	dst, src := frame.MAC(f[:6]), frame.MAC(f[6:12])
-	if !src.IsGroup() {
-		m.table[vswitch.StaticEntry{MAC: src, VLAN: v}] = from
+	if !m.in(from, v) || src.IsGroup() {
+		return nil
 	}
+	m.table[vswitch.StaticEntry{MAC: src, VLAN: v}] = from
 	only, known := m.table[vswitch.StaticEntry{MAC: dst, VLAN: v}]
 	for to, pc := range m.ports {
 		switch {
@@ -184,6 +189,13 @@ func scriptSegment(one func() int, few *int) packet {
 		b[one()%frame.VNetHeaderLen] ^= byte(one())
 		h.header, _ = frame.ParseVNetHeader(b)
 	}
+	return h
+}
+
+// withVLAN returns h with v in its tag.
+func withVLAN(h packet, v uint16) packet {
+	h.data = slices.Clone(h.data)
+	binary.BigEndian.PutUint16(h.data[14:], binary.BigEndian.Uint16(h.data[14:])&0xf000|v)
 	return h
 }
 

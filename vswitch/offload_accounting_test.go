@@ -35,7 +35,6 @@ func randomPacket(r *rand.Rand) packet {
 		h = withTag(h, uint16(r.IntN(4)))
 	}
 	if r.IntN(50) == 0 {
-		h.header.HdrLen++
 		h.header.CsumOffset++
 	}
 	return h

@@ -40,7 +40,7 @@ func TestOffloadBroken(t *testing.T) {
 		{"unknown kind", change(func(h *packet) { h.header.GSOType = 3 }), vswitch.InDropped{Offload: 1}},
 		{"other version", change(func(h *packet) { h.header.GSOType = frame.GSOTCPv6 }), vswitch.InDropped{Offload: 1}},
 		{"no segment size", change(func(h *packet) { h.header.GSOSize = 0 }), vswitch.InDropped{Offload: 1}},
-		{"header length", change(func(h *packet) { h.header.HdrLen-- }), vswitch.InDropped{Offload: 1}},
+		{"checksum offset", change(func(h *packet) { h.header.CsumOffset-- }), vswitch.InDropped{Offload: 1}},
 		{"checksum elsewhere", change(func(h *packet) { h.header.CsumStart = 65535 }), vswitch.InDropped{Offload: 1}},
 		{"no checksum", change(func(h *packet) { h.header.Flags = 0 }), vswitch.InDropped{Offload: 1}},
 		{"cut off", change(func(h *packet) { h.data = h.data[:40] }), vswitch.InDropped{Offload: 1}},

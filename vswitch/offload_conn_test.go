@@ -118,7 +118,7 @@ func TestOffloadConnRefuses(t *testing.T) {
 	good := segment(macB, macA, false, 1, payload(4000), 1400)
 	long, wrong := good, good
 	long.header.GSOSize = 1514 - 54 + 1
-	wrong.header.HdrLen++
+	wrong.header.CsumOffset--
 	for _, test := range []struct {
 		name string
 		send packet

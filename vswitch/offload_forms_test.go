@@ -64,7 +64,7 @@ func (f offloadForm) test(t *testing.T, tag, hub bool) {
 	t.Helper()
 	what := fmt.Sprintf("%s, tag %v, hub %v, ports %v take partial frames", f.name, tag, hub, f.partial)
 	sw := vswitch.New(vswitch.Config{MaxFrameSize: 1514 + 4, Hub: hub, Ports: map[int]vswitch.PortConfig{
-		formSource: {VLAN: 5}, formAccess: {VLAN: 5}, formTrunk: {Tagged: []uint16{5}}, formOther: {},
+		formSource: {VLAN: 5, Tagged: []uint16{1}}, formAccess: {VLAN: 5}, formTrunk: {Tagged: []uint16{5}}, formOther: {},
 	}})
 	ports := map[int]anyPort{}
 	for n := formSource; n <= formOther; n++ {

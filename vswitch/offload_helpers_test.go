@@ -131,6 +131,15 @@ func ordinary(h packet) (frames [][]byte) {
 		return [][]byte{slices.Clone(h.data)}
 	}
 	tcp, data, _ := tcpOf(h.data)
+	if start := int(h.header.CsumStart); start != tcp { // of something further inside
+		f := slices.Clone(h.data)
+		sum := ^ones(f[start:])
+		if sum == 0 && h.header.CsumOffset == 6 {
+			sum = 0xffff
+		}
+		binary.BigEndian.PutUint16(f[start+int(h.header.CsumOffset):], sum)
+		return [][]byte{f}
+	}
 	payload, mss := h.data[data:], int(h.header.GSOSize)
 	if h.header.GSOType == frame.GSONone {
 		mss = len(payload)

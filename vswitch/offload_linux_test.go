@@ -339,7 +339,7 @@ func TestOffloadSocketBroken(t *testing.T) {
 	peer := attachSocket(t, sw, 1, true)
 	attach(t, sw, 2)
 	bad := segment(frame.Broadcast(), macA, false, 1, payload(4000), 1400)
-	bad.header.HdrLen++
+	bad.header.CsumOffset--
 	for _, b := range [][]byte{
 		bad.bytes(), make([]byte, 5), make([]byte, 15), make([]byte, frame.VNetHeaderLen+1515), make([]byte, 1<<17),
 	} {

@@ -33,7 +33,7 @@ func TestOffloadLarge(t *testing.T) {
 	var toB [][]byte
 	frames, split := uint64(0), uint64(0)
 	for i := range 100 {
-		size := []int{60000, 100, 6400, 6401, 6399, 1}[i%6]
+		size := []int{25000, 100, 6400, 6401, 6399, 1}[i%6]
 		h := segment(macB, macA, i%4 == 0, uint32(i), payload(size), 100)
 		toB = append(toB, ordinary(h)...)
 		send = append(send, h)

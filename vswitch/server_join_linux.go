@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -43,12 +44,16 @@ var ringEnds shm.Group
 type ringTransport struct {
 	*shm.End
 	data int
+	free func() // gives the memory of the rings back; nil if it was not counted
 }
 
 // Close implements [transport.Transport].
 func (r *ringTransport) Close() (unread int, err error) {
 	unread, err = r.End.Close()
 	unix.Close(r.data)
+	if r.free != nil {
+		r.free()
+	}
 	return unread, err
 }
 
@@ -113,7 +118,19 @@ func (l *Listener) join(s *ctlSocket, stream *transport.Stream, fds []int, peer 
 // with fds, which it takes over, or the data socket. A client whose offer is of no
 // use gets an endpoint all the same.
 func (j *joining) makeTransport(l *Listener, p Peer, fds []int) error {
-	end, headers, attach, err := shm.Accept(fds, l.sw.accepts(p.UID))
+	want := l.sw.accepts(p.UID)
+	size, err := shm.OfferSize(fds)
+	if want&shm.FeatureRings == 0 || err != nil {
+		size = 0 // none of it is shared
+	} else if !l.sw.reserveMemory(size) {
+		want, size = want&^shm.FeatureRings, 0
+		l.sw.serve.ringsOverBudget.Add(1)
+		l.sw.cfg.Logger.Info("no shared memory left for a client", "dir", l.dir.path, "uid", p.UID, "pid", p.PID)
+	}
+	end, headers, attach, err := shm.Accept(fds, want)
+	if end == nil {
+		l.sw.releaseMemory(size)
+	}
 	if err != nil {
 		l.sw.serve.ringsRejected.Add(1)
 		l.sw.cfg.Logger.Info("rejected an offer of shared memory", "dir", l.dir.path, "uid", p.UID, "pid", p.PID, "reason", err)
@@ -132,9 +149,25 @@ func (j *joining) makeTransport(l *Listener, p Peer, fds []int) error {
 	if int(p.PID) == os.Getpid() {
 		end.SameProcess()
 	}
-	j.transport = &ringTransport{end, j.fd}
+	j.transport = &ringTransport{end, j.fd, sync.OnceFunc(func() { l.sw.releaseMemory(size) })}
 	return nil
 }
+
+// reserveMemory takes n bytes of the memory that clients may share, and reports
+// whether they may have so much.
+func (sw *Switch) reserveMemory(n int64) bool {
+	for {
+		used := sw.sharedMemory.Load()
+		if n > max(sw.cfg.MaxSharedMemory-used, 0)/4 {
+			return false
+		}
+		if sw.sharedMemory.CompareAndSwap(used, used+n) {
+			return true
+		}
+	}
+}
+
+func (sw *Switch) releaseMemory(n int64) { sw.sharedMemory.Add(-n) }
 
 func newSocket(fd int, headers bool) (transport.Transport, error) {
 	s, err := sockio.New(fd, "data socket", headers)

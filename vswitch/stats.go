@@ -22,6 +22,9 @@ const (
 	inLocal                     // its destination is behind the port it comes from
 	inClosed                    // the endpoint ended with the frame unread
 	inOffload                   // not what its virtio-net header says
+	inSegments                  // a GSO frame that would become too many segments
+	inGroup                     // from a group address
+	inTagged                    // tagged, on an access port
 	numInCauses
 )
 
@@ -53,7 +56,7 @@ type outCounters struct {
 
 // serveCounters count what happens at control sockets.
 type serveCounters struct {
-	accepted, joined, refused, malformed, silent, evicted, trailingBytes, ringsRejected, violations atomic.Uint64
+	accepted, joined, refused, malformed, silent, evicted, trailingBytes, ringsRejected, violations, ringsOverBudget atomic.Uint64
 }
 
 // Stats are the counters of a switch since New, all of one moment: a batch is
@@ -120,6 +123,9 @@ type InDropped struct {
 	Local    uint64 // for an address behind the same port
 	Closed   uint64 // still unread when the switch ended the endpoint
 	Offload  uint64 // not what its virtio-net header says
+	Segments uint64 // GSO frames of more than frame.MaxGSOSegments segments, or of shorter ones than frame.MinGSOSize
+	Group    uint64 // from a group address, which no station has
+	Tagged   uint64 // tagged, on an access port; see PortConfig.Tagged
 }
 
 // OutStats counts copies of frames for a port.
@@ -146,7 +152,8 @@ type OutDropped struct {
 
 // Sum returns the number of frames dropped for any cause.
 func (d InDropped) Sum() uint64 {
-	return d.Empty + d.Runt + d.Giant + d.VLAN + d.Security + d.Storm + d.Local + d.Closed + d.Offload
+	return d.Empty + d.Runt + d.Giant + d.VLAN + d.Security + d.Storm + d.Local + d.Closed + d.Offload +
+		d.Segments + d.Group + d.Tagged
 }
 
 // Sum returns the number of copies dropped for any cause.
@@ -175,6 +182,10 @@ type ServeStats struct {
 	TrailingBytes uint64 // endpoints ended because the peer sent bytes after its request
 	RingsRejected uint64 // of Joined: offered shared memory that could not be used, and got a socket
 	Violations    uint64 // endpoints ended because the peer violated the shared memory protocol
+
+	// RingsOverBudget, of Joined, offered more shared memory than
+	// Config.MaxSharedMemory left for them, and got a socket.
+	RingsOverBudget uint64
 }
 
 // records returns all ports there is anything to say about, by number.
@@ -228,6 +239,7 @@ func (sw *Switch) Stats() Stats {
 		Accepted: v.accepted.Load(), Joined: v.joined.Load(), Refused: v.refused.Load(), Malformed: v.malformed.Load(),
 		Silent: v.silent.Load(), Evicted: v.evicted.Load(), TrailingBytes: v.trailingBytes.Load(),
 		RingsRejected: v.ringsRejected.Load(), Violations: v.violations.Load(),
+		RingsOverBudget: v.ringsOverBudget.Load(),
 	}
 	return s
 }
@@ -255,6 +267,7 @@ func (p *port) moveCounters(set uint32) PortStats {
 		inEmpty: &t.In.Dropped.Empty, inRunt: &t.In.Dropped.Runt, inGiant: &t.In.Dropped.Giant,
 		inVLAN: &t.In.Dropped.VLAN, inSecurity: &t.In.Dropped.Security, inStorm: &t.In.Dropped.Storm,
 		inLocal: &t.In.Dropped.Local, inClosed: &t.In.Dropped.Closed, inOffload: &t.In.Dropped.Offload,
+		inSegments: &t.In.Dropped.Segments, inGroup: &t.In.Dropped.Group, inTagged: &t.In.Dropped.Tagged,
 	} {
 		move(to, &in.dropped[i])
 	}

@@ -89,6 +89,8 @@ type Switch struct {
 	logs     logQueue
 	monitors *port // what all monitor sessions have in common; no real port
 	serve    serveCounters
+
+	sharedMemory atomic.Int64 // bytes of rings of clients; see Config.MaxSharedMemory
 }
 
 // New returns a switch without endpoints. It needs no Close until it has one. An impossible cfg is reported by Attach, Listen and Serve.

@@ -37,7 +37,9 @@ func (s *vlanSet) has(v uint16) bool { return s[v/64&63]&(1<<(v%64)) != 0 }
 const tpidOff = frame.HeaderLen - 2
 
 // isTagged reports whether data, a whole header, has an 802.1Q tag outermost.
-// Only this kind of tag means anything to the switch.
+// Only this kind of tag means anything to the switch: a frame whose outermost tag is
+// a service tag (0x88a8, 0x9100) is a frame without a tag, of the port's own VLAN, and
+// keeps its tags.
 func isTagged(data []byte) bool {
 	return data[tpidOff] == 0x81 && data[tpidOff+1] == 0x00
 }
@@ -45,6 +47,12 @@ func isTagged(data []byte) bool {
 // tagVLAN returns the identifier in the tag of a tagged frame.
 func tagVLAN(data []byte) uint16 {
 	return binary.BigEndian.Uint16(data[frame.HeaderLen:]) & 0xfff
+}
+
+// putVLAN makes v the VLAN in the tag of a tagged frame.
+func putVLAN(data []byte, v uint16) {
+	tci := data[frame.HeaderLen:]
+	binary.BigEndian.PutUint16(tci, binary.BigEndian.Uint16(tci)&^0xfff|v)
 }
 
 // putTagged copies data to dst with a tag for v, of priority 0, behind the

@@ -24,7 +24,7 @@ type waiter struct {
 	done    <-chan struct{} // closed when the sender ends; may be nil
 	expired <-chan struct{} // closed when the sender's time is over; may be nil
 	onBlock func()          // called once, before it waits or does what takes long; may be nil
-	limit   func()          // the same
+	limit   func()          // called once, before it waits; may be nil
 
 	waited time.Duration // so far
 	full   *endpoint     // where try stopped last

@@ -4,7 +4,8 @@
 // Package gso finishes frames whose [frame.VNetHeader] says that they are
 // partial: it completes checksums, and segments GSO frames.
 //
-// [Check] is the one place that looks at an untrusted header and its frame together.
+// [Accept] is the one place that looks at an untrusted header and its frame together.
 // It is called where they enter the program; every other function of the package
-// takes only what has passed it.
+// takes only what has passed it. What one frame can make of itself is bounded there:
+// at most [frame.MaxGSOSegments] frames.
 package gso

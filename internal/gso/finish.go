@@ -16,12 +16,12 @@ func Finish(o frame.VNetHeader, f []byte) {
 	if o.Flags&frame.VNetNeedsChecksum == 0 {
 		return
 	}
-	l, err := parse(f, len(f))
-	if err != nil {
+	l, err := parseIP(f, len(f))
+	if err != nil || int(o.CsumStart) > l.end {
 		return // it has not passed Check
 	}
-	check := ^fold(sum(0, f[l.l4:l.end]))
-	if check == 0 && l.proto == protoUDP {
+	check := ^fold(sum(0, f[o.CsumStart:l.end]))
+	if check == 0 && o.CsumOffset == udpSum {
 		check = 0xffff // 0 says that there is none (RFC 768)
 	}
 	binary.BigEndian.PutUint16(f[o.CsumStart+o.CsumOffset:], check)

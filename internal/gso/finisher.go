@@ -141,8 +141,9 @@ func (r *finishRun) add(pieces net.Buffers, o frame.VNetHeader) error {
 // segment prepares the segments of a GSO frame.
 func (r *finishRun) segment(o frame.VNetHeader, body [][]byte) error {
 	size := Length(body)
-	headers := r.head[:min(int(o.HdrLen), MaxHead, size)]
-	Gather(headers, body)
+	head := r.head[:Gather(r.head[:], body)]
+	l, _ := parse(head, size) // fails only if it has not passed Check
+	headers := head[:l.data]
 	for cut := len(headers); cut > 0; {
 		k := min(cut, len(body[0]))
 		body[0] = body[0][k:]

@@ -42,7 +42,7 @@ func slowSum(parts ...[]byte) uint16 {
 // ipOf returns the part of f from the IP header on.
 func ipOf(f []byte) []byte {
 	for at := 12; ; at += 4 {
-		if t := binary.BigEndian.Uint16(f[at:]); t != 0x8100 && t != 0x88a8 {
+		if t := binary.BigEndian.Uint16(f[at:]); t != 0x8100 && t != 0x88a8 && t != 0x9100 {
 			return f[at+2:]
 		}
 	}

@@ -22,12 +22,16 @@ func Count(o frame.VNetHeader, f []byte) int {
 	if o.GSOType == frame.GSONone {
 		return 1
 	}
+	l, err := parse(f, len(f))
 	size := int(o.GSOSize)
-	return max(1, (len(f)-int(o.HdrLen)+size-1)/size)
+	if err != nil || size == 0 {
+		return 0 // it has not passed Check
+	}
+	return max(1, (len(f)-l.data+size-1)/size)
 }
 
 // Longest returns the length of the longest ordinary frame that a frame of n
-// bytes becomes, which has passed [Check].
+// bytes becomes; o is what [Accept] returned.
 func Longest(o frame.VNetHeader, n int) int {
 	if o.GSOType == frame.GSONone {
 		return n
@@ -58,13 +62,13 @@ type Segmenter struct {
 // Reset begins with f, which has passed [Check] and is to be segmented. It is
 // lent until Next has returned false or Reset is called again, and not modified.
 func (s *Segmenter) Reset(o frame.VNetHeader, f []byte) {
-	n := min(int(o.HdrLen), len(f)) // differ only if it has not passed Check
-	s.one[0] = f[n:]
-	s.ResetPieces(o, f[:n], s.one[:], len(f))
+	l, _ := parse(f, len(f)) // fails only if it has not passed Check
+	s.one[0] = f[l.data:]
+	s.ResetPieces(o, f[:l.data], s.one[:], len(f))
 }
 
-// ResetPieces is Reset for a frame of n bytes whose HdrLen bytes of headers are
-// apart from the pieces of its payload. Elements of pieces are changed.
+// ResetPieces is Reset for a frame of n bytes whose headers are apart from the
+// pieces of its payload. Elements of pieces are changed.
 func (s *Segmenter) ResetPieces(o frame.VNetHeader, headers []byte, pieces [][]byte, n int) {
 	l, err := parse(headers, n)
 	if err != nil || o.GSOSize == 0 {

@@ -34,14 +34,15 @@ func (o *offload) refresh() { o.peerTakes.Store(o.theirs.Load()&takesOffload != 
 // counts a frame so short as a runt. If too little of the frame was copied to
 // check it, h becomes zeros.
 func checkHeader(h *frame.VNetHeader, buf []byte, size int) int {
-	switch {
-	case size > len(buf) && len(buf) < gso.MaxHead:
+	if size > len(buf) && len(buf) < gso.MaxHead {
 		*h = frame.VNetHeader{}
 		return size
-	case gso.CheckHead(*h, buf[:min(size, len(buf))], size) != nil:
+	}
+	accepted, err := gso.Accept(*h, buf[:min(size, len(buf))], size)
+	if err != nil {
 		*h = frame.VNetHeader{}
 		return 1
 	}
-	*h = gso.Normalize(*h)
+	*h = accepted
 	return size
 }

@@ -59,7 +59,7 @@ func tcp(payload int) ([]byte, frame.VNetHeader) {
 func TestRecvHeaders(t *testing.T) {
 	segment, gso := tcp(3000)
 	wrong := gso
-	wrong.HdrLen++
+	wrong.CsumOffset--
 	checksum := frame.VNetHeader{Flags: frame.VNetNeedsChecksum, CsumStart: 34, CsumOffset: 16}
 	noise := frame.VNetHeader{HdrLen: 1, GSOSize: 2, CsumStart: 3, CsumOffset: 4}
 	noisy := noise

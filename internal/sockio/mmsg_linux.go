@@ -168,10 +168,11 @@ func (r *receiver) split(i int, buf []byte) (size int, h frame.VNetHeader) {
 	if size -= frame.VNetHeaderLen; size > len(buf) {
 		return size, frame.VNetHeader{} // cut off: it cannot be checked, nor used
 	}
-	if gso.Check(h, buf[:size]) != nil {
+	h, err := gso.Accept(h, buf[:size], size)
+	if err != nil {
 		return 1, frame.VNetHeader{}
 	}
-	return max(size, 1), gso.Normalize(h) // a header is more than nothing
+	return max(size, 1), h // a header is more than nothing
 }
 
 // A sender holds the headers of one sending batch.
