@@ -57,6 +57,10 @@ func (p RedialPolicy) Defaults() (RedialPolicy, error) {
 func (p RedialPolicy) delay(attempt int) time.Duration {
 	d := p.MinDelay
 	for ; attempt > 1 && d < p.MaxDelay; attempt-- {
+		if d > p.MaxDelay/2 {
+			d = p.MaxDelay // twice as much may be more than a Duration holds
+			break
+		}
 		d *= 2
 	}
 	d = min(d, p.MaxDelay)

@@ -19,9 +19,10 @@ const maxOffloadMTU = frame.MaxGSO - header.EthernetMinimumSize
 
 // appendGSOFrame appends pkt, a TCP packet with a partial checksum and perhaps
 // longer than the MTU, as one frame, for the other side to complete. It returns
-// false for a packet that is too long for that.
+// false for a packet that is too long for that, or of too many segments.
 func (t *transmitter) appendGSOFrame(pkt *stack.PacketBuffer) bool {
-	if pkt.Size() > frame.MaxGSO {
+	segments := frameCount(pkt)
+	if pkt.Size() > frame.MaxGSO || segments > frame.MaxGSOSegments || segments > 1 && pkt.GSOOptions.MSS < frame.MinGSOSize {
 		return false
 	}
 	o := frame.VNetHeader{
@@ -29,7 +30,7 @@ func (t *transmitter) appendGSOFrame(pkt *stack.PacketBuffer) bool {
 		CsumStart:  uint16(header.EthernetMinimumSize + len(pkt.NetworkHeader().Slice())),
 		CsumOffset: header.TCPChecksumOffset,
 	}
-	if frameCount(pkt) > 1 {
+	if segments > 1 {
 		o.GSOType = frame.GSOTCPv4
 		if pkt.GSOOptions.Type == stack.GSOTCPv6 {
 			o.GSOType = frame.GSOTCPv6
@@ -45,15 +46,26 @@ func (t *transmitter) appendGSOFrame(pkt *stack.PacketBuffer) bool {
 // trustChecksum reports whether the stack can skip verifying f, whose checksum is
 // partial or verified according to o. If the stack has to verify it, because
 // Capabilities cannot answer for this packet alone, trustChecksum completes the
-// checksum.
+// checksum. It also completes one that is not of f's own TCP or UDP header, but of
+// what that carries, as with VXLAN: the stack never looks at it.
 func (d *delivery) trustChecksum(o frame.VNetHeader, f []byte) bool {
-	if d.trusts() {
+	if d.trusts() && !nestedChecksum(o, f) {
 		return validIP(f)
 	}
 	if o.Flags&frame.VNetNeedsChecksum != 0 {
 		completeChecksum(o, f)
 	}
 	return false
+}
+
+// nestedChecksum reports whether the checksum to complete lies behind the header that
+// follows that of IP.
+func nestedChecksum(o frame.VNetHeader, f []byte) bool {
+	l4 := header.EthernetMinimumSize + header.IPv6MinimumSize
+	if header.Ethernet(f).Type() == header.IPv4ProtocolNumber {
+		l4 = header.EthernetMinimumSize + int(header.IPv4(f[header.EthernetMinimumSize:]).HeaderLength())
+	}
+	return o.Flags&frame.VNetNeedsChecksum != 0 && int(o.CsumStart) > l4
 }
 
 // validIP reports whether f is an IP packet with a valid IP header: a stack that

@@ -182,10 +182,13 @@ func (rx *receiver) deliver(n int, out *delivery) {
 			case !promiscuous && f[0]&1 == 0 && bitsOf(f) != own:
 				rx.e.stats.rxFiltered.Add(1)
 			case len(f) <= rx.copyBreak:
-				out.frame(rxFrame{buffer.NewViewWithData(f), rx.metas[i]})
+				f, h := withoutPriority(f, rx.metas[i])
+				out.frame(rxFrame{buffer.NewViewWithData(f), h})
 			default:
 				v.CapLength(len(f))
-				out.frame(rxFrame{v, rx.metas[i]})
+				rest, h := withoutPriority(f, rx.metas[i])
+				v.TrimFront(len(f) - len(rest))
+				out.frame(rxFrame{v, h})
 				rx.views[i], rx.bufs[i] = nil, nil
 				continue
 			}
@@ -205,6 +208,27 @@ func (rx *receiver) deliver(n int, out *delivery) {
 		rx.want = max(batch/2, rx.least)
 	}
 	rx.shrink(rx.want)
+}
+
+// withoutPriority returns f and its metadata without the priority tag, a VLAN tag of
+// identifier 0, if f begins with one: such a frame is of no VLAN but the host's own
+// (IEEE 802.1Q, 6.9). It moves the addresses to where the tag was.
+func withoutPriority(f []byte, h frame.VNetHeader) ([]byte, frame.VNetHeader) {
+	const tpid = frame.HeaderLen - 2
+	if f[tpid] != byte(frame.EtherTypeVLAN>>8) || f[tpid+1] != 0 || len(f) < frame.HeaderLen+frame.TagLen {
+		return f, h
+	}
+	if tag, _ := frame.Frame(f).Tag(); tag.ID() != 0 {
+		return f, h
+	}
+	copy(f[frame.TagLen:], f[:tpid])
+	if h.Flags&frame.VNetNeedsChecksum != 0 {
+		h.CsumStart -= frame.TagLen
+	}
+	if h.GSOType != frame.GSONone {
+		h.HdrLen -= frame.TagLen
+	}
+	return f[frame.TagLen:], h
 }
 
 // viewOf returns the view that holds frame i. ReadBatch exchanges buffers when it

@@ -133,8 +133,8 @@ func newConfig(opts []Option) (config, error) {
 		return c, fmt.Errorf("WithSocketMode(%#o): only permission bits (0 to 0777) are possible", uint32(c.SocketMode))
 	case c.MaxFrameSize < frame.HeaderLen || c.MaxFrameSize > maxDatagram:
 		return c, fmt.Errorf("WithMaxFrameSize(%d): give %d to %d bytes", c.MaxFrameSize, frame.HeaderLen, maxDatagram)
-	case c.WriteBuffer < 0:
-		return c, fmt.Errorf("WithWriteBuffer(%d): give a positive number of bytes", c.WriteBuffer)
+	case c.WriteBuffer < 0 || c.WriteBuffer > maxWriteBuffer:
+		return c, fmt.Errorf("WithWriteBuffer(%d): give a positive number of bytes, at most %d", c.WriteBuffer, maxWriteBuffer)
 	case c.depth < 0:
 		return c, fmt.Errorf("WithFrames(…, %d): give a positive depth", c.depth)
 	case !c.SharedMemory.Valid():
@@ -151,6 +151,9 @@ func newConfig(opts []Option) (config, error) {
 	}
 	return c, nil
 }
+
+// maxWriteBuffer is the largest write buffer: the kernel doubles it in 32 bits.
+const maxWriteBuffer = 1<<30 - 1
 
 // defaultDepth is the depth of the Frames channel in frames.
 const defaultDepth = 256
