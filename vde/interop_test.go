@@ -32,10 +32,10 @@ func TestInterop(t *testing.T) {
 		start switchtest.Start
 		opts  switchtest.Options
 	}{
-		{"vde_switch", vdeSwitch, switchtest.Options{Lossy: true, MaxFrame: 1518, Cuts: true}},
-		{"vde_switch_hub", vdeSwitch, switchtest.Options{Lossy: true, MaxFrame: 1518, Cuts: true, Hub: true}},
-		{"vdeplug_switch_node", node("switch"), switchtest.Options{Lossy: true, Cuts: true, NoPorts: true, FixedDir: true, FixedUser: true}},
-		{"vdeplug_hub_node", node("hub"), switchtest.Options{Lossy: true, Cuts: true, NoPorts: true, FixedDir: true, FixedUser: true, Hub: true}},
+		{"vde_switch", vdeSwitch, switchtest.Options{Lossy: true, GroupSources: true, MaxFrame: 1518, Cuts: true}},
+		{"vde_switch_hub", vdeSwitch, switchtest.Options{Lossy: true, GroupSources: true, MaxFrame: 1518, Cuts: true, Hub: true}},
+		{"vdeplug_switch_node", node("switch"), switchtest.Options{Lossy: true, GroupSources: true, Cuts: true, NoPorts: true, FixedDir: true, FixedUser: true}},
+		{"vdeplug_hub_node", node("hub"), switchtest.Options{Lossy: true, GroupSources: true, Cuts: true, NoPorts: true, FixedDir: true, FixedUser: true, Hub: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) { switchtest.Run(t, tt.start, tt.opts) })
 	}

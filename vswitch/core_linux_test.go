@@ -39,7 +39,7 @@ func TestCore(t *testing.T) {
 		{"switch_in_process", startHere, switchtest.Options{Lossy: true, Concurrent: true, FixedUser: true}},
 		{"switch", startChild, switchtest.Options{Lossy: true, Concurrent: true}},
 		{"switch_over_sockets", startChild, switchtest.Options{Lossy: true, Concurrent: true, Sockets: true}},
-		{"hub", startChild, switchtest.Options{Lossy: true, Concurrent: true, Hub: true, Sockets: true}},
+		{"hub", startChild, switchtest.Options{Lossy: true, Concurrent: true, Hub: true, GroupSources: true, Sockets: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if i > 0 && testing.Short() {

@@ -54,6 +54,9 @@ type Options struct {
 	// NoPorts says that port numbers are ignored, and that there is always a free port.
 	NoPorts bool
 
+	// GroupSources says that frames whose source is a group address are forwarded. No station has such an address.
+	GroupSources bool
+
 	// Sockets says that frames go through sockets, whatever else the switch offers.
 	Sockets bool
 
