@@ -11,8 +11,8 @@ import (
 
 // readBell reads what there is to read from the near socket fd of a doorbell. As
 // nobody else has that socket, the call does not wait; see ringDoorbell.
-func readBell(fd uintptr, b *[drainBytes]byte) {
-	_, _, _ = unix.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(b)), drainBytes, unix.MSG_DONTWAIT, 0, 0)
+func readBell(fd uintptr) {
+	_, _, _ = unix.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&drained)), uintptr(len(drained)), unix.MSG_DONTWAIT, 0, 0)
 }
 
 // ringByte is what is sent to ring a doorbell.

@@ -34,8 +34,7 @@ type doorbell struct {
 	raw  syscall.RawConn
 	far  int // to pass on; -1 once closed; of an End guarded by life.mu
 
-	bytesOnly bool             // no descriptors can come
-	rung      [drainBytes]byte // used by the goroutine that waits
+	bytesOnly bool // no descriptors can come
 }
 
 // farBuffer is the size in bytes of the far socket's buffer, which holds 40
@@ -43,8 +42,11 @@ type doorbell struct {
 // each. It bounds the kernel's memory that a side spends which does not read.
 const farBuffer = 16 << 10
 
-// drainBytes is more than that buffer holds.
-const drainBytes = 64
+// drained is where the bytes go that were sent on doorbells, and is never read. It
+// is longer than any buffer: the other side can enlarge that of its far socket, to
+// 554 bytes by default (net.core.wmem_max). If some were left, and the buffer
+// then made smaller, there would be no room to ring, nor a reason to wake up.
+var drained [4096]byte
 
 func newDoorbell() (*doorbell, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
@@ -79,9 +81,9 @@ func (d *doorbell) wait(try func(fd uintptr) bool) error { return d.raw.Read(try
 // drain reads what was sent on the doorbell, whose near descriptor is fd.
 func (d *doorbell) drain(fd uintptr) {
 	if d.bytesOnly {
-		readBell(fd, &d.rung)
+		readBell(fd)
 	} else {
-		_, _, _ = unix.Recvfrom(int(fd), d.rung[:], unix.MSG_DONTWAIT)
+		_, _, _ = unix.Recvfrom(int(fd), drained[:], unix.MSG_DONTWAIT)
 	}
 }
 

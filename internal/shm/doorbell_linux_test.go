@@ -5,6 +5,7 @@ package shm
 
 import (
 	"os"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -121,6 +122,38 @@ func watchdog() (stop func()) {
 	return func() { t.Stop() }
 }
 
+// A peer that fills the victim's doorbell, with a buffer that it has enlarged, and then
+// makes the buffer smaller, can still ring.
+func TestDoorbellOverfilled(t *testing.T) {
+	defer watchdog()()
+	s := newSpoiler(t)
+	defer s.close()
+	setBuffer := func(size int) {
+		if err := unix.SetsockoptInt(s.rings[0], unix.SOL_SOCKET, unix.SO_SNDBUF, size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	setBuffer(64 << 10)
+	fillSocket(s.rings[0], 1)
+	setBuffer(0)
+	received := make(chan error)
+	go func() {
+		_, err := s.victim.Recv(newSlab(64).rx(maxBatch))
+		received <- err
+	}()
+	for s.tx.ring.frameWakeup.Load() == 0 {
+		runtime.Gosched()
+	}
+	noWait := short
+	noWait.NoWait = true
+	if _, _, err := s.End.Send(noWait); err != nil {
+		t.Error(err)
+	}
+	if err := <-received; err != nil {
+		t.Error(err)
+	}
+}
+
 // FuzzDoorbell has a peer do anything to its doorbells, and send and receive in
 // between. The victim's calls return, and it gets all frames that the peer rang
 // for; only a peer that has made the victim's doorbells useless loses that.
@@ -129,6 +162,7 @@ func FuzzDoorbell(f *testing.F) {
 	f.Add([]byte{3, 2, 0, 13, 0, 0, 3, 4, 1, 12, 0, 0, 10, 0, 0})
 	f.Add([]byte{6, 4, 9, 12, 0, 0, 5, 4, 1, 12, 0, 0, 0, 4, 0, 12, 0, 0, 12, 0, 0})
 	f.Add([]byte{2, 4, 0, 0, 4, 0, 12, 0, 0, 12, 0, 0, 7, 0, 0, 13, 0, 0})
+	f.Add([]byte{2, 4, 255, 0, 4, 0, 2, 4, 0, 12, 0, 0})
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		defer watchdog()()
 		s := newSpoiler(t)
