@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/internal/sockfile"
+	"github.com/go-vde/sdk/internal/transport"
 	"github.com/go-vde/sdk/internal/wire"
 )
 
@@ -267,9 +268,28 @@ func (d *controlDir) remove() error {
 	for _, s := range d.sockets {
 		// Its name first: a client that still finds it would wait in a queue.
 		errs = append(errs, s.name.Remove())
-		s.file.Close()
+		s.close()
 	}
 	return errors.Join(errs...)
+}
+
+// close closes the socket, and first those that wait for accept: what has been sent
+// to them may take long to close.
+func (s *ctlSocket) close() {
+	if raw, err := s.file.SyscallConn(); err == nil {
+		_ = raw.Control(func(l uintptr) {
+			_ = unix.Shutdown(int(l), unix.SHUT_RDWR) // nobody can connect after this
+			for {
+				fd, _, err := unix.Accept4(int(l), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+				if err == nil {
+					transport.CloseConnection(fd)
+				} else if err != unix.EINTR {
+					return
+				}
+			}
+		})
+	}
+	s.file.Close()
 }
 
 // close closes the directory, when nothing in it is to be removed any more, and

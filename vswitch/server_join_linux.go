@@ -50,7 +50,7 @@ type ringTransport struct {
 // Close implements [transport.Transport].
 func (r *ringTransport) Close() (unread int, err error) {
 	unread, err = r.End.Close()
-	unix.Close(r.data)
+	err = errors.Join(err, transport.CloseSocket(r.data))
 	if r.free != nil {
 		r.free()
 	}
@@ -259,6 +259,7 @@ func (l *Listener) dataSocket(path string, uid uint32) (fd int, err error) {
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
+	transport.RefuseDescriptors(fd)
 	// Beyond the system's limit if that is allowed, else up to it.
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, l.sw.cfg.WriteBuffer) != nil {
 		err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, l.sw.cfg.WriteBuffer))

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/internal/transport"
 )
 
 // A pendingConn is a connection from when it is accepted until its request has been
@@ -214,14 +216,7 @@ func (p *pendingConn) look() pendingState {
 // drop closes a connection that no goroutine has. mu is held.
 func (c *pendingConns) drop(p *pendingConn) {
 	c.remove(p)
-	// Nothing can come after this. To throw away what has come can take its time if
-	// there are descriptors with it: a socket, for instance, that lingers.
-	unix.Shutdown(p.fd, unix.SHUT_RD)
-	if p.look() == pendingReadable {
-		go unix.Close(p.fd)
-	} else {
-		unix.Close(p.fd)
-	}
+	transport.CloseConnection(p.fd)
 }
 
 // remove takes p's place away. mu is held.

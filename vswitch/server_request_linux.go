@@ -77,7 +77,7 @@ func (l *Listener) begin(s *ctlSocket, fd int) {
 		err = l.pending.add(p)
 	}
 	if err != nil {
-		unix.Close(fd)
+		transport.CloseConnection(fd)
 		l.rejected(p, err)
 	}
 }
@@ -94,7 +94,7 @@ func (l *Listener) serve(p *pendingConn) {
 	}
 	if err != nil {
 		transport.CloseDescriptors(p.request.fds)
-		unix.Close(p.fd)
+		transport.CloseSocket(p.fd)
 		l.rejected(p, err)
 		l.pending.done(p)
 		return
@@ -118,6 +118,7 @@ func (l *Listener) answer(p *pendingConn, req wire.Request, noDescriptors bool) 
 	fds := p.request.fds
 	p.request = nil
 	l.poller.forget(p.fd)
+	transport.RefuseDescriptors(p.fd) // further ones
 	stream, err := transport.NewStream(p.fd, "control stream")
 	if err != nil {
 		transport.CloseDescriptors(fds)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/internal/transport"
 )
 
 // A doorbell is a pair of connected stream sockets. This side sleeps on the near
@@ -56,7 +58,7 @@ func newDoorbell() (*doorbell, error) {
 	d := &doorbell{file: os.NewFile(uintptr(pair[0]), "doorbell"), far: pair[1]}
 	// Descriptors sent along would be closed by this process, which can take long.
 	// Linux before 6.16 cannot refuse them; they then delay the receive that reads.
-	d.bytesOnly = unix.SetsockoptInt(pair[0], unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0) == nil
+	d.bytesOnly = transport.RefuseDescriptors(pair[0])
 	err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(d.far, unix.SOL_SOCKET, unix.SO_SNDBUF, farBuffer))
 	if err == nil {
 		// NewFile does not report that the poller refused the descriptor.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/internal/transport"
 )
 
 // A descriptor is a socket whose two directions wait on the runtime poller.
@@ -71,7 +73,7 @@ func (d *descriptor) setWriteDeadline(t time.Time) error { return d.tx.file.SetR
 func (d *descriptor) close() error {
 	// Closing these files waits for the calls in progress on them, and no other
 	// call can use the socket.
-	return errors.Join(d.rx.file.Close(), d.tx.file.Close(), os.NewSyscallError("close", unix.Close(int(d.fd))))
+	return errors.Join(d.rx.file.Close(), d.tx.file.Close(), transport.CloseSocket(int(d.fd)))
 }
 
 const (

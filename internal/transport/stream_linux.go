@@ -95,7 +95,9 @@ func Receive(fd int, p []byte, fds []int, noDescriptors bool) (n int, all []int,
 	}
 	var oobn int
 	for {
-		n, oobn, _, _, err = unix.Recvmsg(fd, p, oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		Interrupted(func() {
+			n, oobn, _, _, err = unix.Recvmsg(fd, p, oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		})
 		if err != unix.EINTR {
 			break
 		}
@@ -196,7 +198,20 @@ func (s *Stream) Shutdown() {
 
 // Close closes the stream and wakes every call. Descriptors that came stay the
 // reader's.
-func (s *Stream) Close() error { return s.file.Close() }
+func (s *Stream) Close() error {
+	// The last of the calls under way closes the socket. By then nothing is in its
+	// queue that could take time.
+	_ = s.control(func(fd int) {
+		_ = unix.Shutdown(fd, unix.SHUT_RD)
+		var b [256]byte
+		for {
+			if n, _, err := Receive(fd, b[:], nil, true); err != nil || n == 0 {
+				return
+			}
+		}
+	})
+	return s.file.Close()
+}
 
 // control calls f with the descriptor, which stays open meanwhile.
 func (s *Stream) control(f func(fd int)) error {

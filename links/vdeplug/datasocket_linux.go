@@ -19,6 +19,7 @@ import (
 	"github.com/go-vde/sdk/internal/account"
 	"github.com/go-vde/sdk/internal/sockfile"
 	"github.com/go-vde/sdk/internal/sockio"
+	"github.com/go-vde/sdk/internal/transport"
 	"github.com/go-vde/sdk/internal/wire"
 )
 
@@ -47,6 +48,7 @@ func bindData(dir string, mode fs.FileMode, gid int, ctl string) (_ *dataSocket,
 	if err != nil {
 		return nil, &joinError{step: "make the data socket", err: os.NewSyscallError("socket", err)}
 	}
+	transport.RefuseDescriptors(fd)
 	d := &dataSocket{fd: fd}
 	defer func() {
 		if err != nil {
@@ -256,7 +258,7 @@ func (d *dataSocket) unlink() {
 
 func (d *dataSocket) close() {
 	if d.fd >= 0 {
-		unix.Close(d.fd)
+		transport.CloseSocket(d.fd)
 		d.fd = -1
 	}
 }
