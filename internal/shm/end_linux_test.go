@@ -257,9 +257,7 @@ func TestViolation(t *testing.T) {
 			}
 			e.Close()
 			peer.Close()
-			if after := descriptors(t); after != before {
-				t.Errorf("%d descriptors, there were %d", after, before)
-			}
+			awaitDescriptors(t, before)
 		})
 	}
 }

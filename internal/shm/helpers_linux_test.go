@@ -5,6 +5,7 @@ package shm
 
 import (
 	"os"
+	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -111,4 +112,14 @@ func descriptors(tb testing.TB) int {
 		tb.Fatal(err)
 	}
 	return len(entries)
+}
+
+// awaitDescriptors waits until no more than want are open: other goroutines close
+// some of them.
+func awaitDescriptors(tb testing.TB, want int) {
+	tb.Helper()
+	defer watchdog()()
+	for descriptors(tb) > want {
+		runtime.Gosched()
+	}
 }

@@ -113,9 +113,7 @@ func TestAcceptRefuses(t *testing.T) {
 			if end != nil || headers || attach != nil || err == nil {
 				t.Errorf("got %v, %v, %v, %v", end, headers, attach, err)
 			}
-			if after := descriptors(t); after != before-len(test.fds) {
-				t.Errorf("%d descriptors are left of %d, with %d taken over", after, before, len(test.fds))
-			}
+			awaitDescriptors(t, before-len(test.fds))
 		})
 	}
 	if end, _, _, err := Accept(nil, allFeatures); end != nil || err != nil {
@@ -195,9 +193,7 @@ func TestOfferOutcomes(t *testing.T) {
 				sw.Close()
 				client.Close()
 			}
-			if after := descriptors(t); after != before {
-				t.Errorf("%d descriptors, there were %d", after, before)
-			}
+			awaitDescriptors(t, before)
 		})
 	}
 }
@@ -217,7 +213,5 @@ func TestOfferLost(t *testing.T) {
 		t.Errorf("with one descriptor: %v", err)
 	}
 	sw.Close()
-	if after := descriptors(t); after != before {
-		t.Errorf("%d descriptors, there were %d", after, before)
-	}
+	awaitDescriptors(t, before)
 }

@@ -8,6 +8,7 @@ package vdeplug_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -56,6 +57,21 @@ func openEnded(t testing.TB, vnl string, reached <-chan struct{}, opts ...vde.Op
 	return conntest.FailsToOpen(t, ctx, vnl, opts...)
 }
 
+// openUntilHang opens with less and less haste, until the deadline leaves the time to
+// reach the switch.
+func openUntilHang(t testing.TB, script testutil.FakeScript) (sw *testutil.FakeSwitch, err error) {
+	t.Helper()
+	for timeout := 20 * time.Millisecond; ; timeout *= 2 {
+		sw = testutil.NewFakeSwitch(t, script)
+		ctx, cancel := context.WithTimeout(conntest.Watchdog(t), timeout)
+		err = conntest.FailsToOpen(t, ctx, sw.VNL())
+		cancel()
+		if len(sw.Requests()) > 0 || !strings.Contains(err.Error(), "connect to the control socket") {
+			return sw, err
+		}
+	}
+}
+
 // A switch that hangs at some step: the end of the context ends Open, which says
 // what it was waiting for, and leaves nothing.
 func TestOpenHangs(t *testing.T) {
@@ -94,10 +110,7 @@ func TestOpenHangs(t *testing.T) {
 			checkOpenError(t, sw.VNL(), err, context.Canceled, tt.step+sw.Dir()+"/ctl")
 			noStrays(t, sw)
 
-			ctx, cancel := context.WithTimeout(conntest.Watchdog(t), 20*time.Millisecond)
-			defer cancel()
-			sw = testutil.NewFakeSwitch(t, tt.script)
-			err = conntest.FailsToOpen(t, ctx, sw.VNL())
+			sw, err = openUntilHang(t, tt.script)
 			checkOpenError(t, sw.VNL(), err, context.DeadlineExceeded, tt.step+sw.Dir()+"/ctl", "the switch is stopped, or refuses a port without a word")
 			noStrays(t, sw)
 		})
