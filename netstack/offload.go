@@ -61,11 +61,14 @@ func (d *delivery) trustChecksum(o frame.VNetHeader, f []byte) bool {
 // nestedChecksum reports whether the checksum to complete lies behind the header that
 // follows that of IP.
 func nestedChecksum(o frame.VNetHeader, f []byte) bool {
+	if o.Flags&frame.VNetNeedsChecksum == 0 {
+		return false // and nobody has looked at f
+	}
 	l4 := header.EthernetMinimumSize + header.IPv6MinimumSize
 	if header.Ethernet(f).Type() == header.IPv4ProtocolNumber {
 		l4 = header.EthernetMinimumSize + int(header.IPv4(f[header.EthernetMinimumSize:]).HeaderLength())
 	}
-	return o.Flags&frame.VNetNeedsChecksum != 0 && int(o.CsumStart) > l4
+	return int(o.CsumStart) > l4
 }
 
 // validIP reports whether f is an IP packet with a valid IP header: a stack that
