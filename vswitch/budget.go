@@ -50,20 +50,21 @@ const (
 //     because that frame may have been behind.
 //
 // The budget grows by one part in waitShare of the time that passes. A sender
-// whose budget is used up waits only for a port for which nothing was charged the
-// last time. The zero value is a full budget.
+// whose budget is used up waits only for an endpoint for which nothing was charged to
+// it the last time: what others find there does not count. The zero value is a full
+// budget.
 type waitBudget struct {
 	// waitedFor is the port that the sender has waited for last, unless that was
 	// charged since. Written with mu held.
 	waitedFor atomic.Pointer[port]
 	frames    atomic.Uint64 // of the sender, since it has waited for waitedFor
 
-	mu     sync.Mutex
-	used   time.Duration // guarded by mu; of maxWaitBudget, at the time at
-	at     time.Time     // guarded by mu
-	delay  time.Duration // guarded by mu; of a frame that comes next, not charged yet
-	causes []*port       // guarded by mu; of delay, at most maxCauses
-	total  time.Duration // guarded by mu; in all, charged or not
+	mu    sync.Mutex
+	used  time.Duration // guarded by mu; of maxWaitBudget, at the time at
+	at    time.Time     // guarded by mu
+	delay time.Duration // guarded by mu; of a frame that comes next, not charged yet
+	waits []waitRecord  // guarded by mu; at most maxWaits, the latest last
+	total time.Duration // guarded by mu; in all, charged or not
 }
 
 // refill gives back what time has earned; mu is held.
@@ -74,13 +75,13 @@ func (b *waitBudget) refill(now time.Time) {
 	b.at = now
 }
 
-// allows returns how long the sender may wait for p, which is no longer than wait.
-func (b *waitBudget) allows(p *port, wait time.Duration) time.Duration {
-	if p.flows.Load() {
-		return wait
-	}
+// allows returns how long the sender may wait for e, which is no longer than wait.
+func (b *waitBudget) allows(e *endpoint, wait time.Duration) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if i := b.find(e); i >= 0 && b.waits[i].free {
+		return wait
+	}
 	b.refill(time.Now())
 	if left := maxWaitBudget - b.used; left >= minWait {
 		return min(left, wait)
@@ -88,18 +89,18 @@ func (b *waitBudget) allows(p *port, wait time.Duration) time.Duration {
 	return 0
 }
 
-// waited notes that the sender has waited for p, which takes rate frames a second.
-func (b *waitBudget) waited(p *port, waited time.Duration, rate float64, now time.Time) {
+// waited notes that the sender has waited for e, which has taken so many frames so far.
+func (b *waitBudget) waited(e *endpoint, waited time.Duration, taken uint64, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refill(now)
 	b.total += waited
+	r := b.record(e)
+	rate := r.update(now, taken)
 	good := time.Duration(float64(waited) * min(rate/goodRate, 1))
 	b.charge(waited - good)
-	p.flows.Store(rate >= goodRate)
-	if b.waitedFor.Swap(p) != p {
-		b.addCause(p)
-	}
+	r.free = rate >= goodRate
+	b.waitedFor.Store(e.port)
 	if since := b.frames.Swap(0); since < waitMemory {
 		b.delay -= b.delay * time.Duration(since) / waitMemory
 	} else {
@@ -116,26 +117,39 @@ func (b *waitBudget) delayed() {
 	b.charge(b.delay)
 	b.delay = 0
 	b.waitedFor.Store(nil)
-	for _, p := range b.causes {
-		p.flows.Store(false)
+	for i := range b.waits {
+		b.waits[i].free = false
 	}
-	clear(b.causes)
-	b.causes = b.causes[:0]
 }
 
-// maxCauses bounds the ports that are remembered as the causes of a delay.
-const maxCauses = 16
+// A waitRecord is what a sender knows about an endpoint that it has waited for. Each
+// sender has its own, because the times at which others look say nothing about how
+// long it waits.
+type waitRecord struct {
+	endpoint  uint64 // its ID
+	rateMeter        // from the end of one wait to that of another
+	free      bool   // nothing was charged the last time, nor for what came behind
+}
 
-// addCause notes that p has caused a part of delay; mu is held.
-func (b *waitBudget) addCause(p *port) {
-	switch {
-	case slices.Contains(b.causes, p):
-		return
-	case len(b.causes) == maxCauses:
-		b.causes[0].flows.Store(false)
-		b.causes = slices.Delete(b.causes, 0, 1)
+// maxWaits bounds the endpoints that a sender knows something about.
+const maxWaits = 64
+
+// find returns where the record of e is, or -1; mu is held.
+func (b *waitBudget) find(e *endpoint) int {
+	return slices.IndexFunc(b.waits, func(r waitRecord) bool { return r.endpoint == e.info.ID })
+}
+
+// record returns the record of e, as the latest one; mu is held.
+func (b *waitBudget) record(e *endpoint) *waitRecord {
+	r := waitRecord{endpoint: e.info.ID}
+	if i := b.find(e); i >= 0 {
+		r = b.waits[i]
+		b.waits = slices.Delete(b.waits, i, i+1)
+	} else if len(b.waits) == maxWaits {
+		b.waits = slices.Delete(b.waits, 0, 1)
 	}
-	b.causes = append(b.causes, p)
+	b.waits = append(b.waits, r)
+	return &b.waits[len(b.waits)-1]
 }
 
 // charge takes d from the budget; mu is held.
@@ -143,35 +157,32 @@ func (b *waitBudget) charge(d time.Duration) {
 	b.used += d
 }
 
-// A rateMeter measures how fast an endpoint takes frames, from one moment at which
-// it is full to another.
+// A rateMeter measures how fast an endpoint takes frames between two moments.
 type rateMeter struct {
-	mu    sync.Mutex
-	at    time.Time // guarded by mu
-	taken uint64    // guarded by mu; until at
-	rate  float64   // guarded by mu; frames a second, before at
+	at    time.Time
+	taken uint64  // until at
+	rate  float64 // frames a second, before at
 }
 
-// update asks how many frames the endpoint has taken until now, unless it did so within
-// minWait, and returns its rate between the last two times.
-func (m *rateMeter) update(now time.Time, total func() uint64) float64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+// update notes how many frames the endpoint has taken until now, unless that was done
+// within minWait, and returns its rate between the last two times.
+func (m *rateMeter) update(now time.Time, taken uint64) float64 {
 	if since := now.Sub(m.at); since >= minWait {
-		taken := total()
 		m.rate = float64(taken-m.taken) / since.Seconds() // next to nothing the first time
 		m.at, m.taken = now, taken
 	}
 	return m.rate
 }
 
-// takenSince returns how many frames the endpoint has taken since the last update, if
-// it takes them as fast as before.
-func (m *rateMeter) takenSince() float64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+// leastRate is the rate that takenSince supposes at least: an endpoint that was not full
+// for so long may have read all.
+const leastRate = goodRate / 4
+
+// takenSince returns how many frames the endpoint may have taken since the last update,
+// at which it was full: as many as if it took them as fast as before.
+func (m *rateMeter) takenSince(now time.Time) float64 {
 	if m.at.IsZero() {
 		return math.Inf(1)
 	}
-	return m.rate * time.Since(m.at).Seconds()
+	return max(m.rate, leastRate) * now.Sub(m.at).Seconds()
 }

@@ -165,7 +165,7 @@ func (d *delivery) awaitRoom(e *endpoint, conf *portConf, last *bool, items []ui
 		if e.timeouts.Load() >= maxTimeouts {
 			return outStalled, nil
 		}
-		if left = d.budget.allows(e.port, left); left == 0 {
+		if left = d.budget.allows(e, left); left == 0 {
 			return outStalled, nil
 		}
 	}
@@ -195,7 +195,7 @@ func (d *delivery) pause(e *endpoint, left time.Duration) waitResult {
 	waited := now.Sub(start)
 	d.wait.waited += waited
 	if left != Forever {
-		d.budget.waited(e.port, waited, e.rate.update(now, e.egress.taken), now)
+		d.budget.waited(e, waited, e.egress.taken(), now)
 	}
 	return r
 }

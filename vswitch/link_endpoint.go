@@ -30,6 +30,9 @@ type linkEndpoint struct {
 	limitDrain func()        // starts awaitDrained, once
 	drained    chan struct{} // closed when no more frames are taken from the link
 
+	rateMu sync.Mutex
+	rate   rateMeter // guarded by rateMu; between moments at which the link was full
+
 	sent     atomic.Uint64 // frames
 	peerGone atomic.Bool   // sends are refused for good
 	waitSlot chan struct{} // one slot; held by the goroutine that waits for room

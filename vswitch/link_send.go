@@ -86,7 +86,9 @@ func (e *linkEndpoint) sendTx(t link.Tx) (n int, cause dropCause) {
 		return n, cause
 	}
 	if cause = e.causeOf(err); cause == outFull {
-		e.rate.update(time.Now(), e.sent.Load) // full as it was then: it has taken what was sent since
+		e.rateMu.Lock()
+		e.rate.update(time.Now(), e.sent.Load()) // full as it was then: it has taken what was sent since
+		e.rateMu.Unlock()
 	}
 	return n, cause
 }
@@ -193,7 +195,11 @@ func (e *linkEndpoint) taken() uint64 { return e.sent.Load() }
 
 // idle implements egress. A link does not say what the other side has left to read:
 // that follows from when it was full, and how fast it takes frames.
-func (e *linkEndpoint) idle() bool { return e.rate.takenSince() >= leastQueue }
+func (e *linkEndpoint) idle() bool {
+	e.rateMu.Lock()
+	defer e.rateMu.Unlock()
+	return e.rate.takenSince(time.Now()) >= leastQueue
+}
 
 // leastQueue is how many frames a full link holds at least.
 const leastQueue = DefaultQueue / 2

@@ -26,7 +26,6 @@ type port struct {
 	out       [2]outCounters // see outNow
 	total     PortStats      // guarded by sw.statsMu; what was moved out of in and out
 	storm     bucket
-	flows     atomic.Bool // waiting for it has cost nothing the last time; see waitBudget
 
 	fdb fdb.Port[*port]
 }
@@ -75,7 +74,6 @@ type endpoint struct {
 	egress egress
 
 	timeouts atomic.Int32 // of senders that waited, since it took a frame
-	rate     rateMeter    // of taking frames
 	budget   waitBudget   // for waiting as a sender
 
 	// Ending: hangup detaches the endpoint and calls ended once.
