@@ -225,12 +225,29 @@ func (f *forwarder) flood(first int) int {
 	f.tally.forwarded += uint64(len(group))
 	f.tally.flooded += uint64(len(group))
 	f.delivery.settle(nil)
+	copies := f.tally.copies
 	for p := range f.sw.active.Load().all {
-		if !skips(f.in, p, kind) {
-			f.delivery.flood(p, group, kind == verdictHub)
+		if skips(f.in, p, kind) {
+			continue
+		}
+		f.delivery.flood(p, group, kind == verdictHub)
+		if f.tally.copies-copies >= longFlood {
+			f.yield()
+			copies = 0
 		}
 	}
 	return len(group)
+}
+
+// longFlood is how many copies are made before Stats may have its turn, for which all
+// who forward wait: some tens to hundreds of microseconds' work.
+const longFlood = 256
+
+// yield lets Stats have its turn.
+func (f *forwarder) yield() {
+	f.tally.flush(f.in)
+	f.sw.forwarding.RUnlock()
+	f.sw.forwarding.RLock()
 }
 
 // skips reports whether frames from in that are flooded do not go to p.

@@ -59,8 +59,8 @@ type serveCounters struct {
 	accepted, joined, refused, malformed, silent, evicted, trailingBytes, ringsRejected, violations, ringsOverBudget atomic.Uint64
 }
 
-// Stats are the counters of a switch since New, all of one moment: a batch is
-// in all of them or in none.
+// Stats are the counters of a switch since New, all of one moment. A batch may be under
+// way at that moment: what has been made of it by then is in all of them.
 //
 // For each port
 //
@@ -247,8 +247,8 @@ func (sw *Switch) Stats() Stats {
 // inNow returns the counters that are in use; sw.forwarding is held for reading.
 func (p *port) inNow() *inCounters { return &p.in[p.sw.countersInUse.Load()] }
 
-// outNow returns the counters that are in use. Who does not hold sw.forwarding calls it
-// after what is to be counted has happened: so what was queued after the moment of a
+// outNow returns the counters that are in use. Without sw.forwarding it is called
+// after what is to be counted has happened, so what was queued after the moment of a
 // call of Stats is not counted as taken before it.
 func (p *port) outNow() *outCounters { return &p.out[p.sw.countersInUse.Load()] }
 
