@@ -25,22 +25,14 @@ func (c *classifier) classify() {
 	var (
 		t       = c.sw.fdb
 		conf    = c.conf
-		lastSrc = fdb.NoStation // known to be behind in
+		lastSrc = fdb.NoKey // known to be behind in
 		lastDst fdb.Key
 		lastTo  *port // where lastDst is
 	)
 	t.RLock()
 	for i := range c.b.items[:c.b.n] {
 		it := &c.b.items[i]
-		if !c.checkSize(it) {
-			continue
-		}
-		it.tagged, it.vlan = isTagged(it.data), conf.VLAN
-		if it.tagged && !c.readTag(it) {
-			continue
-		}
-		if !conf.member(it.vlan) {
-			it.cause = inVLAN
+		if !c.checkSize(it) || !c.checkVLAN(it) {
 			continue
 		}
 		if src := fdb.KeyAt(it.data[6:], it.vlan); src != lastSrc {
@@ -143,6 +135,19 @@ func (c *classifier) putVLANs() {
 			putVLAN(it.data, it.vlan)
 		}
 	}
+}
+
+// checkVLAN finds the VLAN of an item, and whether the port may send to it.
+func (c *classifier) checkVLAN(it *item) bool {
+	it.tagged, it.vlan = isTagged(it.data), c.conf.VLAN
+	if it.tagged && !c.readTag(it) {
+		return false
+	}
+	if !c.conf.member(it.vlan) {
+		it.cause = inVLAN
+		return false
+	}
+	return true
 }
 
 // checkSize reports whether it is a frame, as far as its size and its metadata

@@ -13,8 +13,8 @@ import (
 // word, the kind of key that maps are fastest with.
 type Key uint64
 
-// NoStation is the key of no station: its address is a group address.
-const NoStation = ^Key(0)
+// NoKey is the key of no entry: its address is a group address.
+const NoKey = ^Key(0)
 
 // KeyAt returns the key of the address at the front of b, which has two bytes
 // more, in VLAN v.

@@ -12,6 +12,10 @@ import (
 // for others: some microseconds' work.
 const sliceLen = 128
 
+// minSweepPause is the shortest time between two sweeps, in nanoseconds, however short
+// the ageing time is.
+const minSweepPause = int64(time.Millisecond)
+
 // yield lets others have the lock; mu is held.
 func (t *Table[P]) yield() {
 	t.mu.Unlock()
@@ -20,7 +24,7 @@ func (t *Table[P]) yield() {
 }
 
 // walk calls do for all entries with the lock held for reading, and after each slice
-// of them calls after, if it is not nil, with the lock held.
+// of them calls after, if it is not nil, without it.
 func (t *Table[P]) walk(do func(*entry[P]), after func()) {
 	var w *walker[P]
 	t.changeWalkers(func() { w = t.all.walk() })
@@ -47,7 +51,8 @@ func (t *Table[P]) changeWalkers(do func()) {
 }
 
 // sweep removes what has expired and arms the timer for the next time that
-// something may, which is no sooner than after a 16th of the ageing time.
+// something may, which is no sooner than after a 16th of the ageing time, and after
+// minSweepPause.
 func (t *Table[P]) sweep() {
 	now := t.Now()
 	oldest := now
@@ -81,5 +86,5 @@ func (t *Table[P]) sweep() {
 		t.timer = nil
 		return
 	}
-	t.timer.Reset(time.Duration(max(oldest+t.ageing+2*t.resolution-t.Now(), t.ageing/16, 1)))
+	t.timer.Reset(time.Duration(max(oldest+t.ageing+2*t.resolution-t.Now(), t.ageing/16, minSweepPause)))
 }

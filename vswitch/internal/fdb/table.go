@@ -99,7 +99,7 @@ const (
 
 // Source says whether p leads to k, and if so notes that k has been seen; the lock is
 // held for reading. Times have a resolution of a 256th of the ageing time, so that
-// busy stations do not keep writing to memory that all processors read.
+// busy addresses do not keep writing to memory that all processors read.
 func (t *Table[P]) Source(k Key, p *Port[P], now int64) Result {
 	e := t.entries[k]
 	switch {

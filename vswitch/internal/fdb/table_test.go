@@ -113,8 +113,8 @@ func TestKey(t *testing.T) {
 			t.Errorf("KeyAt is %x, KeyOf is %x", at, k)
 		}
 	}
-	if !fdb.NoStation.IsGroup() {
-		t.Error("an address could have the key NoStation")
+	if !fdb.NoKey.IsGroup() {
+		t.Error("an address could have the key NoKey")
 	}
 }
 
