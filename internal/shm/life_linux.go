@@ -48,8 +48,8 @@ func (l *life) over() bool { return l.hungUp.Load() || l.closed.Load() }
 // A sleeper is where the calls of one direction sleep: until the doorbell is rung,
 // the deadline has passed, or wake is called.
 //
-// A goroutine is woken without its doorbell by a deadline in the past: the other
-// side has the doorbell too, and can make a write to it block.
+// A goroutine is woken without its doorbell by a deadline in the past: a deadline
+// needs no room, and the other side can fill the doorbell.
 type sleeper struct {
 	life     *life
 	doorbell *doorbell
