@@ -250,7 +250,7 @@ func TestNewEnds(t *testing.T) {
 			}
 			want(t, l, 1)
 			_ = l.SetReadDeadline(time.Unix(1, 0)) // has no effect any more
-			if _, e := recv(l, false); e != err {
+			if _, e := recv(l, 3, false); e != err {
 				t.Errorf("Recv: %v", e)
 			}
 			if _, _, e := l.Send(link.Tx{Frames: [][]byte{number(0)}}); e != err || l.AwaitRoom() != err {
@@ -259,7 +259,7 @@ func TestNewEnds(t *testing.T) {
 			if _, e := l.Close(); e != nil || l.Err() != err {
 				t.Errorf("Close: %v; then Err %v", e, l.Err())
 			}
-			if _, e := recv(l, false); e != net.ErrClosed {
+			if _, e := recv(l, 3, false); e != net.ErrClosed {
 				t.Errorf("Recv after Close: %v", e)
 			}
 		})

@@ -68,7 +68,7 @@ func TestFirstDial(t *testing.T) {
 		if n, _, err := l.Send(link.Tx{Frames: [][]byte{number(0)}, NoWait: true}); n != 0 || err != link.ErrDown {
 			t.Errorf("NoWait: %d, %v", n, err)
 		}
-		if _, err := recv(l, true); err != link.ErrEmpty {
+		if _, err := recv(l, 3, true); err != link.ErrEmpty {
 			t.Errorf("NoWait: %v", err)
 		}
 		begin := time.Now()
@@ -95,7 +95,7 @@ func TestFirstDial(t *testing.T) {
 // TestFirstDialGivesUp ends a link that never was up.
 func TestFirstDialGivesUp(t *testing.T) {
 	redial(t, newDialer(100), link.RedialPolicy{FirstDial: true, MaxAttempts: 2}, func(t *testing.T, l *redialed) {
-		if _, err := recv(l, false); !errors.Is(err, link.ErrHangup) || !errors.Is(err, errRefused) || err != l.Err() {
+		if _, err := recv(l, 3, false); !errors.Is(err, link.ErrHangup) || !errors.Is(err, errRefused) || err != l.Err() {
 			t.Errorf("%v", err)
 		}
 		<-l.Done()
@@ -153,13 +153,13 @@ func TestRedialOrder(t *testing.T) {
 		synctest.Wait()
 		want(t, l, 4, 5)
 		want(t, l, 6, 7)
-		if n, err := recv(l, true); n != nil || err != link.ErrEmpty {
+		if n, err := recv(l, 3, true); n != nil || err != link.ErrEmpty {
 			t.Errorf("%v, %v", n, err)
 		}
 		// And a receive that waits across an outage.
 		got := make(chan []int)
 		go func() {
-			n, _ := recv(l, false)
+			n, _ := recv(l, 3, false)
 			got <- n
 		}()
 		synctest.Wait()
@@ -223,7 +223,7 @@ func TestRedialDeadlines(t *testing.T) {
 		(<-d.peers).Close()
 		peer := <-d.peers
 		defer peer.Close()
-		if _, err := recv(l, false); !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Equal(end) {
+		if _, err := recv(l, 3, false); !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Equal(end) {
 			t.Errorf("Recv: %v, %v after the deadline", err, time.Since(end))
 		}
 		synctest.Wait() // for the other timer of this moment
@@ -244,7 +244,7 @@ func TestRedialDeadlines(t *testing.T) {
 		_ = l.SetWriteDeadline(end)
 		rx := make(chan error)
 		go func() {
-			_, err := recv(l, false)
+			_, err := recv(l, 3, false)
 			rx <- err
 		}()
 		_, _, err := l.Send(link.Tx{Frames: [][]byte{number(0)}})
@@ -325,7 +325,7 @@ func TestGivingUp(t *testing.T) {
 				}
 				want(t, l, 1, 2)
 				for _, noWait := range []bool{false, true} {
-					if _, err := recv(l, noWait); err != reason {
+					if _, err := recv(l, 3, noWait); err != reason {
 						t.Errorf("Recv: %v", err)
 					}
 					if _, _, err := l.Send(link.Tx{Frames: [][]byte{number(0)}, NoWait: noWait}); err != reason {
@@ -377,7 +377,7 @@ func TestCloseWhileDialing(t *testing.T) {
 		<-d.begun
 		begin := time.Now()
 		waiting := make(chan error, 2)
-		go func() { _, err := recv(l, false); waiting <- err }()
+		go func() { _, err := recv(l, 3, false); waiting <- err }()
 		go func() { _, _, err := l.Send(link.Tx{Frames: [][]byte{number(0)}}); waiting <- err }()
 		synctest.Wait()
 		if _, err := l.Close(); err != nil || time.Since(begin) != 0 {
