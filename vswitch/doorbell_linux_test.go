@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/internal/shm"
+	"github.com/go-vde/sdk/internal/transport"
 	"github.com/go-vde/sdk/internal/wire"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vswitch"
@@ -50,19 +51,19 @@ func newSpoiler(t *testing.T, dir string) *spoiler {
 	fatal(err)
 	request, err := wire.AppendRequest(nil, wire.Request{Path: path, Description: "spoiler"})
 	fatal(err)
-	_, _, err = s.ctl.WriteMsgUnix(request, shm.Rights(o.Descriptors()), nil)
+	_, _, err = s.ctl.WriteMsgUnix(request, unix.UnixRights(o.Descriptors()...), nil)
 	fatal(err)
-	b, oob := make([]byte, wire.ReplyLen), make([]byte, shm.RightsLen)
+	b, oob := make([]byte, wire.ReplyLen), make([]byte, transport.RightsLen)
 	_, oobn, _, _, err := s.ctl.ReadMsgUnix(b, oob)
 	fatal(err)
-	fds := shm.AppendRights(nil, oob[:oobn])
+	fds := transport.AppendDescriptors(nil, oob[:oobn])
 	if len(fds) != 2 {
 		t.Fatalf("%d descriptors came with the reply", len(fds))
 	}
 	s.close = func() {
 		s.ctl.Close()
 		data.Close()
-		shm.CloseRights(fds)
+		transport.CloseDescriptors(fds)
 		unix.Munmap(s.region)
 		o.Close()
 	}

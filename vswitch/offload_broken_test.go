@@ -13,13 +13,7 @@ import (
 
 // A frame that is not what its header says goes nowhere, not to mirrors either.
 func TestOffloadBroken(t *testing.T) {
-	sw := vswitch.New(vswitch.Config{MaxFrameSize: 1514})
-	defer sw.Close()
-	attach(t, sw, 1)
-	b := packetsOn(t, sw, attach(t, sw, 2))
-	if err := sw.Mirror(1, 2); err != nil {
-		t.Fatal(err)
-	}
+	sw, b := mirrored(t)
 	good := segment(frame.Broadcast(), macA, false, 1, payload(4000), 1400)
 	change := func(f func(*packet)) packet {
 		h := packet{good.header, slices.Clone(good.data)}
@@ -71,13 +65,7 @@ func TestOffloadBroken(t *testing.T) {
 
 // Fields of a header that mean nothing for its frame are not passed on.
 func TestOffloadUnusedFields(t *testing.T) {
-	sw := vswitch.New(vswitch.Config{MaxFrameSize: 1514})
-	defer sw.Close()
-	attach(t, sw, 1)
-	b := packetsOn(t, sw, attach(t, sw, 2))
-	if err := sw.Mirror(1, 2); err != nil {
-		t.Fatal(err)
-	}
+	sw, b := mirrored(t)
 	sum := segment(frame.Broadcast(), macA, false, 1, payload(400), 1400)
 	odd := sum
 	odd.header.HdrLen, odd.header.GSOSize = 1, 2

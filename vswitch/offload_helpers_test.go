@@ -343,3 +343,17 @@ func (p anyPort) received() []packet {
 	}
 	return plain(received(p.tb, p.sw, p.c)...)
 }
+
+// mirrored returns a switch of frames of up to 1514 bytes with two ports, of which the
+// second gets copies of what the first sends.
+func mirrored(t *testing.T) (*vswitch.Switch, *packetPort) {
+	t.Helper()
+	sw := vswitch.New(vswitch.Config{MaxFrameSize: 1514})
+	t.Cleanup(func() { sw.Close() })
+	attach(t, sw, 1)
+	b := packetsOn(t, sw, attach(t, sw, 2))
+	if err := sw.Mirror(1, 2); err != nil {
+		t.Fatal(err)
+	}
+	return sw, b
+}

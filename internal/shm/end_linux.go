@@ -60,11 +60,6 @@ func newEnd(region []byte, size int, client bool, ours [2]*doorbell, theirs [2]i
 	return e
 }
 
-// OnBreak has f called, in a goroutine of its own, when the other side is found to
-// have broken the rules, with the error that the call which found it returns. It
-// must be called before the first receive or send.
-func (e *End) OnBreak(f func(error)) { e.life.onBreak = f }
-
 // Attached closes what was to be passed on: the other side has it, or nobody.
 func (e *End) Attached() {
 	e.life.mu.Lock()
@@ -136,7 +131,7 @@ func (e *End) Close() (unread int, err error) {
 	// lock before they notice: so none is held yet.
 	err = errors.Join(e.rx.doorbell.file.Close(), e.tx.doorbell.file.Close())
 	unread, e1 := e.unmap()
-	CloseRights([]int{e.tx.peerDoorbell, e.rx.peerDoorbell}) // nobody rings any more
+	transport.CloseDescriptors([]int{e.tx.peerDoorbell, e.rx.peerDoorbell}) // nobody rings any more
 	return unread, errors.Join(err, e1)
 }
 

@@ -235,15 +235,10 @@ func TestViolation(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			before := descriptors(t)
 			peer, e := newPair(t, 1514)
-			told := make(chan error, 1)
-			e.OnBreak(func(err error) { told <- err })
 			test.write(peer)
 			err := test.find(e)
 			if !errors.Is(err, link.ErrViolation) {
 				t.Fatalf("found %v", err)
-			}
-			if err := <-told; !errors.Is(err, link.ErrViolation) {
-				t.Errorf("told %v", err)
 			}
 			if again := receive(e); again != err {
 				t.Errorf("then a receive returns %v", again)

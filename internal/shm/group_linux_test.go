@@ -218,18 +218,26 @@ func TestGroupTakesTurns(t *testing.T) {
 	}
 }
 
-// TestGroupStream: an End that receives a stream is left to its own receive.
-func TestGroupStream(t *testing.T) {
-	var g Group
-	_, leader := joined(t, &g, 1<<16)
-	peer, e := joined(t, &g, 1<<16)
-	enter(t, &g, e)
+// led joins two Ends to g, of which e sleeps and leader has found a frame of so many bytes
+// that peer sent to e.
+func led(t *testing.T, g *Group, size int) (leader, peer, e *End) {
+	t.Helper()
+	_, leader = joined(t, g, 1<<16)
+	peer, e = joined(t, g, 1<<16)
+	enter(t, g, e)
 	g.lead(leader)
 	g.poll(leader)
-	send(t, peer, 2000)
+	send(t, peer, size)
 	if g.poll(leader) != e {
 		t.Fatal("the first frame was not found")
 	}
+	return leader, peer, e
+}
+
+// TestGroupStream: an End that receives a stream is left to its own receive.
+func TestGroupStream(t *testing.T) {
+	var g Group
+	leader, peer, e := led(t, &g, 2000)
 	e.rx.seenOnly = false // as if more had come just before
 	send(t, peer, 2000, 2000)
 	if _, err := e.RecvPlaced(newSlab(1<<16), maxBatch); err != nil {
@@ -272,15 +280,7 @@ func TestGroupCostly(t *testing.T) {
 		})
 	}
 	var g Group
-	_, leader := joined(t, &g, 1<<16)
-	peer, e := joined(t, &g, 1<<16)
-	enter(t, &g, e)
-	g.lead(leader)
-	g.poll(leader)
-	send(t, peer, 60)
-	if g.poll(leader) != e {
-		t.Fatal("the first frame was not found")
-	}
+	_, peer, e := led(t, &g, 60)
 	send(t, peer, 60_000, 60_000)
 	for _, want := range []int{1, 2} {
 		if n, err := e.RecvPlaced(newSlab(1<<16), maxBatch); n != want || err != nil {

@@ -15,8 +15,7 @@ import (
 // A life is the state that both directions of an End have in common: in use, hung
 // up, or closed; and perhaps broken. There is no way back from any of these.
 type life struct {
-	onBreak func(error)           // set before the first receive or send
-	broken  atomic.Pointer[error] // how the other side was first found to have broken the rules
+	broken atomic.Pointer[error] // how the other side was first found to have broken the rules
 
 	mu     sync.Mutex  // orders changes of deadlines against those of the state
 	closed atomic.Bool // written with mu held
@@ -25,9 +24,7 @@ type life struct {
 
 // fail notes that the other side broke the rules and returns the first reason.
 func (l *life) fail(err error) error {
-	if l.broken.CompareAndSwap(nil, &err) && l.onBreak != nil {
-		go l.onBreak(err)
-	}
+	l.broken.CompareAndSwap(nil, &err)
 	return *l.broken.Load()
 }
 

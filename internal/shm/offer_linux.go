@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/internal/transport"
 )
 
 // ErrLost is returned by [Offer.Taken] when the switch took the rings but its
@@ -69,7 +71,7 @@ func (o *Offer) Descriptors() []int {
 func (o *Offer) Taken(fds []int) (end *End, headers bool, err error) {
 	features := o.parseAnswer(o.region[answerAt:])
 	if features&FeatureRings == 0 {
-		CloseRights(fds)
+		transport.CloseDescriptors(fds)
 		o.Close()
 		return nil, features&FeatureHeaders != 0, nil
 	}
@@ -80,7 +82,7 @@ func (o *Offer) Taken(fds []int) (end *End, headers bool, err error) {
 		err = errors.Join(err, checkDoorbell(fd))
 	}
 	if err != nil {
-		CloseRights(fds)
+		transport.CloseDescriptors(fds)
 		o.Close()
 		return nil, false, err
 	}
@@ -105,7 +107,7 @@ func (o *Offer) Close() {
 // to the reply, which stay end's; call [End.Attached] once the reply is sent. headers is as for [Offer.Taken]. An error says why
 // an offer was not taken; the port can be given all the same.
 func Accept(fds []int, want uint64) (end *End, headers bool, attach []int, err error) {
-	defer CloseRights(fds) // but for those that are set to -1
+	defer transport.CloseDescriptors(fds) // but for those that are set to -1
 	if len(fds) == 0 || want == 0 {
 		return nil, false, nil, nil
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/internal/transport"
 )
 
 // echoSocket names, in the environment of a process that answers for a benchmark,
@@ -24,10 +26,10 @@ func init() {
 	if err != nil {
 		return
 	}
-	b, oob := make([]byte, 1), make([]byte, RightsLen)
+	b, oob := make([]byte, 1), make([]byte, transport.RightsLen)
 	_, n, _, _, err := unix.Recvmsg(fd, b, oob, unix.MSG_CMSG_CLOEXEC)
-	e, _, attach, e1 := Accept(AppendRights(nil, oob[:n]), FeatureRings)
-	e2 := unix.Sendmsg(fd, b, Rights(attach), nil, 0)
+	e, _, attach, e1 := Accept(transport.AppendDescriptors(nil, oob[:n]), FeatureRings)
+	e2 := unix.Sendmsg(fd, b, unix.UnixRights(attach...), nil, 0)
 	if err := errors.Join(err, e1, e2); err != nil || e == nil {
 		os.Exit(1)
 	}
@@ -62,13 +64,13 @@ func BenchmarkPaced(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := unix.Sendmsg(pair[0], []byte{0}, Rights(o.Descriptors()), nil, 0); err != nil {
+	if err := unix.Sendmsg(pair[0], []byte{0}, unix.UnixRights(o.Descriptors()...), nil, 0); err != nil {
 		b.Fatal(err)
 	}
-	oob := make([]byte, RightsLen)
+	oob := make([]byte, transport.RightsLen)
 	_, n, _, _, err := unix.Recvmsg(pair[0], make([]byte, 1), oob, unix.MSG_CMSG_CLOEXEC)
 	unix.Close(pair[0])
-	client, _, e1 := o.Taken(AppendRights(nil, oob[:n]))
+	client, _, e1 := o.Taken(transport.AppendDescriptors(nil, oob[:n]))
 	if err := errors.Join(err, e1); err != nil {
 		b.Fatal(err)
 	}

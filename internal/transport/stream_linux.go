@@ -15,9 +15,9 @@ import (
 // carries.
 const MaxDescriptors = 3
 
-// rightsLen is a length of control messages that holds so many and a few more;
+// RightsLen is a length of control messages that holds so many and a few more;
 // the kernel closes what does not fit.
-const rightsLen = 128
+const RightsLen = 128
 
 // A Stream is a control stream, a connected AF_UNIX stream socket on the runtime
 // poller. Descriptors may come with what is read from it, and are kept.
@@ -88,7 +88,7 @@ func (s *Stream) readNow(fd int, p []byte) (n int, err error) {
 // waiting. Descriptors that came are appended to fds; those beyond MaxDescriptors
 // in all are closed. With noDescriptors the kernel throws all away. EAGAIN is bare.
 func Receive(fd int, p []byte, fds []int, noDescriptors bool) (n int, all []int, err error) {
-	var space [rightsLen]byte
+	var space [RightsLen]byte
 	oob := space[:]
 	if noDescriptors {
 		oob = nil
@@ -108,11 +108,12 @@ func Receive(fd int, p []byte, fds []int, noDescriptors bool) (n int, all []int,
 	case err != nil:
 		return 0, fds, os.NewSyscallError("recvmsg", err)
 	}
-	return n, keep(fds, oob[:oobn]), nil
+	return n, AppendDescriptors(fds, oob[:oobn]), nil
 }
 
-// keep appends to fds the descriptors in the control messages oob.
-func keep(fds []int, oob []byte) []int {
+// AppendDescriptors appends the descriptors in the control messages oob, which the caller
+// now owns, to fds. Those beyond MaxDescriptors in all are closed.
+func AppendDescriptors(fds []int, oob []byte) []int {
 	msgs, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
 		return fds

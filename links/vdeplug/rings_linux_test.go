@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-vde/sdk/internal/conntest"
 	"github.com/go-vde/sdk/internal/shm"
+	"github.com/go-vde/sdk/internal/transport"
 	"github.com/go-vde/sdk/internal/wire"
 	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/testutil"
@@ -67,7 +68,7 @@ func (s *sharer) close() {
 	for _, c := range append(s.ctls, s.data...) {
 		c.Close()
 	}
-	shm.CloseRights(s.copies)
+	transport.CloseDescriptors(s.copies)
 	for _, m := range s.maps {
 		unix.Munmap(m)
 	}
@@ -76,7 +77,7 @@ func (s *sharer) close() {
 
 func (s *sharer) answer(c *net.UnixConn, i int) error {
 	s.ctls = append(s.ctls, c)
-	b, oob := make([]byte, wire.MaxRequestLen), make([]byte, shm.RightsLen)
+	b, oob := make([]byte, wire.MaxRequestLen), make([]byte, transport.RightsLen)
 	n, oobn, _, _, err := c.ReadMsgUnix(b, oob)
 	if err != nil {
 		return err
@@ -85,8 +86,8 @@ func (s *sharer) answer(c *net.UnixConn, i int) error {
 	if err != nil {
 		return err
 	}
-	fds := shm.AppendRights(nil, oob[:oobn])
-	if i == 0 && len(fds) == shm.MaxDescriptors {
+	fds := transport.AppendDescriptors(nil, oob[:oobn])
+	if i == 0 && len(fds) == transport.MaxDescriptors {
 		control, err := unix.Mmap(fds[0], 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 		if err != nil {
 			return err
@@ -125,7 +126,7 @@ func (s *sharer) answer(c *net.UnixConn, i int) error {
 	if s.lose && len(attach) > 0 {
 		attach = attach[:1]
 	}
-	if _, _, err := c.WriteMsgUnix(reply, shm.Rights(attach), nil); err != nil {
+	if _, _, err := c.WriteMsgUnix(reply, unix.UnixRights(attach...), nil); err != nil {
 		return err
 	}
 	s.ends <- end

@@ -92,7 +92,7 @@ type Result uint8
 // Results of [Table.Source].
 const (
 	Known     Result = iota // the port leads to the address
-	Learnable               // Learn is to be called
+	Learnable               // call Learn
 	Unlearned               // the address is not learned; the frame may pass
 	Refused                 // the address may not be behind the port
 )
