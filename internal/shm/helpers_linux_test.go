@@ -6,6 +6,7 @@ package shm
 import (
 	"os"
 	"runtime"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -104,9 +105,18 @@ func recv(t *testing.T, e *End) {
 	}
 }
 
+// startPoller has the runtime open the descriptors of its poller.
+var startPoller = sync.OnceFunc(func() {
+	if r, w, err := os.Pipe(); err == nil {
+		r.Close()
+		w.Close()
+	}
+})
+
 // descriptors counts those this process has open.
 func descriptors(tb testing.TB) int {
 	tb.Helper()
+	startPoller()
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		tb.Fatal(err)
