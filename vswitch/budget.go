@@ -28,12 +28,6 @@ const (
 	// more in timers and switches between goroutines than they bring.
 	minWait = time.Millisecond
 
-	// goodRate is the frames a second from which on a port counts as one that reads
-	// as fast as it can: waiting for it costs a sender nothing as long as there are no
-	// frames for other ports behind. A reader has this rate that empties a queue of
-	// DefaultQueue frames whenever it gets a processor, and gets one every 50 ms.
-	goodRate = 10_000
-
 	// waitMemory is how many frames of a sender may have been behind each other in its
 	// own queue: a frame for another port was delayed by the waiting for so many
 	// frames before it, and not by what was earlier.
@@ -42,12 +36,9 @@ const (
 
 // A waitBudget bounds the time that one sender waits for room.
 //
-// Waiting for a port is flow control as far as the port keeps taking frames and
-// nothing else is delayed. It is charged to the budget otherwise:
-//
-//   - at once, as far as the port is slower than goodRate;
-//   - the rest with the next frame for another port that has nothing left to read,
-//     because that frame may have been behind.
+// Waiting for a port is flow control as long as nothing else is delayed, however slow
+// the port is. It is charged to the budget with the next frame for another port that
+// has nothing left to read, because that frame may have been behind.
 //
 // The budget grows by one part in waitShare of the time that passes. A sender
 // whose budget is used up waits only for an endpoint for which nothing was charged to
@@ -89,24 +80,21 @@ func (b *waitBudget) allows(e *endpoint, wait time.Duration) time.Duration {
 	return 0
 }
 
-// waited notes that the sender has waited for e, which has taken so many frames so far.
-func (b *waitBudget) waited(e *endpoint, waited time.Duration, taken uint64, now time.Time) {
+// waited notes that the sender has waited for e until now.
+func (b *waitBudget) waited(e *endpoint, waited time.Duration, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refill(now)
 	b.total += waited
 	r := b.record(e)
-	rate := r.update(now, taken)
-	good := time.Duration(float64(waited) * min(rate/goodRate, 1))
-	b.charge(waited - good)
-	r.free = rate >= goodRate
+	r.free = true
 	b.waitedFor.Store(e.port)
 	if since := b.frames.Swap(0); since < waitMemory {
 		b.delay -= b.delay * time.Duration(since) / waitMemory
 	} else {
 		b.delay = 0
 	}
-	b.delay += good
+	b.delay += waited
 }
 
 // delayed charges what has delayed a frame for another port than waitedFor.
@@ -114,7 +102,7 @@ func (b *waitBudget) delayed() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refill(time.Now())
-	b.charge(b.delay)
+	b.used += b.delay
 	b.delay = 0
 	b.waitedFor.Store(nil)
 	for i := range b.waits {
@@ -123,12 +111,10 @@ func (b *waitBudget) delayed() {
 }
 
 // A waitRecord is what a sender knows about an endpoint that it has waited for. Each
-// sender has its own, because the times at which others look say nothing about how
-// long it waits.
+// sender has its own: what others have behind is not delayed.
 type waitRecord struct {
-	endpoint  uint64 // its ID
-	rateMeter        // from the end of one wait to that of another
-	free      bool   // nothing was charged the last time, nor for what came behind
+	endpoint uint64 // its ID
+	free     bool   // nothing was charged for what came behind the last time
 }
 
 // maxWaits bounds the endpoints that a sender knows something about.
@@ -152,11 +138,6 @@ func (b *waitBudget) record(e *endpoint) *waitRecord {
 	return &b.waits[len(b.waits)-1]
 }
 
-// charge takes d from the budget; mu is held.
-func (b *waitBudget) charge(d time.Duration) {
-	b.used += d
-}
-
 // A rateMeter measures how fast an endpoint takes frames between two moments.
 type rateMeter struct {
 	at    time.Time
@@ -165,18 +146,17 @@ type rateMeter struct {
 }
 
 // update notes how many frames the endpoint has taken until now, unless that was done
-// within minWait, and returns its rate between the last two times.
-func (m *rateMeter) update(now time.Time, taken uint64) float64 {
+// within minWait.
+func (m *rateMeter) update(now time.Time, taken uint64) {
 	if since := now.Sub(m.at); since >= minWait {
 		m.rate = float64(taken-m.taken) / since.Seconds() // next to nothing the first time
 		m.at, m.taken = now, taken
 	}
-	return m.rate
 }
 
-// leastRate is the rate that takenSince supposes at least: an endpoint that was not full
-// for so long may have read all.
-const leastRate = goodRate / 4
+// leastRate is the frames a second that takenSince supposes at least: an endpoint that
+// was not full for so long may have read all.
+const leastRate = 2500
 
 // takenSince returns how many frames the endpoint may have taken since the last update,
 // at which it was full: as many as if it took them as fast as before.

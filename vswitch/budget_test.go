@@ -125,14 +125,16 @@ func newBufs(n int) [][]byte {
 func TestBackpressureIsLossless(t *testing.T) {
 	for _, test := range []struct {
 		period time.Duration // of the reader
+		frames int           // that it reads at a time
 		others time.Duration // between frames for others; 0 for none
 	}{
-		{15 * time.Millisecond, 0},
-		{15 * time.Millisecond, time.Second},
-		{time.Millisecond, 0},
-		{time.Millisecond, 50 * time.Millisecond},
+		{15 * time.Millisecond, vswitch.DefaultQueue, 0},
+		{15 * time.Millisecond, vswitch.DefaultQueue, time.Second},
+		{15 * time.Millisecond, 64, 0},
+		{time.Millisecond, vswitch.DefaultQueue, 0},
+		{time.Millisecond, vswitch.DefaultQueue, 50 * time.Millisecond},
 	} {
-		t.Run(fmt.Sprintf("reader=%v/others=%v", test.period, test.others), func(t *testing.T) {
+		t.Run(fmt.Sprintf("reader=%v/frames=%d/others=%v", test.period, test.frames, test.others), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sw := vswitch.New(vswitch.Config{Ports: map[int]vswitch.PortConfig{2: withStatic(macB, vswitch.PortConfig{})}})
 				var readers sync.WaitGroup
@@ -140,7 +142,7 @@ func TestBackpressureIsLossless(t *testing.T) {
 				defer sw.Close()
 				from, reader, other := attach(t, sw, 1), attach(t, sw, 2), attach(t, sw, 3)
 				readers.Go(func() { readAll(other) })
-				readers.Go(func() { readPeriodically(reader, test.period, vswitch.DefaultQueue) })
+				readers.Go(func() { readPeriodically(reader, test.period, test.frames) })
 				start := time.Now()
 				for last := start; time.Since(start) < 2*time.Second; {
 					// Were frames dropped without waiting, the clock would stand still.

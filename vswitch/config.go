@@ -200,11 +200,11 @@ const (
 	//
 	// However slowly ports read, and however many do, they keep a sender from its
 	// frames for other ports for at most a 20th of its time, and 50 ms that it has
-	// saved before. Beyond that it waits only for ports that take 10,000 frames a
-	// second or more, and delay nothing for a port that has nothing left to read.
-	// Frames for others are dropped while the queue is full. So nothing is lost
-	// between two ports of which the reader keeps up on average, even if it is kept
-	// from running for up to Wait at a time. A Wait of [Forever] has no such bound.
+	// saved before. Beyond that it waits only for ports for which it delays nothing
+	// for a port that has nothing left to read, and its frames for others are dropped
+	// while the queue is full. So nothing is lost between two ports, however slow the
+	// reader is, as long as it takes frames within Wait and the sender has nothing for
+	// others. A Wait of [Forever] has no such bound.
 	Backpressure Policy = iota
 
 	// TailDrop drops the frame.

@@ -195,7 +195,7 @@ func (d *delivery) pause(e *endpoint, left time.Duration) waitResult {
 	waited := now.Sub(start)
 	d.wait.waited += waited
 	if left != Forever {
-		d.budget.waited(e, waited, e.egress.taken(), now)
+		d.budget.waited(e, waited, now)
 	}
 	return r
 }

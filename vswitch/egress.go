@@ -26,9 +26,6 @@ type egress interface {
 	// await waits until there may be room, at most for the given time.
 	await(w *waiter, left time.Duration) waitResult
 
-	// taken returns how many frames the other side has taken so far.
-	taken() uint64
-
 	// idle reports whether the other side may have nothing left to read.
 	idle() bool
 

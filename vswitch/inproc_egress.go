@@ -17,13 +17,6 @@ func (l *inproc) attached(e *endpoint) error {
 	return nil
 }
 
-// taken implements egress.
-func (l *inproc) taken() uint64 {
-	l.out.Lock()
-	defer l.out.Unlock()
-	return l.popped
-}
-
 // idle implements egress.
 func (l *inproc) idle() bool { return l.ring.Len() == 0 }
 

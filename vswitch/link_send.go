@@ -190,9 +190,6 @@ func (e *linkEndpoint) abortOn(w *waiter) (stop func()) {
 	}
 }
 
-// taken implements egress.
-func (e *linkEndpoint) taken() uint64 { return e.sent.Load() }
-
 // idle implements egress. A link does not say what the other side has left to read:
 // that follows from when it was full, and how fast it takes frames.
 func (e *linkEndpoint) idle() bool {
