@@ -66,6 +66,9 @@ func (g *Group) poll(leader *End) *End {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.leader.Load() != leader {
+		return nil // released by its goroutine of before a hand-over
+	}
 	for i := 0; i < len(g.asleep); {
 		e := g.asleep[i]
 		if !e.rx.mu.TryLock() {
@@ -186,7 +189,7 @@ func (r *receiver) resume() (woken bool) {
 		return false
 	}
 	r.suppressed = false
-	r.ring.frameWakeup.Store(1)
+	r.ring.frameWakeup.Swap(1)
 	ok, err := r.ring.ready()
 	if !ok && err == nil {
 		return false

@@ -7,6 +7,7 @@ import (
 	"net"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -163,6 +164,27 @@ func TestGroup(t *testing.T) {
 		}
 		if len(g.asleep) != 0 {
 			t.Error("may still be polled")
+		}
+	}
+}
+
+// TestGroupReleasedInPoll releases the others while the leader is about to look at
+// them, as the goroutine that served it before a hand-over can.
+func TestGroupReleasedInPoll(t *testing.T) {
+	var g Group
+	_, leader := joined(t, &g, 64)
+	_, e := joined(t, &g, 64)
+	enter(t, &g, e)
+	defer g.leave(e)
+	for range 10_000 {
+		g.lead(leader)
+		var polling sync.WaitGroup
+		polling.Go(func() { g.poll(leader) })
+		runtime.Gosched()
+		leader.release()
+		polling.Wait()
+		if checkGroup(t, &g, leader, e); t.Failed() {
+			return
 		}
 	}
 }

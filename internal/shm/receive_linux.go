@@ -194,7 +194,7 @@ func (r *receiver) frameCame() bool {
 	ok, err := r.ring.ready()
 	if !ok && err == nil {
 		r.suppressed = false
-		r.ring.frameWakeup.Store(1)
+		r.ring.frameWakeup.Swap(1)
 		if ok, err = r.ring.ready(); ok || err != nil {
 			r.ring.frameWakeup.Store(0)
 		}

@@ -150,7 +150,7 @@ func (s *sender) roomCame() bool {
 	}
 	ok, err := s.ring.halfFree()
 	if !ok && err == nil {
-		s.ring.roomWakeup.Store(1)
+		s.ring.roomWakeup.Swap(1)
 		// From here on the other side rings when it makes room. It does not ring when
 		// it closes; the next send finds that.
 		ok, err = s.ring.halfFree()
