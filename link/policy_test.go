@@ -15,7 +15,7 @@ func TestRedialDelay(t *testing.T) {
 		p := RedialPolicy{MinDelay: time.Second, MaxDelay: longest}
 		for attempt := 1; attempt < 200; attempt++ {
 			want := longest
-			if attempt < 34 {
+			if attempt <= 34 { // a second, doubled 33 times, is a Duration still
 				want = min(longest, time.Second<<(attempt-1))
 			}
 			if d := p.delay(attempt); d > want || d < want/2-1 {

@@ -354,6 +354,15 @@ var stateFaults = []fault{
 		n, err := l.Recv(r)
 		return n, instead(err, link.ErrHangup, errOther)
 	}),
+	{"HangupWakesRecv", "Err is late", false, func(<-chan struct{}) broken {
+		var asked atomic.Bool
+		return broken{err: func(l link.Link) error {
+			if !asked.Swap(true) {
+				return nil
+			}
+			return l.Err()
+		}}
+	}},
 	hangFault("HangupWakesRecv", "Recv goes on waiting", func(hang <-chan struct{}) broken {
 		return broken{recv: func(l link.Link, r link.Rx) (int, error) { <-hang; return l.Recv(r) }}
 	}),

@@ -94,10 +94,9 @@ func (p *pipe) Close() (unread int, err error) {
 	if p.closed.Swap(true) {
 		return 0, nil
 	}
+	close(p.gone) // before a call of the other side can return the reason
 	p.out.EndPut(net.ErrClosed, link.ErrHangup)
-	unread = p.in.EndGet(net.ErrClosed, link.ErrHangup) + p.resolver.Close()
-	close(p.gone)
-	return unread, nil
+	return p.in.EndGet(net.ErrClosed, link.ErrHangup) + p.resolver.Close(), nil
 }
 
 // Caps implements [link.Link].

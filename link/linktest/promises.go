@@ -381,20 +381,23 @@ func (s *suite) hangup() {
 	}
 }
 
-// hangupWakesRecv: the end of the other side ends a Recv that waits.
+// hangupWakesRecv: the end of the other side ends a Recv that waits. From then on
+// Err says why.
 func (s *suite) hangupWakesRecv() {
 	r := s.receiver(1)
-	err := make(chan error, 1)
+	var err, reason error
+	returned := make(chan struct{})
 	go func() {
-		_, e := r.recv(s.b, false)
-		err <- e
+		defer close(returned)
+		_, err = r.recv(s.b, false)
+		reason = s.b.Err()
 	}()
 	s.a.Close()
-	e := <-err
-	<-s.b.Done()
-	if reason := s.b.Err(); e == nil || !errors.Is(e, reason) {
-		s.Errorf("Recv when the other side is closed: %v, and Err %v", e, reason)
+	<-returned
+	if err == nil || !errors.Is(err, reason) {
+		s.Errorf("Recv when the other side is closed: %v, and Err %v", err, reason)
 	}
+	<-s.b.Done()
 }
 
 // hangupWakesSend: the end of the other side ends a Send that waits.
