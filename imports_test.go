@@ -49,8 +49,9 @@ var floors = []floor{
 	{"vswitch/internal/...", []string{"frame", "internal/..."}},
 	{"vswitch", []string{"frame", "pool", "ringbuf", "link", "vde", "vswitch/internal/...", "internal/..."}},
 	{"impair", []string{"frame", "pool", "link", "vde", "internal/deadline", "internal/gso", "internal/jsonconf"}},
-	{"testutil", []string{"frame", "pool", "ringbuf", "link", "vde", "vswitch"}},
+	{"testutil", []string{"frame", "pool", "ringbuf", "link", "vde", "vswitch", "internal/openfiles"}},
 	{"internal/recordtb", nil},
+	{"internal/openfiles", nil},
 	{"internal/testframe", nil},
 	{"internal/testpeers", []string{"testutil"}},
 	{"internal/conntest", []string{"frame", "vde", "testutil"}},
@@ -67,7 +68,7 @@ var floors = []floor{
 
 // forTests lists the internal packages that serve tests. A row has to name them:
 // "internal/..." does not stand for them.
-var forTests = []string{"internal/recordtb", "internal/testframe", "internal/testpeers", "internal/conntest", "internal/switchtest", "internal/soak/...", "internal/tools/..."}
+var forTests = []string{"internal/openfiles", "internal/recordtb", "internal/testframe", "internal/testpeers", "internal/conntest", "internal/switchtest", "internal/soak/...", "internal/tools/..."}
 
 // ownDependencies lists the nested modules, which may depend on what they like.
 // Everything else is the SDK, and what it needs its users have to carry.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-vde/sdk/bench/internal/peer"
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/openfiles"
 	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
@@ -131,7 +132,7 @@ func newMany(t testing.TB, kind string, n int) *many {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := openFiles()
+	files := openfiles.Open()
 	start := time.Now()
 	for range n {
 		m.senders = append(m.senders, join())
@@ -142,7 +143,7 @@ func newMany(t testing.TB, kind string, n int) *many {
 		t.Fatal(err)
 	}
 	m.bytes = max(now-memory, 0) / float64(n)
-	m.files = float64(openFiles()-files) / float64(n)
+	m.files = float64(len(openfiles.Open().Since(files))) / float64(n)
 	return m
 }
 
@@ -231,15 +232,6 @@ func parseMemory(status, name string) (float64, error) {
 		}
 	}
 	return 0, errors.New("no " + name)
-}
-
-// openFiles counts the descriptors of this process.
-func openFiles() int {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return 0
-	}
-	return len(entries)
 }
 
 // needFiles skips unless this process may have n descriptors. It raises the limit

@@ -6,13 +6,14 @@ package testutil
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/go-vde/sdk/internal/openfiles"
 )
 
 // Main runs a package's tests and fails if goroutines are left at their end. Call it from TestMain.
@@ -44,7 +45,7 @@ func patiently(check func() string) string {
 func NoLeaks(t testing.TB) {
 	t.Helper()
 	goroutines := goleak.IgnoreCurrent()
-	before := openFiles()
+	before := openfiles.Open()
 	t.Cleanup(func() {
 		if t.Failed() {
 			return // a test that stopped half-way leaves things behind
@@ -59,10 +60,8 @@ func NoLeaks(t testing.TB) {
 		}
 		if problem := patiently(func() string {
 			var left []string
-			for fd, what := range openFiles() {
-				if before[fd] != what {
-					left = append(left, fmt.Sprintf("%s (%s)", fd, what))
-				}
+			for _, f := range openfiles.Open().Since(before) {
+				left = append(left, f.String())
 			}
 			slices.Sort(left)
 			return strings.Join(left, ", ")
@@ -70,26 +69,6 @@ func NoLeaks(t testing.TB) {
 			t.Errorf("descriptors left: %s", problem)
 		}
 	})
-}
-
-// openFiles returns this process's descriptors and what they are, without those the Go runtime opens for itself
-// when it first needs them.
-func openFiles() map[string]string {
-	const dir = "/proc/self/fd"
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil
-	}
-	files := make(map[string]string)
-	for _, e := range entries {
-		what, err := os.Readlink(filepath.Join(dir, e.Name()))
-		if err != nil || // it was ReadDir's own
-			what == "anon_inode:[eventpoll]" || what == "anon_inode:[eventfd]" {
-			continue
-		}
-		files[e.Name()] = what
-	}
-	return files
 }
 
 // NoFiles fails the test if, at its end, dir holds names that were not there when NoFiles was called, or no

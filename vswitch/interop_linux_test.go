@@ -6,11 +6,11 @@ package vswitch_test
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/openfiles"
 	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
@@ -137,18 +137,11 @@ func TestStoppedSocketPeer(t *testing.T) {
 // Idle ports are cheap, and there may be many.
 func TestThousandPorts(t *testing.T) {
 	if testing.Short() {
-		t.Skip("opens 8000 descriptors")
+		t.Skip("opens 11000 descriptors")
 	}
-	sw, dir := start(t, vswitch.Config{})
+	sw, dir := start(t, vswitch.Config{MaxSharedMemory: 1 << 30}) // rings for all
 	const n = 1000
-	entries := func() int {
-		list, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(list)
-	}
-	before := entries()
+	before := openfiles.Open()
 	conns := make([]*vde.Conn, n)
 	for i := range conns {
 		c, err := vde.Open(t.Context(), dir)
@@ -158,7 +151,7 @@ func TestThousandPorts(t *testing.T) {
 		defer c.Close()
 		conns[i] = c
 	}
-	if fds := entries() - before; fds != 11*n {
+	if fds := len(openfiles.Open().Since(before)); fds != 11*n {
 		t.Errorf("%d descriptors for %d endpoints, two ends each: 5 here, 6 in the switch", fds, n)
 	}
 	f := testFrame(frame.Broadcast(), macA, 100, 1)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/openfiles"
 	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
@@ -46,7 +48,7 @@ func TestThousandClients(t *testing.T) {
 			f.Release()
 		}
 	}()
-	before := openDescriptors(t)
+	before := openfiles.Open()
 	peers := make([]*testpeers.CPeer, n)
 	for i := range peers {
 		peers[i] = testpeers.NewCPeer(t, testpeers.CPeerConfig{
@@ -79,24 +81,13 @@ func TestThousandClients(t *testing.T) {
 	}
 	starting.Wait()
 	until(t, "all are gone", func() bool { return len(active(sw)) == 1 })
-	until(t, "their descriptors are closed", func() bool { return openDescriptors(t) <= before })
+	until(t, "their sockets are closed", func() bool {
+		return !slices.ContainsFunc(openfiles.Open().Since(before), func(f openfiles.File) bool {
+			return strings.HasPrefix(f.What, "socket:")
+		})
+	})
 	checkAccounts(t, sw.Stats())
 	across(t, open(t, dir), open(t, dir))
-}
-
-func openDescriptors(t *testing.T) int {
-	t.Helper()
-	n := 0
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if what, _ := os.Readlink(filepath.Join("/proc/self/fd", e.Name())); strings.HasPrefix(what, "socket:") {
-			n++
-		}
-	}
-	return n
 }
 
 // memoryEnv tells this test binary to load a switch with little memory. Its value is

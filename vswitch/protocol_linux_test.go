@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-vde/sdk/internal/openfiles"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
@@ -199,14 +200,7 @@ func TestFullSwitch(t *testing.T) {
 // connections cost nothing lasting.
 func TestSilentConnections(t *testing.T) {
 	sw, dir := start(t, vswitch.Config{MaxPending: 10, HandshakeTimeout: 50 * time.Millisecond})
-	files := func() int {
-		list, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(list)
-	}
-	before := files()
+	before := openfiles.Open()
 	var conns []*net.UnixConn
 	for range 50 {
 		conns = append(conns, dialControl(t, dir))
@@ -234,7 +228,7 @@ func TestSilentConnections(t *testing.T) {
 		}
 		c.Close()
 	}
-	until(t, "descriptors closed", func() bool { return files() == before })
+	until(t, "descriptors closed", func() bool { return openfiles.Open().Since(before) == nil })
 }
 
 // A refusal tells a client that requests before its own have been answered, as

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/openfiles"
 	"github.com/go-vde/sdk/internal/transport"
 	"github.com/go-vde/sdk/link"
 )
@@ -233,7 +234,7 @@ func TestViolation(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			before := descriptors(t)
+			before := len(openfiles.Open())
 			peer, e := newPair(t, 1514)
 			test.write(peer)
 			err := test.find(e)

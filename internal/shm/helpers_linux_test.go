@@ -4,14 +4,13 @@
 package shm
 
 import (
-	"os"
 	"runtime"
-	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/openfiles"
 	"github.com/go-vde/sdk/link"
 )
 
@@ -105,31 +104,12 @@ func recv(t *testing.T, e *End) {
 	}
 }
 
-// startPoller has the runtime open the descriptors of its poller.
-var startPoller = sync.OnceFunc(func() {
-	if r, w, err := os.Pipe(); err == nil {
-		r.Close()
-		w.Close()
-	}
-})
-
-// descriptors counts those this process has open.
-func descriptors(tb testing.TB) int {
-	tb.Helper()
-	startPoller()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return len(entries)
-}
-
 // awaitDescriptors waits until no more than want are open: other goroutines close
 // some of them.
 func awaitDescriptors(tb testing.TB, want int) {
 	tb.Helper()
 	defer watchdog()()
-	for descriptors(tb) > want {
+	for len(openfiles.Open()) > want {
 		runtime.Gosched()
 	}
 }

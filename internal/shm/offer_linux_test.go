@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-vde/sdk/internal/openfiles"
 	"github.com/go-vde/sdk/link"
 )
 
@@ -108,7 +109,7 @@ func TestAcceptRefuses(t *testing.T) {
 		{"a TCP socket for a doorbell", []int{memory(t, size, &good, needSeals), doorbell(), socket(t, unix.AF_INET, unix.SOCK_STREAM)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			before := descriptors(t)
+			before := len(openfiles.Open())
 			end, headers, attach, err := Accept(test.fds, allFeatures)
 			if end != nil || headers || attach != nil || err == nil {
 				t.Errorf("got %v, %v, %v, %v", end, headers, attach, err)
@@ -172,7 +173,7 @@ func TestOfferOutcomes(t *testing.T) {
 		{"rings in the first version", FeatureRings, allFeatures, true, false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			before := descriptors(t)
+			before := len(openfiles.Open())
 			o, err := NewOffer(test.offer, 1514)
 			if err != nil {
 				t.Fatal(err)
@@ -200,7 +201,7 @@ func TestOfferOutcomes(t *testing.T) {
 
 // TestOfferLost loses a descriptor of the reply.
 func TestOfferLost(t *testing.T) {
-	before := descriptors(t)
+	before := len(openfiles.Open())
 	o, err := NewOffer(allFeatures, 1514)
 	if err != nil {
 		t.Fatal(err)

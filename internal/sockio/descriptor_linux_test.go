@@ -5,12 +5,12 @@ package sockio
 
 import (
 	"errors"
-	"os"
 	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-vde/sdk/internal/openfiles"
 	"github.com/go-vde/sdk/link"
 )
 
@@ -189,7 +189,7 @@ func TestNewAtTheDescriptorLimit(t *testing.T) {
 			t.Fatal(err)
 		}
 		unix.Close(fds[1])
-		before := descriptors(t)
+		before := len(openfiles.Open())
 		limit := lowerLimit(t, spare)
 		s, err := New(fds[0], "end", false)
 		restoreLimit(t, limit)
@@ -199,20 +199,10 @@ func TestNewAtTheDescriptorLimit(t *testing.T) {
 		if s != nil {
 			s.Close()
 		}
-		if after := descriptors(t); after != before-1 {
+		if after := len(openfiles.Open()); after != before-1 {
 			t.Errorf("%d to spare: %d descriptors, then %d, want one less", spare, before, after)
 		}
 	}
-}
-
-// descriptors returns the number of open descriptors, its own not counted.
-func descriptors(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries) - 1
 }
 
 // lowerLimit lets no more than spare descriptors be opened, and returns the

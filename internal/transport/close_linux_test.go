@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-vde/sdk/internal/openfiles"
 	"github.com/go-vde/sdk/internal/transport"
 )
 
@@ -45,7 +46,7 @@ func lingering(t *testing.T) (fd int, end func()) {
 // TestSlowClose closes descriptors of files that take their time: the caller does
 // not wait for them, their number is bounded, and all are closed in the end.
 func TestSlowClose(t *testing.T) {
-	before := openDescriptors(t)
+	before := openfiles.Open()
 	closed := make(chan struct{})
 	var ends []func()
 	fds := []int{-1}
@@ -70,9 +71,9 @@ func TestSlowClose(t *testing.T) {
 		end()
 	}
 	<-closed
-	for end := time.Now().Add(time.Minute); openDescriptors(t) != before; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); openfiles.Open().Since(before) != nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%d descriptors are open, there were %d", openDescriptors(t), before)
+			t.Fatalf("descriptors left: %v", openfiles.Open().Since(before))
 		}
 	}
 }

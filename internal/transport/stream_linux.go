@@ -5,7 +5,9 @@ package transport
 
 import (
 	"io"
+	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +24,7 @@ const RightsLen = 128
 // A Stream is a control stream, a connected AF_UNIX stream socket on the runtime
 // poller. Descriptors may come with what is read from it, and are kept.
 //
-// One goroutine reads at a time. Close wakes it.
+// One goroutine reads at a time. Close wakes it, and it gets [net.ErrClosed].
 type Stream struct {
 	// NoDescriptors has the kernel throw away descriptors that the other side
 	// sends. A descriptor may be of a file whose owner decides how long it
@@ -30,8 +32,9 @@ type Stream struct {
 	// not offer anything.
 	NoDescriptors bool
 
-	file *os.File
-	fds  []int // that came with what was read; owned
+	file   *os.File
+	fds    []int       // that came with what was read; owned
+	closed atomic.Bool // Close has begun
 }
 
 // NewStream takes ownership of the descriptor fd, which is non-blocking, and
@@ -56,9 +59,12 @@ func (s *Stream) Read(p []byte) (n int, err error) {
 		n, err = s.readNow(int(fd), p)
 		return err != unix.EAGAIN
 	}); e != nil {
-		return 0, e
+		n, err = 0, e
 	}
-	if n == 0 && err == nil && len(p) > 0 {
+	switch ended := n == 0 && len(p) > 0; {
+	case ended && s.closed.Load(): // whatever the reader met
+		err = net.ErrClosed
+	case ended && err == nil:
 		err = io.EOF
 	}
 	return n, err
@@ -200,6 +206,7 @@ func (s *Stream) Shutdown() {
 // Close closes the stream and wakes every call. Descriptors that came stay the
 // reader's.
 func (s *Stream) Close() error {
+	s.closed.Store(true)
 	// The last of the calls under way closes the socket. By then nothing is in its
 	// queue that could take time.
 	_ = s.control(func(fd int) {

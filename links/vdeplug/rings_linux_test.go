@@ -6,7 +6,6 @@ package vdeplug_test
 import (
 	"errors"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/internal/conntest"
+	"github.com/go-vde/sdk/internal/openfiles"
 	"github.com/go-vde/sdk/internal/shm"
 	"github.com/go-vde/sdk/internal/transport"
 	"github.com/go-vde/sdk/internal/wire"
@@ -131,14 +131,6 @@ func (s *sharer) answer(c *net.UnixConn, i int) error {
 	}
 	s.ends <- end
 	return nil
-}
-
-func countDescriptors(t *testing.T) int {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
 }
 
 // TestSharedMemory: frames go both ways through the rings of a switch that takes
@@ -299,7 +291,7 @@ func reconnectWhileWriting(t *testing.T, s *sharer, c *vde.Conn) *shm.End {
 func TestSharedMemoryLost(t *testing.T) {
 	testutil.NoLeaks(t)
 	s := newSharer(t, true, shm.FeatureRings, shm.FeatureRings)
-	before := countDescriptors(t)
+	before := openfiles.Open()
 	c := conntest.Open(t, s.dir)
 	first, second := <-s.ends, <-s.ends
 	if c.Caps().SharedMemory || first == nil || second != nil {
@@ -308,8 +300,8 @@ func TestSharedMemoryLost(t *testing.T) {
 	first.Close()
 	c.Close()
 	s.close()
-	if after := countDescriptors(t); after != before {
-		t.Errorf("%d descriptors, there were %d", after, before)
+	if left := openfiles.Open().Since(before); left != nil {
+		t.Errorf("descriptors left: %v", left)
 	}
 }
 
