@@ -110,13 +110,7 @@ func TestDoubleTagging(t *testing.T) {
 		return f
 	}
 	plain := testFrame(frame.Broadcast(), macA, 60, 1)
-	for _, test := range []struct {
-		name    string
-		from    int
-		f       []byte
-		want    map[int][]byte
-		dropped vswitch.InDropped
-	}{
+	for _, test := range []taggingTest{
 		{"own VLAN, then another", 1, doubleTagged(10, 20), nil, vswitch.InDropped{Tagged: 1}},
 		{"own VLAN", 1, tagged(plain, 10), nil, vswitch.InDropped{Tagged: 1}},
 		{"own VLAN with a priority", 1, tagged(plain, 0xe00a), nil, vswitch.InDropped{Tagged: 1}},
@@ -132,38 +126,53 @@ func TestDoubleTagging(t *testing.T) {
 	} {
 		for _, together := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/together=%v", test.name, together), func(t *testing.T) {
-				sw := vswitch.New(vswitch.Config{Ports: ports})
-				defer sw.Close()
-				conns := make(map[int]*vde.Conn)
-				for n := range ports {
-					conns[n] = attach(t, sw, n)
-				}
-				sent := slices.Clone(test.f)
-				if together {
-					vswitch.Inject(sw, test.from, [][]byte{sent}, make([]frame.VNetHeader, 1))
-				} else {
-					write(t, conns[test.from], sent)
-				}
-				if !bytes.Equal(sent, test.f) {
-					t.Error("the sender's frame was changed")
-				}
-				for n, c := range conns {
-					if got := bytes.Join(received(t, sw, c), nil); !bytes.Equal(got, test.want[n]) {
-						t.Errorf("port %d got % x, want % x", n, got, test.want[n])
-					}
-				}
-				if in := counts(t, sw, test.from).In; in.Dropped != test.dropped {
-					t.Errorf("%+v, want %+v", in.Dropped, test.dropped)
-				}
-				checkAccounts(t, sw.Stats())
-				for _, c := range conns {
-					c.Close()
-				}
-				if n := vswitch.Live(sw); n != 0 {
-					t.Errorf("%d buffers live", n)
-				}
+				test.check(t, ports, together)
 			})
 		}
+	}
+}
+
+// A taggingTest sends a frame from a port, and says which ports get what.
+type taggingTest struct {
+	name    string
+	from    int
+	f       []byte
+	want    map[int][]byte
+	dropped vswitch.InDropped
+}
+
+// check sends the frame through a switch of such ports: alone, or together with what
+// else has come, as from a ring.
+func (test *taggingTest) check(t *testing.T, ports map[int]vswitch.PortConfig, together bool) {
+	sw := vswitch.New(vswitch.Config{Ports: ports})
+	defer sw.Close()
+	conns := make(map[int]*vde.Conn)
+	for n := range ports {
+		conns[n] = attach(t, sw, n)
+	}
+	sent := slices.Clone(test.f)
+	if together {
+		vswitch.Inject(sw, test.from, [][]byte{sent}, make([]frame.VNetHeader, 1))
+	} else {
+		write(t, conns[test.from], sent)
+	}
+	if !bytes.Equal(sent, test.f) {
+		t.Error("the sender's frame was changed")
+	}
+	for n, c := range conns {
+		if got := bytes.Join(received(t, sw, c), nil); !bytes.Equal(got, test.want[n]) {
+			t.Errorf("port %d got % x, want % x", n, got, test.want[n])
+		}
+	}
+	if in := counts(t, sw, test.from).In; in.Dropped != test.dropped {
+		t.Errorf("%+v, want %+v", in.Dropped, test.dropped)
+	}
+	checkAccounts(t, sw.Stats())
+	for _, c := range conns {
+		c.Close()
+	}
+	if n := vswitch.Live(sw); n != 0 {
+		t.Errorf("%d buffers live", n)
 	}
 }
 

@@ -163,6 +163,10 @@ func TestEviction(t *testing.T) {
 			t.Errorf("evicted %v, gone %v, want only the one that has gone", pt.evicted, pt.gone)
 		}
 	})
+}
+
+// TestEvictionAfterBytes evicts connections that have sent something.
+func TestEvictionAfterBytes(t *testing.T) {
 	t.Run("part of a request does not make it younger", func(t *testing.T) {
 		pt := newPendingTest(t, 3)
 		p := pt.connect(0, true)

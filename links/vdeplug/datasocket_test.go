@@ -138,29 +138,9 @@ func TestOpenDataSocketReplaced(t *testing.T) {
 				if err := os.Chown(filepath.Join(sw.Dir(), "ctl"), 1, 1); err != nil {
 					t.Fatal(err)
 				}
-				victim := filepath.Join(testutil.ShortDir(t), "victim")
-				if err := os.WriteFile(victim, nil, 0o600); err != nil {
-					t.Fatal(err)
-				}
-				var before unix.Stat_t
-				changes := 0
-				defer vdeplug.SetDataFileHook(func(path string) {
-					if changes++; changes == change {
-						if err := errors.Join(os.Remove(path), tt.replace(path, victim), unix.Stat(victim, &before)); err != nil {
-							t.Error(err)
-						}
-					}
-				})()
-				err := conntest.FailsToOpen(t, conntest.Watchdog(t), sw.VNL())
+				err := openReplaced(t, sw, change, tt.replace)
 				if change == 1 && tt.name != "nothing" {
 					checkOpenError(t, sw.VNL(), err, vde.ErrDataDenied, "set the permissions of the data socket", sw.Dir()+"/.", "somebody interferes")
-				}
-				var after unix.Stat_t
-				if err := unix.Stat(victim, &after); err != nil {
-					t.Fatal(err)
-				}
-				if after.Mode != before.Mode || after.Uid != before.Uid || after.Gid != before.Gid {
-					t.Errorf("what was put there became %o %d:%d, was %o %d:%d", after.Mode, after.Uid, after.Gid, before.Mode, before.Uid, before.Gid)
 				}
 				// It is not the client's to remove, either.
 				strays, err := sw.Strays()
@@ -174,6 +154,35 @@ func TestOpenDataSocketReplaced(t *testing.T) {
 			})
 		}
 	}
+}
+
+// openReplaced fails to join sw while replace, at the given one of the changes that the
+// client makes to the file of its data socket, puts something in its place. The victim
+// that it uses stays as it is. openReplaced returns the error of Open.
+func openReplaced(t *testing.T, sw *testutil.FakeSwitch, change int, replace func(path, victim string) error) error {
+	t.Helper()
+	victim := filepath.Join(testutil.ShortDir(t), "victim")
+	if err := os.WriteFile(victim, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var before unix.Stat_t
+	changes := 0
+	defer vdeplug.SetDataFileHook(func(path string) {
+		if changes++; changes == change {
+			if err := errors.Join(os.Remove(path), replace(path, victim), unix.Stat(victim, &before)); err != nil {
+				t.Error(err)
+			}
+		}
+	})()
+	err := conntest.FailsToOpen(t, conntest.Watchdog(t), sw.VNL())
+	var after unix.Stat_t
+	if err := unix.Stat(victim, &after); err != nil {
+		t.Fatal(err)
+	}
+	if after.Mode != before.Mode || after.Uid != before.Uid || after.Gid != before.Gid {
+		t.Errorf("what was put there became %o %d:%d, was %o %d:%d", after.Mode, after.Uid, after.Gid, before.Mode, before.Uid, before.Gid)
+	}
+	return err
 }
 
 // listenGram leaves a datagram socket at path.
