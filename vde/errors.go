@@ -76,6 +76,9 @@ var (
 	ErrPathTooLong = vdeplug.ErrPathTooLong
 )
 
+// errAddress is in the error of a dst that is no MAC address.
+var errAddress = errors.New("want an Addr, or another address whose text is a MAC address")
+
 // errDestination is in the error of WriteTo for a dst that is not the frame's.
 var errDestination = errors.New("destination differs; give nil or the frame's own as an Addr")
 

@@ -32,12 +32,17 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 }
 
 // WriteTo is Write that also checks dst, which must be nil or an [Addr] equal to
-// the frame's destination: p is never rewritten.
+// the frame's destination, or any other address whose text is that of the same MAC
+// address, as other packages have them: p is never rewritten.
 func (c *Conn) WriteTo(p []byte, dst net.Addr) (n int, err error) {
 	if dst != nil && len(p) >= frame.HeaderLen {
-		if to := (Addr{frame.Frame(p).Dst()}); dst != net.Addr(to) {
+		mac, err := macOf(dst)
+		if to := frame.Frame(p).Dst(); err == nil && mac != to {
+			err = fmt.Errorf("frame is for %v: %w", to, errDestination)
+		}
+		if err != nil {
 			c.stats.txInvalid.Add(1)
-			return 0, c.opErrorTo("write", dst, fmt.Errorf("frame is for %v: %w", to, errDestination))
+			return 0, c.opErrorTo("write", dst, err)
 		}
 	}
 	return c.Write(p)
