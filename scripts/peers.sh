@@ -23,6 +23,7 @@ tcpdump         | tcpdump                 | tests that look at the traffic of th
 iperf3          | iperf3                  | throughput through the stack of the kernel
 qemu-system-x86 | qemu-system-x86_64      | the recipe for a virtual machine
 tshark          | tshark                  | the recipe for captures
+dnsmasq-base    | dnsmasq                 | tests against a DHCP server
 '
 
 PATH=$PATH:/usr/sbin:/sbin

@@ -17,7 +17,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-timeout=${TIMEOUT:-30m} # of one package; a test that hangs ends itself before
+timeout=${TIMEOUT:-90m} # of one package, on a machine that is busy; a test that hangs ends itself before
 
 race=(-race)
 if [ "$(go env CGO_ENABLED)" != 1 ] || ! command -v "$(go env CC | cut -d' ' -f1)" >/dev/null || [ ! -e /usr/include/stdlib.h ]; then

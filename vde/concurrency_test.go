@@ -125,25 +125,6 @@ func TestNoAllocations(t *testing.T) {
 // allocBatch is the number of frames of each check of TestNoAllocations.
 const allocBatch = 32
 
-// checkNoAllocations checks that f, which moves allocBatch frames, allocates nothing.
-func checkNoAllocations(t *testing.T, name string, f func()) {
-	t.Helper()
-	for range 3 {
-		f() // what is made once
-	}
-	if n := testing.AllocsPerRun(100, f); n != 0 {
-		t.Errorf("%s: %v allocations per %d frames", name, n, allocBatch)
-	}
-}
-
-// mustMove checks what a read or write method returned.
-func mustMove(t *testing.T, want, n int, err error) {
-	if n != want || err != nil {
-		t.Helper()
-		t.Fatal(n, err)
-	}
-}
-
 func testNoAllocationsOneByOne(t *testing.T, a, b *vde.Conn, frames [][]byte) {
 	buf := make([]byte, 9234)
 	read := func() {

@@ -55,6 +55,7 @@ var packages = map[string]string{
 	"vde_switch":   "vde-switch",
 	"vde_plug":     "vdeplug",
 	"dpipe":        "vdeplug",
+	"dnsmasq":      "dnsmasq-base",
 	"wirefilter":   "vde-wirefilter",
 	"libvdeplug.h": "libvdeplug-dev",
 	"gcc":          "gcc",
