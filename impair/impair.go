@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/go-vde/sdk/internal/deadline"
 	"github.com/go-vde/sdk/internal/jsonconf"
+	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/pool"
 	"github.com/go-vde/sdk/vde"
 )
@@ -119,7 +121,8 @@ type Stats struct {
 // from any goroutine.
 type Line struct {
 	inner   *vde.Conn
-	outer   *vde.Conn
+	outer   *vde.Conn // nil until New has made it
+	caps    link.Caps // immutable
 	out, in *direction
 	ready   *inbox
 	buffers *pool.Pool
@@ -135,16 +138,30 @@ type Line struct {
 
 // New returns a line around c and takes c over: from now on use only the line's
 // Conn. Closing that closes c. If New fails, c is still the caller's.
-func New(c *vde.Conn, cfg Config) (*Line, error) {
+//
+// The line's Conn has the name and the longest frame of c, and reports the link
+// changes of c. opts are applied to it as by [vde.NewConn], which says which of
+// them have an effect; [vde.WithMaxFrameSize] cannot ask for longer frames than c
+// takes. Received frames are handed over in the buffers that c has received them
+// in, whichever pool [vde.WithFrames] names.
+func New(c *vde.Conn, cfg Config, opts ...vde.Option) (*Line, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
+	opts = slices.Concat([]vde.Option{vde.WithName(c.LocalAddr().String()), vde.WithMaxFrameSize(c.MaxFrameSize())}, opts)
+	switch s, err := vde.Settings(opts...); {
+	case err != nil:
+		return nil, fmt.Errorf("impair: %w", err)
+	case s.MaxFrameSize > c.MaxFrameSize():
+		return nil, fmt.Errorf("impair: WithMaxFrameSize(%d): the connection below takes %d bytes", s.MaxFrameSize, c.MaxFrameSize())
+	}
 	l := &Line{inner: c, closing: make(chan struct{}), ready: newInbox(), buffers: pool.New(c.MaxFrameSize(), 0)}
+	l.caps = link.Caps{Buffers: lineLink{l}, State: c.Caps().State}
 	l.out = newDirection(cfg.Out, cfg.Seed, 1, l.transmit)
 	l.in = newDirection(cfg.In, cfg.Seed, 2, l.ready.put)
-	outer, err := vde.NewConn(c.Context(), lineLink{l}, vde.WithName(c.LocalAddr().String()), vde.WithMaxFrameSize(c.MaxFrameSize()))
+	outer, err := vde.NewConn(c.Context(), lineLink{l}, opts...)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("impair: %w", err)
 	}
 	l.outer = outer
 	for _, run := range []func(){l.out.run, l.in.run, l.receive} {

@@ -102,11 +102,17 @@ func (c lineLink) Done() <-chan struct{} { return c.ready.done }
 // Err implements [link.Link].
 func (c lineLink) Err() error { return c.ready.reason() }
 
-// Close implements [link.Link].
-func (c lineLink) Close() (unread int, err error) { return c.close() }
+// Close implements [link.Link]. It leaves the line alone if NewConn calls it
+// because it fails.
+func (c lineLink) Close() (unread int, err error) {
+	if c.outer == nil {
+		return 0, nil
+	}
+	return c.close()
+}
 
 // Caps implements [link.Link].
-func (c lineLink) Caps() link.Caps { return link.Caps{Buffers: c} }
+func (c lineLink) Caps() link.Caps { return c.caps }
 
 // An inbox holds the frames that have arrived and have not been received.
 type inbox struct {

@@ -42,7 +42,8 @@ func (c *Conn) LinkState() LinkState {
 // f has returned; f must not call Close or stop. stop ends the calls, and none is
 // under way when it returns.
 //
-// A connection opened without [WithReconnect] never calls f.
+// f is never called by a connection that was opened without [WithReconnect] and
+// whose link is not one of [link.Redial] either.
 func (c *Conn) OnLinkChange(f func(LinkState)) (stop func()) {
 	if s := c.caps.State; s != nil {
 		return s.OnChange(f)
