@@ -73,6 +73,11 @@
 //
 //	go test -tags poolleak ./...
 //
+// A buffer that was handed on is often taken by a goroutine that knows nothing of
+// whoever has to release it. [AddOwner] tells leak mode who that is. A Frame that
+// was received from a vde.Conn has an owner with the name of the connection and
+// the place that called Frames.
+//
 // Without the tag all of this compiles to nothing. In either mode a test can
 // end with
 //

@@ -7,6 +7,9 @@ package pool
 
 // Leak mode is off: these compile to nothing. See leak_on.go.
 
+// LeakMode is true in programs that are built with the tag poolleak.
+const LeakMode = false
+
 type (
 	tracker struct{}
 	//lint:ignore U1000 the type of a field of Buffer that only leak mode reads
@@ -17,4 +20,6 @@ func (tracker) lent(*Buffer)     {}
 func (tracker) returned(*Buffer) {}
 func (tracker) leaks() []string  { return nil }
 
-func (*Buffer) mustLive() {}
+func (*Buffer) mustLive()          {}
+func (*Buffer) addOwner(string)    {}
+func (*Buffer) removeOwner(string) {}

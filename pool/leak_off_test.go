@@ -34,6 +34,12 @@ func TestAllocs(t *testing.T) {
 		},
 		"Stats": func() { p.Stats() },
 		"Leaks": func() { p.Leaks() },
+		"owner": func() {
+			b := p.Get()
+			pool.AddOwner("test", b)
+			pool.RemoveOwner("test", b)
+			b.Release()
+		},
 	} {
 		if n := testing.AllocsPerRun(100, f); n != 0 {
 			t.Errorf("%s: %v allocations, want 0", name, n)
@@ -44,8 +50,9 @@ func TestAllocs(t *testing.T) {
 func TestLeaksWithoutTag(t *testing.T) {
 	p := pool.New(64, 0)
 	b := p.Get()
-	if l := p.Leaks(); l != nil {
-		t.Errorf("Leaks = %v, want nil", l)
+	pool.AddOwner("test", b)
+	if l := p.Leaks(); l != nil || pool.LeakMode {
+		t.Errorf("Leaks = %v, want nil; LeakMode is %v", l, pool.LeakMode)
 	}
 	b.Release()
 }

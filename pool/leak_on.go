@@ -10,8 +10,12 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 )
+
+// LeakMode is true in programs that are built with the tag poolleak.
+const LeakMode = true
 
 // poison fills the memory of released buffers. As a length, an address or an
 // EtherType it is conspicuously wrong.
@@ -25,8 +29,9 @@ type tracker struct {
 
 // A trace is what a tracker knows about one buffer.
 type trace struct {
-	site     string // guarded by tracker.mu; file:line that took the buffer last
-	poisoned bool   // written and read by the buffer's only owner
+	site     string   // guarded by tracker.mu; file:line that took the buffer last
+	owners   []string // guarded by tracker.mu; who holds references, as far as is known, or held the last
+	poisoned bool     // written and read by the buffer's only owner
 }
 
 // lent records that b was handed out to the caller of lent's caller.
@@ -38,13 +43,17 @@ func (t *tracker) lent(b *Buffer) {
 	if b.trace.poisoned {
 		b.trace.poisoned = false
 		if i := disturbed(b.mem); i >= 0 {
+			last := ""
+			if len(b.trace.owners) > 0 {
+				last = ", last held by " + b.ownerNames()
+			}
 			panic(fmt.Sprintf("pool: byte %d, headroom included, written after the last Release"+
-				" of a buffer taken at %s", i, b.trace.site))
+				" of a buffer taken at %s", i, b.trace.site+last))
 		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	b.trace.site = site
+	b.trace.site, b.trace.owners = site, nil
 	if t.live == nil {
 		t.live = make(map[*Buffer]struct{})
 	}
@@ -78,10 +87,56 @@ func (t *tracker) leaks() []string {
 	defer t.mu.Unlock()
 	sites := make([]string, 0, len(t.live))
 	for b := range t.live {
-		sites = append(sites, b.trace.site)
+		sites = append(sites, b.trace.site+b.heldBy())
 	}
 	slices.Sort(sites)
 	return sites
+}
+
+// heldBy returns what to say about the owners of b; tracker.mu is held.
+func (b *Buffer) heldBy() string {
+	owners := b.trace.owners
+	if len(owners) == 0 {
+		return ""
+	}
+	names := b.ownerNames()
+	switch refs := int(b.refs.Load()); {
+	case refs >= len(owners):
+		return ", held by " + names
+	case refs == 1:
+		return ", 1 reference held by some of " + names
+	default:
+		return fmt.Sprintf(", %d references held by some of %s", refs, names)
+	}
+}
+
+// ownerNames returns the owners of b in one string; tracker.mu is held, or nobody
+// else has b.
+func (b *Buffer) ownerNames() string {
+	return strings.Join(slices.Compact(slices.Sorted(slices.Values(b.trace.owners))), ", ")
+}
+
+func (b *Buffer) addOwner(owner string) {
+	b.mustLive()
+	t := &b.pool.tracker
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b.refs.Load() == 1 {
+		b.trace.owners = nil
+	}
+	if owner != "" {
+		b.trace.owners = append(b.trace.owners, owner)
+	}
+}
+
+func (b *Buffer) removeOwner(owner string) {
+	b.mustLive()
+	t := &b.pool.tracker
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i := slices.Index(b.trace.owners, owner); i >= 0 {
+		b.trace.owners = slices.Delete(b.trace.owners, i, i+1)
+	}
 }
 
 // mustLive panics if b is used after its last Release.

@@ -227,7 +227,44 @@ func (p *Pool) Stats() Stats {
 	return s
 }
 
-// Leaks returns, in leak mode, one entry per live buffer: the file:line that
-// called the [Pool.Get] or [Pool.GetBatch] that handed it out, sorted. Without
-// the build tag poolleak it returns nil; [Stats].Live counts in both modes.
+// Leaks returns, in leak mode, one entry per live buffer, sorted: the file:line
+// that called the [Pool.Get] or [Pool.GetBatch] that handed it out and, if
+// [AddOwner] was called, who holds it. Without the build tag poolleak it returns
+// nil; [Stats].Live counts in both modes.
 func (p *Pool) Leaks() []string { return p.tracker.leaks() }
+
+// AddOwner tells leak mode that owner, such as the name of a connection, now has
+// one of the references to each of bs, for [Pool.Leaks]; elements that are nil are
+// skipped. Call it where code that takes buffers gives them to somebody else, who
+// has to release them: the place that took them does not say who that is.
+//
+// Releasing a reference does not tell whose it was. So the owner of the only
+// reference takes the place of all earlier ones, and one of several is added to
+// them; where more owners are known than there are references, Leaks says so. An
+// empty owner is nobody.
+//
+// Without the build tag poolleak it does nothing. Where even the making of owner
+// costs too much, call it only if [LeakMode].
+func AddOwner(owner string, bs ...*Buffer) {
+	if !LeakMode {
+		return
+	}
+	for _, b := range bs {
+		if b != nil {
+			b.addOwner(owner)
+		}
+	}
+}
+
+// RemoveOwner undoes one call of [AddOwner] with the same owner, which is about to
+// give its references to each of bs to somebody else.
+func RemoveOwner(owner string, bs ...*Buffer) {
+	if !LeakMode {
+		return
+	}
+	for _, b := range bs {
+		if b != nil {
+			b.removeOwner(owner)
+		}
+	}
+}
