@@ -156,7 +156,8 @@ func New(c *vde.Conn, cfg Config, opts ...vde.Option) (*Line, error) {
 		return nil, fmt.Errorf("impair: WithMaxFrameSize(%d): the connection below takes %d bytes", s.MaxFrameSize, c.MaxFrameSize())
 	}
 	l := &Line{inner: c, closing: make(chan struct{}), ready: newInbox(), buffers: pool.New(c.MaxFrameSize(), 0)}
-	l.caps = link.Caps{Buffers: lineLink{l}, State: c.Caps().State}
+	below := c.Caps()
+	l.caps = link.Caps{Buffers: lineLink{l}, Pools: l.pools, State: below.State}
 	l.out = newDirection(cfg.Out, cfg.Seed, 1, l.transmit)
 	l.in = newDirection(cfg.In, cfg.Seed, 2, l.ready.put)
 	outer, err := vde.NewConn(c.Context(), lineLink{l}, opts...)
@@ -168,6 +169,11 @@ func New(c *vde.Conn, cfg Config, opts ...vde.Option) (*Line, error) {
 		l.running.Go(run)
 	}
 	return l, nil
+}
+
+// pools returns the pools of the buffers of frames that are under way.
+func (l *Line) pools() []*pool.Pool {
+	return slices.Concat(l.inner.FramePools(), []*pool.Pool{l.buffers})
 }
 
 // Conn returns the connection that the impairments apply to.

@@ -195,3 +195,29 @@ func TestNewRefusesOptions(t *testing.T) {
 		line.Conn().Close()
 	})
 }
+
+// TestFramePools checks that the line's Conn has the pools of the frames that are
+// under way in either direction.
+func TestFramePools(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		line, far := newLine(t, impair.Config{Out: impair.Impairment{Delay: time.Hour}, In: impair.Impairment{Delay: time.Hour}})
+		live := func() (n int64) {
+			for _, p := range line.Conn().FramePools() {
+				n += p.Stats().Live
+			}
+			return n
+		}
+		for what, c := range map[string]*vde.Conn{"outwards": line.Conn(), "inwards": far} {
+			before := live()
+			send(t, c, 0, 2)
+			synctest.Wait()
+			if n := live() - before; n != 2 {
+				t.Errorf("%d buffers more with two frames under way %s", n, what)
+			}
+		}
+		line.Conn().Close()
+		if n := live(); n != 0 {
+			t.Errorf("%d buffers are live after Close", n)
+		}
+	})
+}

@@ -37,6 +37,9 @@ type Caps struct {
 	// Buffers hands over frames in the buffers in which they have come.
 	Buffers BufferReceiver
 
+	// Pools returns the pools that the buffers of Buffers come from.
+	Pools func() []*pool.Pool
+
 	// Notifier says when to receive, in place of a Recv that waits.
 	Notifier Notifier
 

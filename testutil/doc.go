@@ -34,7 +34,8 @@
 //   - [FakeHub] is a network for the clients of a test. [NewFakeSwitch] makes a switch that follows a script of the
 //     test, for example to refuse a client, or to close the connection in the middle of a reply.
 //   - [TestPacketConn] tests an implementation of [net.PacketConn] for what package vde promises of its own.
-//   - [NoLeaks], [NoFiles], [NoLive] and [Main] fail a test that leaves goroutines, descriptors, files or buffers.
+//   - [NoLeaks], [NoFiles], [NoLive], [NoLiveBuffers] and [Main] fail a test that leaves goroutines, descriptors, files
+//     or buffers.
 //
 // What a helper starts ends with the test. The fake switches work on Linux; on other systems they skip the test.
 // The package is for tests only: it imports testing.

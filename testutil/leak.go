@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/go-vde/sdk/internal/openfiles"
+	"github.com/go-vde/sdk/pool"
 )
 
 // Main runs a package's tests and fails if goroutines are left at their end. Call it from TestMain.
@@ -113,6 +114,32 @@ func NoLive(t testing.TB, what string, live func() int64) {
 			return ""
 		}); problem != "" {
 			t.Errorf("%s: %s live at the end", what, problem)
+		}
+	})
+}
+
+// NoLiveBuffers fails the test if, at its end, buffers of pools are in use. For the frames of a connection, give it
+// the connection's FramePools. With the build tag poolleak it names who took each of them and who holds it, such as
+// the connection whose Frames have delivered it.
+func NoLiveBuffers(t testing.TB, what string, pools ...*pool.Pool) {
+	t.Helper()
+	t.Cleanup(func() {
+		if problem := patiently(func() string {
+			var live int64
+			var leaks []string
+			for _, p := range pools {
+				live += p.Stats().Live
+				leaks = append(leaks, p.Leaks()...)
+			}
+			switch {
+			case live == 0:
+				return ""
+			case !pool.LeakMode:
+				return fmt.Sprintf("%d live at the end; build with -tags poolleak to see whose", live)
+			}
+			return fmt.Sprintf("%d live at the end:\n\t%s", live, strings.Join(leaks, "\n\t"))
+		}); problem != "" {
+			t.Errorf("%s: %s", what, problem)
 		}
 	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-vde/sdk/internal/recordtb"
 	"github.com/go-vde/sdk/internal/testpeers"
+	"github.com/go-vde/sdk/pool"
 	"github.com/go-vde/sdk/testutil"
 )
 
@@ -80,6 +81,23 @@ func TestNoFiles(t *testing.T) {
 	leak(t, "were", func(tb testing.TB) {
 		testutil.NoFiles(tb, dir)
 		os.Remove(filepath.Join(dir, "old"))
+	})
+}
+
+func TestNoLiveBuffers(t *testing.T) {
+	p, q := pool.New(64, 0), pool.New(64, 0)
+	leak(t, "", func(tb testing.TB) {
+		testutil.NoLiveBuffers(tb, "frames", p, q)
+		b := q.Get()
+		tb.Cleanup(b.Release)
+	})
+	want := "frames: 1 live at the end; build with -tags poolleak to see whose"
+	if pool.LeakMode {
+		want = ", held by the test's connection"
+	}
+	leak(t, want, func(tb testing.TB) {
+		testutil.NoLiveBuffers(tb, "frames", p, q)
+		pool.AddOwner("the test's connection", q.Get())
 	})
 }
 

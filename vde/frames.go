@@ -44,9 +44,7 @@ func (c *Conn) Frames() <-chan Frame {
 		close(d.ch)
 		return d.ch
 	}
-	if d.pool == nil {
-		d.pool = pool.New(c.maxFrame, 0)
-	}
+	c.framePool()
 	// Wake a read that waits now; it returns ErrBusy.
 	d.active.Store(true)
 	_ = c.link.SetReadDeadline(deadline.Past()) // fails only if closed, which wakes it too
@@ -58,7 +56,7 @@ func (c *Conn) Frames() <-chan Frame {
 type delivery struct {
 	active atomic.Bool // written with life.mu held; true once Frames owns reading
 	ch     chan Frame  // guarded by life.mu; nil until Frames is called
-	pool   *pool.Pool
+	pool   *pool.Pool  // guarded by life.mu until Frames is called; nil until framePool is
 	depth  int
 
 	// Of the goroutine that delivers:

@@ -110,7 +110,8 @@ func WithMaxFrameSize(n int) Option {
 // depth of its channel in frames (defaults, for nil and 0: a pool of this
 // connection's own with buffers of the maximum frame size, and 256). A frame
 // longer than the pool's buffers is discarded and counted. An in-process port
-// hands over the sender's buffer instead, whichever pool it came from.
+// hands over the sender's buffer instead, whichever pool it came from. See
+// [Conn.FramePools].
 func WithFrames(p *pool.Pool, depth int) Option {
 	return option(func(c *config) { c.pool, c.depth = p, depth })
 }

@@ -4,6 +4,8 @@
 package vswitch
 
 import (
+	"slices"
+
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/pool"
 )
@@ -81,4 +83,16 @@ func (p *bufferPools) live() (n int64) {
 		n += q.Stats().Live
 	}
 	return n
+}
+
+// Pools returns the pools of the buffers in which frames are received, forwarded
+// and wait, for their Stats and Leaks; a frame is in the smallest buffer that
+// holds it. Once the switch and the connections of Attach and Monitor are
+// closed, and the channels of Frames drained, a buffer that is live is that of a
+// Frame that was not released.
+func (sw *Switch) Pools() []*pool.Pool {
+	if sw.buffers == nil {
+		return nil // the configuration was refused
+	}
+	return slices.Clone(sw.buffers.pools[:])
 }

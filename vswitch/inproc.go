@@ -82,7 +82,7 @@ func newInproc(sw *Switch, kind Kind) *inproc {
 	}
 	l.endpoint = &endpoint{egress: l, ended: l.hangup}
 	l.readDeadline.OnExpire = l.wakeReader
-	l.caps = link.Caps{Offload: offloadAll, Buffers: l, Counters: l.counters}
+	l.caps = link.Caps{Offload: offloadAll, Buffers: l, Pools: sw.Pools, Counters: l.counters}
 	return l
 }
 
