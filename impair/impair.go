@@ -157,7 +157,7 @@ func New(c *vde.Conn, cfg Config, opts ...vde.Option) (*Line, error) {
 	}
 	l := &Line{inner: c, closing: make(chan struct{}), ready: newInbox(), buffers: pool.New(c.MaxFrameSize(), 0)}
 	below := c.Caps()
-	l.caps = link.Caps{Buffers: lineLink{l}, Pools: l.pools, State: below.State}
+	l.caps = link.Caps{Name: below.Name, Buffers: lineLink{l}, Pools: l.pools, State: below.State}
 	l.out = newDirection(cfg.Out, cfg.Seed, 1, l.transmit)
 	l.in = newDirection(cfg.In, cfg.Seed, 2, l.ready.put)
 	outer, err := vde.NewConn(c.Context(), lineLink{l}, opts...)
@@ -174,6 +174,11 @@ func New(c *vde.Conn, cfg Config, opts ...vde.Option) (*Line, error) {
 // pools returns the pools of the buffers of frames that are under way.
 func (l *Line) pools() []*pool.Pool {
 	return slices.Concat(l.inner.FramePools(), []*pool.Pool{l.buffers})
+}
+
+// owner is how leak mode names the line as the owner of buffers.
+func (l *Line) owner() string {
+	return fmt.Sprintf("an impair.Line around vde.Conn %q", l.inner.LocalAddr())
 }
 
 // Conn returns the connection that the impairments apply to.
@@ -222,6 +227,10 @@ func (l *Line) close() (unread int, err error) {
 // ends the outer one.
 func (l *Line) receive() {
 	for f := range l.inner.Frames() {
+		if pool.LeakMode {
+			pool.RemoveOwner(l.inner.FrameOwner(), f.Buffer)
+			pool.AddOwner(l.owner(), f.Buffer)
+		}
 		l.in.enter(f.Buffer)
 	}
 	select {

@@ -44,6 +44,9 @@ func (c lineLink) Recv(r link.Rx) (n int, err error) {
 // RecvBuffers implements [link.BufferReceiver].
 func (c lineLink) RecvBuffers(bs []*pool.Buffer, headers []frame.VNetHeader) (n int, err error) {
 	frames, err := c.ready.take(len(bs), true)
+	if pool.LeakMode {
+		pool.RemoveOwner(c.owner(), frames...)
+	}
 	for i, f := range frames {
 		if bs[i] != nil {
 			bs[i].Release()
@@ -66,6 +69,9 @@ func (c lineLink) Send(t link.Tx) (n, calls int, err error) {
 	}
 	for i := range t.Len() {
 		b := c.buffers.Get()
+		if pool.LeakMode {
+			pool.AddOwner(c.owner(), b)
+		}
 		if t.Pieces != nil {
 			b.SetLen(gso.Gather(b.Bytes(), t.Pieces[i]))
 		} else {

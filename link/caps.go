@@ -23,6 +23,10 @@ type Caps struct {
 	// no such name.
 	Address string
 
+	// Name returns how leak mode of package pool names the link beside the
+	// connection on it, such as "port 3 of a switch".
+	Name func() string
+
 	// Offload is which unfinished frames the other side takes as they are. The
 	// sender finishes others before Send.
 	Offload Offload

@@ -35,6 +35,9 @@ func TestFramePools(t *testing.T) {
 	if _, _, err := peer.Send(link.Tx{Frames: [][]byte{conntest.Frame(60, 1), conntest.Frame(60, 2)}}); err != nil {
 		t.Fatal(err)
 	}
+	if s := c.FrameOwner(); (s == "") == pool.LeakMode {
+		t.Errorf("the owner is %q", s)
+	}
 	one, two := <-ch, <-ch
 	c.Close()
 	if s := p.Stats(); s.Live != 2 || s.Gets < 2 {

@@ -45,6 +45,9 @@ func (c *Conn) Frames() <-chan Frame {
 		return d.ch
 	}
 	c.framePool()
+	if pool.LeakMode {
+		c.setOwners()
+	}
 	// Wake a read that waits now; it returns ErrBusy.
 	d.active.Store(true)
 	_ = c.link.SetReadDeadline(deadline.Past()) // fails only if closed, which wakes it too
@@ -58,6 +61,7 @@ type delivery struct {
 	ch     chan Frame  // guarded by life.mu; nil until Frames is called
 	pool   *pool.Pool  // guarded by life.mu until Frames is called; nil until framePool is
 	depth  int
+	owners owners // set by Frames in leak mode
 
 	// Of the goroutine that delivers:
 	windows [][]byte // the buffers' bytes; nil if the link gives buffers
@@ -93,6 +97,9 @@ func (c *Conn) deliver(ch chan<- Frame) {
 				continue // stays in bs for the next batch
 			}
 			c.hookReceived(b.Bytes())
+			if pool.LeakMode {
+				pool.AddOwner(c.frames.owners.frames, b)
+			}
 			if !c.put(ch, Frame{b}) {
 				c.undelivered(bs[i:n], good[i:n])
 				return
@@ -124,6 +131,9 @@ func (c *Conn) receiveBuffers(bs []*pool.Buffer) (n int, err error) {
 			use = bs[:1]
 		}
 		d.pool.GetBatch(use)
+		if pool.LeakMode {
+			pool.AddOwner(d.owners.receiving, use...)
+		}
 		windows := pool.Windows(d.windows, use)
 		n, err = c.link.Recv(link.Rx{Bufs: windows, Sizes: c.rx.sizes[:], NoWait: d.busy})
 		for i, b := range use[:n] {

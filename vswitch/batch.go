@@ -213,6 +213,9 @@ func (b *batch) keep(items []uint8, as *portConf) {
 			k++
 		case b.keepsBuffer(it):
 			it.buf, it.recvBuf = it.recvBuf, nil
+			if pool.LeakMode {
+				pool.AddOwner("", it.buf) // it was the receiver's
+			}
 			it.buf.SetLen(len(it.data))
 			k++
 		default:

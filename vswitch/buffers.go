@@ -4,6 +4,7 @@
 package vswitch
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/go-vde/sdk/frame"
@@ -90,9 +91,25 @@ func (p *bufferPools) live() (n int64) {
 // holds it. Once the switch and the connections of Attach and Monitor are
 // closed, and the channels of Frames drained, a buffer that is live is that of a
 // Frame that was not released.
+//
+// In leak mode of package pool, Leaks names the port and the endpoint of each.
 func (sw *Switch) Pools() []*pool.Pool {
 	if sw.buffers == nil {
 		return nil // the configuration was refused
 	}
 	return slices.Clone(sw.buffers.pools[:])
 }
+
+// String names e in reports of leak mode.
+func (e *endpoint) String() string {
+	switch {
+	case e.port == nil:
+		return fmt.Sprintf("an endpoint without a port (%q)", e.info.Description)
+	case e.info.Kind == KindMonitor:
+		return fmt.Sprintf("monitor session %d (%q)", e.info.ID, e.info.Description)
+	}
+	return fmt.Sprintf("port %d (%q)", e.port.num, e.info.Description)
+}
+
+// queueOwner is how leak mode names the queue of e as the owner of buffers.
+func (e *endpoint) queueOwner() string { return "the queue of " + e.String() }

@@ -82,7 +82,7 @@ func newInproc(sw *Switch, kind Kind) *inproc {
 	}
 	l.endpoint = &endpoint{egress: l, ended: l.hangup}
 	l.readDeadline.OnExpire = l.wakeReader
-	l.caps = link.Caps{Offload: offloadAll, Buffers: l, Pools: sw.Pools, Counters: l.counters}
+	l.caps = link.Caps{Name: l.endpoint.String, Offload: offloadAll, Buffers: l, Pools: sw.Pools, Counters: l.counters}
 	return l
 }
 
@@ -196,11 +196,20 @@ func (l *inproc) Close() (unread int, err error) {
 	}
 }
 
+// popRing takes up to len(bufs) frames off the ring; out is held.
+func (l *inproc) popRing(bufs []*pool.Buffer) int {
+	n := l.ring.Pop(bufs)
+	if pool.LeakMode {
+		pool.RemoveOwner(l.endpoint.queueOwner(), bufs[:n]...)
+	}
+	return n
+}
+
 // discard drops at most n of the oldest frames in the ring, and maxBatch, and
 // returns how many; out is held.
 func (l *inproc) discard(n int) int {
 	var old [maxBatch]*pool.Buffer
-	n = l.ring.Pop(old[:min(n, maxBatch)])
+	n = l.popRing(old[:min(n, maxBatch)])
 	l.popped += uint64(n)
 	pool.ReleaseBatch(old[:n])
 	return n
@@ -336,7 +345,7 @@ func (l *inproc) pop(bufs []*pool.Buffer, headers []frame.VNetHeader, wait bool)
 // tryPop is pop that does not wait. It counts the frames and wakes a sender.
 func (l *inproc) tryPop(bufs []*pool.Buffer, headers []frame.VNetHeader) int {
 	l.out.Lock()
-	n := l.ring.Pop(bufs)
+	n := l.popRing(bufs)
 	if n > 0 {
 		bytes := 0
 		for _, b := range bufs[:n] {

@@ -65,6 +65,9 @@ func (l *inproc) offer(o outgoing) (n int, cause dropCause) {
 		for k := range refs {
 			refs[k] = o.b.ref(o.items[k], o.as, o.give)
 		}
+		if pool.LeakMode {
+			pool.AddOwner(l.endpoint.queueOwner(), refs...)
+		}
 		if l.headers != nil {
 			for k := range refs {
 				*l.headers.at(l.pushed + uint64(k)) = o.b.header(o.items[k], o.as)

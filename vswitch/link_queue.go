@@ -22,6 +22,7 @@ type sendQueue struct {
 	ring   []queuedFrame // guarded by mu; nil until something is queued
 	head   int           // guarded by mu; index of the oldest
 	n      int           // guarded by mu
+	owner  string        // of the buffers, in leak mode; written before the first push
 }
 
 // A queuedFrame is a frame in a queue: one reference to its buffer, and its
@@ -42,6 +43,9 @@ func (q *sendQueue) push(f queuedFrame, limit int) (evicted queuedFrame) {
 	}
 	q.ring[(q.head+q.n)%len(q.ring)] = f
 	q.n++
+	if pool.LeakMode {
+		pool.AddOwner(q.owner, f.buf)
+	}
 	return evicted
 }
 
@@ -54,13 +58,21 @@ func (q *sendQueue) pop() queuedFrame {
 	return f
 }
 
+// release releases the buffers of frames that were popped.
+func (q *sendQueue) release(bufs []*pool.Buffer) {
+	if pool.LeakMode {
+		pool.RemoveOwner(q.owner, bufs...)
+	}
+	pool.ReleaseBatch(bufs)
+}
+
 // close empties the queue for good and returns how many frames there were.
 func (q *sendQueue) close() (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
 	for ; q.n > 0; n++ {
-		q.pop().buf.Release()
+		q.release([]*pool.Buffer{q.pop().buf})
 	}
 	q.ring = nil
 	return n
@@ -94,7 +106,7 @@ func (e *linkEndpoint) drain() {
 		q.mu.Unlock()
 		e.drainAll(link.Tx{Frames: views[:n], Headers: headers[:n], NoWait: true})
 		clear(views[:n])
-		pool.ReleaseBatch(bufs[:n])
+		q.release(bufs[:n])
 	}
 }
 

@@ -30,6 +30,9 @@ func (e *linkEndpoint) receive() {
 func (e *linkEndpoint) receiveLoop(r *linkReceiver) error {
 	const fatal = 16 // errors in a row; one may be left over from something that is over
 	failed := 0
+	if pool.LeakMode {
+		r.owner = e.String() + " to receive in"
+	}
 	for {
 		n, err := r.recv(e.link)
 		switch {
@@ -68,6 +71,7 @@ type linkReceiver struct {
 	longest int // frame that may come
 	most    int // frames at once
 	busy    bool
+	owner   string // of bufs, in leak mode
 
 	bufs    [maxBatch]*pool.Buffer
 	windows [maxBatch][]byte
@@ -94,6 +98,9 @@ func (r *linkReceiver) recv(l link.Link) (n int, err error) {
 		r.release(1)
 	}
 	r.pool.GetBatch(r.bufs[:want])
+	if pool.LeakMode {
+		pool.AddOwner(r.owner, r.bufs[:want]...)
+	}
 	for i, b := range pool.Windows(r.windows[:], r.bufs[:want]) {
 		r.windows[i] = b[:r.longest]
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-vde/sdk/internal/deadline"
 	"github.com/go-vde/sdk/link"
+	"github.com/go-vde/sdk/pool"
 )
 
 // offload implements egress.
@@ -43,9 +44,15 @@ func (e *linkEndpoint) offer(o outgoing) (n int, cause dropCause) {
 		return n, outFull // what was queued under another policy goes first
 	}
 	o.b.keep(o.items, o.as)
+	if pool.LeakMode && q.owner == "" {
+		q.owner = e.queueOwner()
+	}
 	for _, i := range o.items {
 		f := queuedFrame{o.b.ref(i, o.as, o.give), o.b.header(i, o.as)}
 		if evicted := q.push(f, conf.Queue); evicted.buf != nil {
+			if pool.LeakMode {
+				pool.RemoveOwner(q.owner, evicted.buf)
+			}
 			evicted.buf.Release()
 			e.port.outNow().dropped[outHeadDrop].Add(1)
 		}
