@@ -18,12 +18,14 @@
 package metrics
 
 import (
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -49,6 +51,10 @@ func New() *Collector {
 // AddConn adds conn with the label conn="name" and replaces any other connection
 // of that name. remove removes it, unless it has been replaced. A closed
 // connection keeps its last values until then.
+//
+// Labels are UTF-8. In a name that is not, each byte that is not part of a character
+// becomes its hexadecimal number, as in b\xfcro; names that are equal then are the
+// same name.
 func (c *Collector) AddConn(name string, conn *vde.Conn) (remove func()) {
 	return add(c, c.conns, name, conn)
 }
@@ -60,6 +66,7 @@ func (c *Collector) AddSwitch(name string, sw *vswitch.Switch) (remove func()) {
 }
 
 func add[V comparable](c *Collector, m map[string]V, name string, v V) (remove func()) {
+	name = label(name)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m[name] = v
@@ -70,6 +77,25 @@ func add[V comparable](c *Collector, m map[string]V, name string, v V) (remove f
 			delete(m, name)
 		}
 	}
+}
+
+// label returns name as the value of a label, which has to be UTF-8. Names are often
+// paths, and those are any bytes.
+func label(name string) string {
+	if utf8.ValidString(name) {
+		return name
+	}
+	var b strings.Builder
+	for len(name) > 0 {
+		r, n := utf8.DecodeRuneInString(name)
+		if r == utf8.RuneError && n == 1 {
+			fmt.Fprintf(&b, `\x%02x`, name[0])
+		} else {
+			b.WriteString(name[:n])
+		}
+		name = name[n:]
+	}
+	return b.String()
 }
 
 // A metric is a name with its labels, and whether it is a counter.
