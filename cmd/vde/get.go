@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"path"
 	"time"
 
@@ -40,7 +39,7 @@ Nothing of this machine's own network is used, or has to be set up.`,
 	}
 	o.register(cmd)
 	f := cmd.Flags()
-	f.StringVarP(&o.output, "output", "o", "", "file to write, - for the standard output (default: the last part of the URL's path)")
+	f.StringVarP(&o.output, "output", "o", "", "file to write, - for the standard output (default: the last part of the URL's path); devices, FIFOs and symbolic links are written through")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress bar and no figures")
 	return cmd
 }
@@ -71,7 +70,7 @@ func runGet(ctx context.Context, out, messages io.Writer, rawURL string, o getOp
 
 	bar := newBar(messages, response.ContentLength, "bytes", o.quiet)
 	start := time.Now()
-	n, err := save(o.output, out, io.TeeReader(response.Body, bar))
+	n, err := save(ctx, o.output, out, io.TeeReader(response.Body, bar))
 	t := transfer{n, time.Since(start)}
 	_ = bar.Finish()
 	if err != nil || o.quiet {
@@ -93,25 +92,4 @@ func fileName(rawURL string) (string, error) {
 		return "", fmt.Errorf("%s names no file: give --output", rawURL)
 	}
 	return name, nil
-}
-
-// save writes what r gives to the file name, or to out if that is "-". The file
-// appears when it is complete.
-func save(name string, out io.Writer, r io.Reader) (n int64, err error) {
-	if name == "-" {
-		return io.Copy(out, r)
-	}
-	part := name + ".part"
-	f, err := os.Create(part)
-	if err != nil {
-		return 0, err
-	}
-	n, err = io.Copy(f, r)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(part, name)
-	}
-	if err != nil {
-		os.Remove(part)
-	}
-	return n, err
 }

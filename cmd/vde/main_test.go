@@ -203,7 +203,7 @@ func (h *hostTest) testGetErrors() {
 		{"http://10.0.0.1:8081/image", "x", "connection refused"},
 		{"http://10.0.0.1:8080/", "", "give --output"},
 		{"http://10.0.0.1:8080/image", "missing/x", "no such file"},
-		{"http://10.0.0.1:8080/image", ".", "file exists"},
+		{"http://10.0.0.1:8080/image", ".", "is a directory"},
 	} {
 		output := test.output
 		if output != "" {
