@@ -17,12 +17,22 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	defer stop()
 	if err := newRoot().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "vde:", err)
 		os.Exit(1)
 	}
+}
+
+// endSignals returns the signals that tell a command to end. SIGHUP, which is sent
+// when the terminal is closed, is one of them unless it is ignored, as under nohup.
+func endSignals() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
 }
 
 // newRoot returns the command with all its subcommands. Cobra adds help and

@@ -1,0 +1,133 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/testutil"
+	"github.com/go-vde/sdk/vswitch"
+)
+
+// command returns the command line args as a process of its own.
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Env = append(os.Environ(), commandVariable+"=1")
+	return cmd
+}
+
+// started starts the command line args and waits for the first line that it
+// writes to the standard error. finish returns the further lines and how the
+// process ended.
+func started(t *testing.T, args ...string) (cmd *exec.Cmd, finish func() (string, error)) {
+	t.Helper()
+	cmd = command(t, args...)
+	messages, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(messages)
+	if _, err := lines.ReadString('\n'); err != nil {
+		t.Fatal(err, cmd.Wait())
+	}
+	return cmd, func() (string, error) {
+		rest, err := io.ReadAll(lines)
+		if err != nil {
+			t.Error(err)
+		}
+		return string(rest), cmd.Wait()
+	}
+}
+
+// TestHangup checks that a command whose terminal is closed ends as if it was
+// terminated: it completes files and removes what it made.
+func TestHangup(t *testing.T) {
+	testutil.NoLeaks(t)
+	t.Run("switch", func(t *testing.T) {
+		dir := filepath.Join(testutil.ShortDir(t), "sw")
+		cmd, finish := started(t, "switch", dir)
+		if err := cmd.Process.Signal(unix.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		if text, err := finish(); err != nil {
+			t.Errorf("%v\n%s", err, text)
+		}
+		if _, err := os.Stat(dir); !os.IsNotExist(err) {
+			t.Errorf("%s is still there: %v", dir, err)
+		}
+	})
+	t.Run("capture", func(t *testing.T) {
+		sw := vswitch.New(vswitch.Config{})
+		defer sw.Close()
+		listener, err := sw.Listen(filepath.Join(testutil.ShortDir(t), "sw"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		go listener.Serve(t.Context())
+		name := filepath.Join(t.TempDir(), "x.pcapng")
+		cmd, finish := started(t, "capture", listener.Dir(), "-w", name)
+		if err := cmd.Process.Signal(unix.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		if text, err := finish(); err != nil || !strings.Contains(text, "0 frames captured.") {
+			t.Errorf("%v\n%s", err, text)
+		}
+		// The counters at the end of the file.
+		if b, err := os.ReadFile(name); err != nil || !strings.Contains(string(b), "\x05\x00\x00\x00") {
+			t.Errorf("the file is not complete: %d bytes, %v", len(b), err)
+		}
+	})
+}
+
+// TestNohup checks that SIGHUP stays ignored where it was at the start.
+func TestNohup(t *testing.T) {
+	testutil.NoLeaks(t)
+	dir := filepath.Join(testutil.ShortDir(t), "sw")
+	signal.Ignore(unix.SIGHUP)
+	defer signal.Reset(unix.SIGHUP)
+	cmd, finish := started(t, "switch", dir)
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?m)^SigIgn:\s+([0-9a-f]+)$`).FindSubmatch(status)
+	if m == nil {
+		t.Fatalf("no mask of ignored signals:\n%s", status)
+	}
+	if mask, err := strconv.ParseUint(string(m[1]), 16, 64); err != nil || mask&1 == 0 {
+		t.Errorf("SIGHUP is not ignored: %#x, %v", mask, err)
+	}
+	if err := cmd.Process.Signal(unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := finish(); err != nil {
+		t.Errorf("%v\n%s", err, text)
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("%s is still there: %v, want %v", dir, err, fs.ErrNotExist)
+	}
+}
