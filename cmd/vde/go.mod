@@ -33,5 +33,5 @@ require (
 	github.com/rivo/uniseg v0.4.7 // indirect
 	github.com/spf13/pflag v1.0.9 // indirect
 	golang.org/x/sys v0.49.0
-	golang.org/x/term v0.44.0 // indirect
+	golang.org/x/term v0.44.0
 )
