@@ -9,12 +9,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/go-vde/sdk/capture"
+	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/vde"
 )
 
@@ -23,16 +23,18 @@ type captureOptions struct {
 	output  string
 	snapLen int
 	count   uint64
+	create  func(ctx context.Context, name string) (io.WriteCloser, error)
 }
 
 func newCapture() *cobra.Command {
-	var o captureOptions
+	o := captureOptions{create: createCapture}
 	cmd := &cobra.Command{
 		Use:   "capture [VNL]",
 		Short: "Write the frames that reach a port of the network to a pcapng file",
 		Long: `Joins the network VNL (default: the default network of this machine) and writes
 every frame that reaches its port to a pcapng file, which Wireshark and tcpdump
-read, until it is interrupted. A switch sends a port what is for everybody and
+read, until it is interrupted. What has come is in the file at once, so that it
+can be watched while it grows. A switch sends a port what is for everybody and
 for unknown addresses; to see everything, capture on a hub, or on the port that
 another one is mirrored to.`,
 		Example: "  vde capture /run/vde.ctl -w - | tcpdump -n -r -",
@@ -50,45 +52,58 @@ another one is mirrored to.`,
 	return cmd
 }
 
+// createCapture creates the file of a capture.
+func createCapture(ctx context.Context, name string) (io.WriteCloser, error) {
+	return openOutput(ctx, name)
+}
+
 func runCapture(ctx context.Context, out, messages io.Writer, vnl string, o captureOptions) (err error) {
-	live := o.output == "-"
-	if !live {
-		f, err := os.Create(o.output)
+	if o.snapLen < 0 {
+		return fmt.Errorf("--snaplen %d: give 0 or more", o.snapLen)
+	}
+	// The hook is called by receive, which begins when there is a port.
+	var port *capture.Interface
+	hook := func(d vde.Direction, f frame.Frame) { port.Record(d, f) }
+	conn, err := vde.Open(ctx, vnl, vde.WithDescription("vde capture"), vde.WithMaxFrameSize(longest), vde.WithFrameHook(hook))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if o.output != "-" {
+		f, err := o.create(ctx, o.output)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, f.Close()) }()
-		out = f
+		return errors.Join(record(ctx, f, messages, conn, &port, o), f.Close())
 	}
+	return record(ctx, out, messages, conn, &port, o)
+}
+
+// record writes what comes on conn to out. It sets port, which conn's hook uses.
+func record(ctx context.Context, out, messages io.Writer, conn *vde.Conn, port **capture.Interface, o captureOptions) (err error) {
 	file, err := capture.NewFile(out, o.snapLen)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	port, err := file.Interface("vde")
-	if err != nil {
+	if *port, err = file.Interface("vde"); err != nil {
 		return err
 	}
-	conn, err := vde.Open(ctx, vnl, vde.WithDescription("vde capture"), vde.WithMaxFrameSize(longest), vde.WithFrameHook(port.Record))
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	port.CountDrops(conn)
+	(*port).CountDrops(conn)
 	if err := file.Flush(); err != nil {
 		return err
 	}
 	fmt.Fprintf(messages, "Capturing on %v.\n", conn.LocalAddr())
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	n, err := receive(conn, file, o.count, live)
+	n, err := receive(conn, file, o.count)
 	fmt.Fprintf(messages, "%d frames captured.\n", n)
 	return err
 }
 
 // receive reads frames from conn, whose hook writes them to file, until count
-// have come, or until conn is closed if count is 0. It returns their number. If
-// live, it flushes the file after each batch.
-func receive(conn *vde.Conn, file *capture.File, count uint64, live bool) (n uint64, err error) {
+// have come, or until conn is closed if count is 0. It returns their number. It
+// flushes the file after each batch.
+func receive(conn *vde.Conn, file *capture.File, count uint64) (n uint64, err error) {
 	bufs := make([][]byte, 64)
 	for i := range bufs {
 		bufs[i] = make([]byte, longest)
@@ -108,13 +123,8 @@ func receive(conn *vde.Conn, file *capture.File, count uint64, live bool) (n uin
 		if err != nil {
 			return n, err
 		}
-		if err := file.Err(); err != nil {
+		if err := file.Flush(); err != nil {
 			return n, err
-		}
-		if live {
-			if err := file.Flush(); err != nil {
-				return n, err
-			}
 		}
 	}
 	return n, nil

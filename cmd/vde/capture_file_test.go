@@ -1,0 +1,125 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/testutil"
+	"github.com/go-vde/sdk/vswitch"
+)
+
+// TestCaptureJoinsFirst checks that a capture which cannot begin leaves an earlier
+// one alone.
+func TestCaptureJoinsFirst(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "x.pcapng")
+	if err := os.WriteFile(name, []byte("earlier"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"capture", "/nowhere", "-w", name}, {"capture", "/nowhere", "-w", name, "-s", "-1"}} {
+		if out, err := execute(t.Context(), args...); err == nil {
+			t.Errorf("%v: no error\n%s", args, out)
+		}
+	}
+	if b, err := os.ReadFile(name); err != nil || string(b) != "earlier" {
+		t.Errorf("the file has %q, %v", b, err)
+	}
+}
+
+// TestCaptureIsLive checks that a frame is in the file soon after it has come, and
+// not only when a buffer is full.
+func TestCaptureIsLive(t *testing.T) {
+	testutil.NoLeaks(t)
+	sw := vswitch.New(vswitch.Config{})
+	defer sw.Close()
+	other, err := sw.Attach()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	listener, err := sw.Listen(filepath.Join(testutil.ShortDir(t), "sw"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go listener.Serve(t.Context())
+	// A FIFO, because to read from one waits for what is written.
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := execute(ctx, "capture", listener.Dir(), "-w", fifo)
+		ended <- err
+	}()
+	if err := f.SetReadDeadline(time.Now().Add(time.Minute)); err != nil { // ends a hang
+		t.Fatal(err)
+	}
+	var got []byte
+	buf := make([]byte, 64<<10)
+	for i := range byte(3) {
+		mac := []byte{2, 0, 0, 0, 0, i}
+		for !bytes.Contains(got, mac) {
+			n, err := f.Read(buf)
+			if err != nil {
+				t.Fatalf("frame %d is not in the file, of which %d bytes are: %v", i, len(got), err)
+			}
+			if len(got) == 0 { // the header: it captures
+				broadcast(t, other, 3)
+			}
+			got = append(got, buf[:n]...)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// A failingFile is written well, and fails to close.
+type failingFile struct{ bytes.Buffer }
+
+var errClose = errors.New("disk full")
+
+func (f *failingFile) Close() error { return errClose }
+
+// TestCaptureReportsClose checks that what is known only when the file is closed is
+// reported.
+func TestCaptureReportsClose(t *testing.T) {
+	testutil.NoLeaks(t)
+	sw := vswitch.New(vswitch.Config{})
+	defer sw.Close()
+	listener, err := sw.Listen(filepath.Join(testutil.ShortDir(t), "sw"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go listener.Serve(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o := captureOptions{output: "x", create: func(context.Context, string) (io.WriteCloser, error) {
+		cancel() // as soon as it has begun
+		return new(failingFile), nil
+	}}
+	if err := runCapture(ctx, io.Discard, io.Discard, listener.Dir(), o); !errors.Is(err, errClose) {
+		t.Errorf("%v, want %v", err, errClose)
+	}
+}
