@@ -61,7 +61,7 @@ var floors = []floor{
 	{"metrics/...", []string{"vde", "vswitch"}},
 	{"netstack/...", []string{"netstack/...", "frame", "pool", "link", "vde", "internal/deadline", "internal/jsonconf"}},
 	{"bench/...", []string{"bench/...", "frame", "pool", "ringbuf", "vde", "vswitch", "netstack/...", "testutil"}},
-	{"cmd/...", []string{"cmd/...", "frame", "pool", "ringbuf", "link", "vde", "vswitch", "netstack/...", "capture/..."}},
+	{"cmd/...", []string{"cmd/...", "frame", "pool", "ringbuf", "vnl", "link", "vde", "vswitch", "netstack/...", "capture/..."}},
 	{"internal/soak/...", []string{"frame", "pool", "vde", "vswitch", "impair", "netstack/...", "testutil", "internal/testframe", "internal/testpeers"}},
 	{"internal/tools/...", []string{"internal/tools/..."}},
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/vde"
+	locators "github.com/go-vde/sdk/vnl"
 )
 
 func newDoctor() *cobra.Command {
@@ -74,8 +75,10 @@ func (d *doctor) examine(ctx context.Context, vnl string) error {
 	}
 	fmt.Fprintf(d.out, "Network %q is %s.\n", vnl, strings.Join(dirs, ", else "))
 	var failed error
+	names := [2]string{vnl, vnl}
 	for _, dir := range dirs {
 		if failed = d.control(dir); failed == nil {
+			names[1] = withoutPort(vnl, dir)
 			break
 		}
 	}
@@ -84,7 +87,7 @@ func (d *doctor) examine(ctx context.Context, vnl string) error {
 	}
 	var patients [2]*patient
 	for i := range patients {
-		s, err := d.join(ctx, vnl, i)
+		s, err := d.join(ctx, names[i], i)
 		if err != nil {
 			return err
 		}
@@ -93,6 +96,27 @@ func (d *doctor) examine(ctx context.Context, vnl string) error {
 	}
 	d.ok("frames go through %s", transport(patients[0].conn))
 	return d.traffic(ctx, patients[0], patients[1])
+}
+
+// withoutPort returns a locator of the network vnl, which dir is the control directory
+// of, that leaves the port to the switch. A switch forwards nothing between endpoints of
+// one port, so that two which are to hear each other need two ports.
+func withoutPort(vnl, dir string) string {
+	_, params, err := locators.Parse(vnl).Bracketed()
+	if err != nil || len(params) == 0 {
+		return vnl
+	}
+	var kept []string
+	for _, p := range params {
+		if name := locators.MatchName(p.Key, []string{"port", "portgroup", "group", "mode"}); name == "group" || name == "mode" {
+			kept = append(kept, name+"="+locators.Quote(p.Value))
+		}
+	}
+	locator := locators.DefaultScheme + "://" + locators.Quote(dir)
+	if len(kept) > 0 {
+		locator += "[" + strings.Join(kept, "/") + "]"
+	}
+	return locator
 }
 
 // control looks at the control directory, what is above it, and its socket.
