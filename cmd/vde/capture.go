@@ -59,7 +59,7 @@ func createCapture(ctx context.Context, name string) (io.WriteCloser, error) {
 
 func runCapture(ctx context.Context, out, messages io.Writer, vnl string, o captureOptions) (err error) {
 	if o.snapLen < 0 {
-		return fmt.Errorf("--snaplen %d: give 0 or more", o.snapLen)
+		return usageErrorf("--snaplen %d: give 0 or more", o.snapLen)
 	}
 	// The hook is called by receive, which begins when there is a port.
 	var port *capture.Interface

@@ -58,10 +58,10 @@ privileges, and leaves nothing behind.`,
 
 func (o demoOptions) check() error {
 	if o.mebibytes < 1 {
-		return fmt.Errorf("--size %d: give a positive number", o.mebibytes)
+		return usageErrorf("--size %d: give a positive number", o.mebibytes)
 	}
 	if o.mtu < 68 || o.mtu > netstack.MaxMTU {
-		return fmt.Errorf("--mtu %d: give 68 to %d bytes", o.mtu, netstack.MaxMTU)
+		return usageErrorf("--mtu %d: give 68 to %d bytes", o.mtu, netstack.MaxMTU)
 	}
 	return nil
 }

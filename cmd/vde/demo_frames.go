@@ -48,10 +48,10 @@ Prints the port table, rates and losses. Needs nothing installed.`,
 
 func runDemoFrames(ctx context.Context, out, progress io.Writer, o framesOptions) (err error) {
 	if o.size < minFrame || o.size > frame.DefaultMaxSize {
-		return fmt.Errorf("--size %d: give %d to %d bytes", o.size, minFrame, frame.DefaultMaxSize)
+		return usageErrorf("--size %d: give %d to %d bytes", o.size, minFrame, frame.DefaultMaxSize)
 	}
 	if o.frames < 1 {
-		return fmt.Errorf("--frames %d: give a positive number", o.frames)
+		return usageErrorf("--frames %d: give a positive number", o.frames)
 	}
 	network, err := startNetwork(ctx, out, frame.DefaultMaxSize)
 	if err != nil {

@@ -45,6 +45,9 @@ Nothing of this machine's own network is used, or has to be set up.`,
 }
 
 func runGet(ctx context.Context, out, messages io.Writer, rawURL string, o getOptions) (err error) {
+	if err := checkURL(rawURL); err != nil {
+		return err
+	}
 	if o.output == "" {
 		if o.output, err = fileName(rawURL); err != nil {
 			return err
@@ -81,15 +84,27 @@ func runGet(ctx context.Context, out, messages io.Writer, rawURL string, o getOp
 	return err
 }
 
+// checkURL reports what is wrong with a URL to download.
+func checkURL(rawURL string) error {
+	u, err := url.Parse(rawURL)
+	switch {
+	case err != nil:
+		return usageError{err}
+	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
+		return usageErrorf("%q: give a URL such as http://10.0.0.1/image", rawURL)
+	}
+	return nil
+}
+
 // fileName returns the last part of the URL's path.
 func fileName(rawURL string) (string, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return "", err
+		return "", err // checked before
 	}
 	name := path.Base(u.Path)
 	if name == "." || name == "/" {
-		return "", fmt.Errorf("%s names no file: give --output", rawURL)
+		return "", usageErrorf("%s names no file: give --output", rawURL)
 	}
 	return name, nil
 }

@@ -61,34 +61,34 @@ func (o *hostOptions) open(ctx context.Context, description string) (*netstack.H
 // parse fills in the configuration.
 func (o *hostOptions) parse() error {
 	if len(o.addrs) == 0 && !o.cfg.DHCP {
-		return errors.New("give --addr, as in --addr 10.0.0.2/24, or --dhcp")
+		return usageErrorf("give --addr, as in --addr 10.0.0.2/24, or --dhcp")
 	}
 	if o.cfg.MTU < 68 || o.cfg.MTU > netstack.MaxMTU {
-		return fmt.Errorf("--mtu %d: give 68 to %d bytes", o.cfg.MTU, netstack.MaxMTU)
+		return usageErrorf("--mtu %d: give 68 to %d bytes", o.cfg.MTU, netstack.MaxMTU)
 	}
 	for _, s := range o.addrs {
 		prefix, err := netip.ParsePrefix(s)
 		if err != nil {
-			return fmt.Errorf("--addr %q: give an address with the length of its network, as in 10.0.0.2/24", s)
+			return usageErrorf("--addr %q: give an address with the length of its network, as in 10.0.0.2/24", s)
 		}
 		o.cfg.Addrs = append(o.cfg.Addrs, prefix)
 	}
 	for _, s := range o.dns {
 		addr, err := netip.ParseAddr(s)
 		if err != nil {
-			return fmt.Errorf("--dns %q: give an IP address", s)
+			return usageErrorf("--dns %q: give an IP address", s)
 		}
 		o.cfg.DNS = append(o.cfg.DNS, addr)
 	}
 	var err error
 	if o.gateway != "" {
 		if o.cfg.Gateway, err = netip.ParseAddr(o.gateway); err != nil {
-			return fmt.Errorf("--gateway %q: give an IP address", o.gateway)
+			return usageErrorf("--gateway %q: give an IP address", o.gateway)
 		}
 	}
 	if o.mac != "" {
 		if o.cfg.MAC, err = frame.ParseMAC(o.mac); err != nil {
-			return fmt.Errorf("--mac: %w", err)
+			return usageErrorf("--mac: %w", err)
 		}
 	}
 	return nil

@@ -8,7 +8,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,13 +15,21 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func main() {
+func main() { os.Exit(runMain()) }
+
+// runMain runs the command that the arguments of the program name and returns the exit
+// status.
+func runMain() int {
 	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	defer stop()
-	if err := newRoot().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "vde:", err)
-		os.Exit(1)
+	root := newRoot()
+	started := false
+	watchStart(root, &started)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err != nil {
+		return complain(os.Stderr, cmd, err, started)
 	}
+	return 0
 }
 
 // endSignals returns the signals that tell a command to end. SIGHUP, which is sent

@@ -53,15 +53,15 @@ until it is interrupted or --count have been sent. Fails if no reply came.`,
 func runPing(ctx context.Context, out io.Writer, to string, o pingOptions) (err error) {
 	addr, err := netip.ParseAddr(to)
 	if err != nil {
-		return fmt.Errorf("%q: give an IP address", to)
+		return usageErrorf("%q: give an IP address", to)
 	}
 	switch {
 	case o.count < 0:
-		return fmt.Errorf("--count %d: give 0 or more", o.count)
+		return usageErrorf("--count %d: give 0 or more", o.count)
 	case o.size < 0 || o.size > maxPing:
-		return fmt.Errorf("--size %d: give 0 to %d bytes", o.size, maxPing)
+		return usageErrorf("--size %d: give 0 to %d bytes", o.size, maxPing)
 	case o.interval <= 0 || o.timeout <= 0:
-		return errors.New("--interval, --timeout: give positive times")
+		return usageErrorf("--interval, --timeout: give positive times")
 	}
 	host, err := o.open(ctx, "vde ping")
 	if err != nil {

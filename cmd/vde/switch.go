@@ -6,7 +6,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -69,23 +68,23 @@ const maxPorts = 1<<23 - 1
 func (o *switchOptions) parse(log io.Writer) error {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
-		return fmt.Errorf("--log %q: give debug, info, warn or error", o.logLevel)
+		return usageErrorf("--log %q: give debug, info, warn or error", o.logLevel)
 	}
 	o.config.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level}))
 	const minFrame = frame.HeaderLen + frame.TagLen
 	switch c := &o.config; {
 	case c.NumPorts < 0 || c.NumPorts > maxPorts:
-		return fmt.Errorf("--ports %d: give 1 to %d", c.NumPorts, maxPorts)
+		return usageErrorf("--ports %d: give 1 to %d", c.NumPorts, maxPorts)
 	case c.MaxFrameSize != 0 && c.MaxFrameSize < minFrame || c.MaxFrameSize > vswitch.MaxFrameSizeLimit:
-		return fmt.Errorf("--max-frame %d: give %d to %d bytes", c.MaxFrameSize, minFrame, vswitch.MaxFrameSizeLimit)
+		return usageErrorf("--max-frame %d: give %d to %d bytes", c.MaxFrameSize, minFrame, vswitch.MaxFrameSizeLimit)
 	case c.DefaultPort.Wait < 0 && c.DefaultPort.Wait != vswitch.Forever:
-		return fmt.Errorf("--wait %v: give a positive time", c.DefaultPort.Wait)
+		return usageErrorf("--wait %v: give a positive time", c.DefaultPort.Wait)
 	}
 	if err := o.config.DefaultPort.Policy.UnmarshalText([]byte(o.policy)); err != nil {
-		return fmt.Errorf("--policy: %w", err)
+		return usageErrorf("--policy: %w", err)
 	}
 	if err := o.config.SharedMemory.UnmarshalText([]byte(o.sharedMemory)); err != nil {
-		return fmt.Errorf("--shared-memory: %w", err)
+		return usageErrorf("--shared-memory: %w", err)
 	}
 	var err error
 	if o.config.Mode, err = parseMode("--mode", o.mode, 0o777); err != nil {
@@ -119,7 +118,7 @@ func parseMode(flag, s string, most uint64) (fs.FileMode, error) {
 	}
 	n, err := strconv.ParseUint(s, 8, 32)
 	if err != nil || n > most {
-		return 0, fmt.Errorf("%s %q: give an octal number up to %#o", flag, s, most)
+		return 0, usageErrorf("%s %q: give an octal number up to %#o", flag, s, most)
 	}
 	mode := fs.FileMode(n & 0o777)
 	if n&0o2000 != 0 {

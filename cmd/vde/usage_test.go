@@ -1,0 +1,65 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// TestExitStatus checks that a wrong command line is told apart from a failure:
+// the status is 2, and the usage is printed.
+func TestExitStatus(t *testing.T) {
+	const host = "--addr 10.0.0.2/24 --net /nowhere"
+	for _, test := range []struct {
+		args   string
+		status int
+		want   string // in the standard error
+	}{
+		{"dance", 2, "vde [command]"},
+		{"--dance", 2, "vde [command]"},
+		{"switch", 2, "vde switch DIR [flags]"},
+		{"switch x y", 2, "vde switch DIR [flags]"},
+		{"switch x --dance", 2, "vde switch DIR [flags]"},
+		{"switch x --ports many", 2, "vde switch DIR [flags]"},
+		{"switch x --ports -1", 2, "vde switch DIR [flags]"},
+		{"switch x --mode 999", 2, "vde switch DIR [flags]"},
+		{"capture x", 2, "vde capture [VNL] [flags]"},
+		{"capture x -w y -s -1", 2, "vde capture [VNL] [flags]"},
+		{"demo --size 0", 2, "vde demo [flags]"},
+		{"demo dance", 2, "vde demo [flags]"},
+		{"demo frames --size 0", 2, "vde demo frames [flags]"},
+		{"get http://10.0.0.1/x --net x", 2, "vde get URL [flags]"},
+		{"get http://10.0.0.1/ " + host, 2, "vde get URL [flags]"},
+		{"get gopher://10.0.0.1/x " + host, 2, "vde get URL [flags]"},
+		{"get http://10.0.0.1/x --mac x " + host, 2, "vde get URL [flags]"},
+		{"serve . --mtu 1 " + host, 2, "vde serve DIR [flags]"},
+		{"ping me " + host, 2, "vde ping ADDRESS [flags]"},
+		{"ping 10.0.0.1 -c -1 " + host, 2, "vde ping ADDRESS [flags]"},
+		{"completion fish x", 2, "vde completion fish"},
+		{"get http://10.0.0.1/x " + host, 1, "/nowhere"},
+		{"ping 10.0.0.1 " + host, 1, "/nowhere"},
+		{"serve /nowhere " + host, 1, "/nowhere"},
+		{"capture /nowhere -w /nowhere/x", 1, "/nowhere"},
+		{"doctor /nowhere", 1, "cannot be used"},
+		{"switch /nowhere/x", 1, "/nowhere"},
+		{"version", 0, ""},
+		{"", 0, ""},
+	} {
+		var messages bytes.Buffer
+		cmd := command(t, strings.Fields(test.args)...)
+		cmd.Stderr = &messages
+		_ = cmd.Run() // the status tells
+		text := messages.String()
+		if status := cmd.ProcessState.ExitCode(); status != test.status || !strings.Contains(text, test.want) {
+			t.Errorf("vde %s: status %d, want %d and %q in:\n%s", test.args, status, test.status, test.want, text)
+		}
+		if usage := strings.Contains(text, "Usage:"); usage != (test.status == 2) {
+			t.Errorf("vde %s: usage: %v\n%s", test.args, usage, text)
+		}
+	}
+}
