@@ -93,7 +93,7 @@ func record(ctx context.Context, out, messages io.Writer, conn *vde.Conn, port *
 	if err := file.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(messages, "Capturing on %v.\n", conn.LocalAddr())
+	fmt.Fprintf(messages, "Capturing on %s.\n", printable(conn.LocalAddr().String()))
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	n, err := receive(conn, file, o.count)
 	fmt.Fprintf(messages, "%d frames captured.\n", n)

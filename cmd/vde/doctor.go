@@ -53,7 +53,7 @@ type doctor struct {
 }
 
 func (d *doctor) ok(format string, args ...any) {
-	fmt.Fprintf(d.out, "  ok    "+format+"\n", args...)
+	fmt.Fprintf(d.out, "  ok    %s\n", printable(fmt.Sprintf(format, args...)))
 }
 
 // errSick is what the command fails with; the details have been told.
@@ -61,9 +61,9 @@ var errSick = errors.New("the network cannot be used like this")
 
 // sick tells what is wrong and what would help.
 func (d *doctor) sick(what, remedy string) error {
-	fmt.Fprintf(d.out, "  FAIL  %s\n", what)
+	fmt.Fprintf(d.out, "  FAIL  %s\n", printable(what))
 	if remedy != "" {
-		fmt.Fprintf(d.out, "        %s\n", remedy)
+		fmt.Fprintf(d.out, "        %s\n", printable(remedy))
 	}
 	return errSick
 }
@@ -73,7 +73,7 @@ func (d *doctor) examine(ctx context.Context, vnl string) error {
 	if err != nil {
 		return d.sick(err.Error(), "give the path of a switch's control directory, or a locator such as vde:///run/vde.ctl")
 	}
-	fmt.Fprintf(d.out, "Network %q is %s.\n", vnl, strings.Join(dirs, ", else "))
+	fmt.Fprintf(d.out, "Network %q is %s.\n", vnl, printable(strings.Join(dirs, ", else ")))
 	var failed error
 	names := [2]string{vnl, vnl}
 	for _, dir := range dirs {

@@ -118,7 +118,7 @@ func (p *pings) ping(ctx context.Context, out io.Writer, host *netstack.Host, ad
 	case errors.Is(err, context.DeadlineExceeded):
 		fmt.Fprintf(out, "no reply from %v: seq=%d within %v\n", addr, p.sent, o.timeout)
 	default:
-		fmt.Fprintf(out, "seq=%d: %v\n", p.sent, err)
+		fmt.Fprintf(out, "seq=%d: %s\n", p.sent, printableLines(err.Error()))
 	}
 }
 

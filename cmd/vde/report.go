@@ -66,7 +66,7 @@ func endpoints(p vswitch.PortInfo) string {
 	var texts []string
 	for _, c := range p.Endpoints {
 		text, _, _ := strings.Cut(c.Description, " user=")
-		texts = append(texts, fmt.Sprintf("%s (%s)", text, c.Kind))
+		texts = append(texts, fmt.Sprintf("%s (%s)", printable(text), c.Kind))
 	}
 	return strings.Join(texts, ", ")
 }

@@ -67,7 +67,7 @@ func runServe(ctx context.Context, out io.Writer, dir string, o serveOptions) (e
 		return err
 	}
 	for _, addr := range host.Addrs() {
-		fmt.Fprintf(out, "Serving %s at http://%s/\n", dir, net.JoinHostPort(addr.Addr().String(), strconv.Itoa(int(o.port))))
+		fmt.Fprintf(out, "Serving %s at http://%s/\n", printable(dir), net.JoinHostPort(addr.Addr().String(), strconv.Itoa(int(o.port))))
 	}
 	return serveHTTP(ctx, host, listener, http.FileServerFS(root.FS()))
 }

@@ -43,7 +43,7 @@ func watchStart(root *cobra.Command, started *bool) {
 // complain prints the error err of the command cmd, which may have started, and
 // returns the exit status.
 func complain(w io.Writer, cmd *cobra.Command, err error, started bool) int {
-	fmt.Fprintln(w, "vde:", err)
+	fmt.Fprintln(w, "vde:", printableLines(err.Error()))
 	var usage usageError
 	if started && !errors.As(err, &usage) {
 		return statusFailure
