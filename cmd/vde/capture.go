@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +19,7 @@ import (
 
 // captureOptions are the flags of vde capture.
 type captureOptions struct {
+	netOption
 	output  string
 	snapLen int
 	count   uint64
@@ -31,19 +31,24 @@ func newCapture() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "capture [VNL]",
 		Short: "Write the frames that reach a port of the network to a pcapng file",
-		Long: `Joins the network VNL (default: the default network of this machine) and writes
-every frame that reaches its port to a pcapng file, which Wireshark and tcpdump
+		Long: `Joins the network that --net names, or VNL, which is the same, and writes every
+frame that reaches its port to a pcapng file, which Wireshark and tcpdump
 read, until it is interrupted. What has come is in the file at once, so that it
 can be watched while it grows. A switch sends a port what is for everybody and
 for unknown addresses; to see everything, capture on a hub, or on the port that
 another one is mirrored to.`,
-		Example: "  vde capture /run/vde.ctl -w - | tcpdump -n -r -",
+		Example: "  vde capture --net /run/vde.ctl -w - | tcpdump -n -r -",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runCapture(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), strings.Join(args, ""), o)
+			vnl, err := o.orArg(args)
+			if err != nil {
+				return err
+			}
+			return runCapture(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), vnl, o)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
+	o.registerNet(cmd)
 	f := cmd.Flags()
 	f.StringVarP(&o.output, "write", "w", "", "file to write, - for the standard output")
 	f.IntVarP(&o.snapLen, "snaplen", "s", 0, "bytes of each frame to keep; 0 keeps all")

@@ -27,22 +27,27 @@ import (
 
 func newDoctor() *cobra.Command {
 	d := doctor{patience: 500 * time.Millisecond}
+	var o netOption
 	cmd := &cobra.Command{
 		Use:   "doctor [VNL]",
 		Short: "Find out why a network cannot be joined, or what it can do",
-		Long: `Joins the network VNL (default: the default network of this machine) step by
-step as a program would, tells what it finds, and where it fails, what would
-help. If all is well, two endpoints of its own find out what gets through: in
+		Long: `Joins the network that --net names, or VNL, which is the same, step by step as
+a program would, tells what it finds, and where it fails, what would help. If all is well, two endpoints of its own find out what gets through: in
 both directions, up to which size, how fast, and how many frames are kept for one
 that does not read. Others on the network see a few broadcasts. Fails if the network
 cannot be used.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d.out = cmd.OutOrStdout()
-			return d.examine(cmd.Context(), strings.Join(args, ""))
+			vnl, err := o.orArg(args)
+			if err != nil {
+				return err
+			}
+			return d.examine(cmd.Context(), vnl)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
+	o.registerNet(cmd)
 	return cmd
 }
 

@@ -22,7 +22,7 @@ import (
 
 // hostOptions are the flags of commands that are a TCP/IP host on the network.
 type hostOptions struct {
-	vnl     string
+	netOption
 	addrs   []string
 	gateway string
 	dns     []string
@@ -32,7 +32,7 @@ type hostOptions struct {
 
 func (o *hostOptions) register(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.vnl, "net", "", "the network to join: a control directory or a locator such as vde:///run/vde.ctl[3] (default: the default network of this machine)")
+	o.registerNet(cmd)
 	f.StringSliceVar(&o.addrs, "addr", nil, "own address with the length of its network, as in 10.0.0.2/24; may be repeated")
 	f.BoolVar(&o.cfg.DHCP, "dhcp", false, "ask for an IPv4 address, in place of --addr or besides")
 	f.StringVar(&o.gateway, "gateway", "", "next hop to other networks")

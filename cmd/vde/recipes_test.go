@@ -98,7 +98,7 @@ var waits = []wait{
 	{regexp.MustCompile(`^vde_plug tap://(\S+) .*&$`), `await ip link show $1`, false},
 	{regexp.MustCompile(`^ip netns exec (\S+) vde_plug tap://(\S+) .*&$`), `await ip -n $1 link show $2`, false},
 	{regexp.MustCompile(`^vde ping .*[^&]$`), "", true},
-	{regexp.MustCompile(`^runuser -u alice -- vde doctor \S+$`), "", true},
+	{regexp.MustCompile(`^runuser -u alice -- vde doctor --net \S+$`), "", true},
 }
 
 // withWaits inserts waits into a script.

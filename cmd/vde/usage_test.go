@@ -63,3 +63,25 @@ func TestExitStatus(t *testing.T) {
 		}
 	}
 }
+
+// TestOneNameForTheNetwork checks that each command which joins a network takes
+// its name by the flag --net.
+func TestOneNameForTheNetwork(t *testing.T) {
+	for _, args := range [][]string{
+		{"capture", "-w", "/nowhere/x"},
+		{"doctor"},
+		{"get", "http://10.0.0.1/x", "--addr", "10.0.0.2/24"},
+		{"ping", "10.0.0.1", "--addr", "10.0.0.2/24"},
+		{"serve", ".", "--addr", "10.0.0.2/24"},
+	} {
+		out, err := execute(t.Context(), append(args, "--net", "/nowhere/sw")...)
+		if err == nil || !strings.Contains(out+err.Error(), "/nowhere/sw") {
+			t.Errorf("%v: %v\n%s", args, err, out)
+		}
+	}
+	for _, args := range [][]string{{"capture", "x", "-w", "/nowhere/x"}, {"doctor", "x"}} {
+		if _, err := execute(t.Context(), append(args, "--net", "/nowhere/sw")...); err == nil || !strings.Contains(err.Error(), "--net") {
+			t.Errorf("%v: the network has two names: %v", args, err)
+		}
+	}
+}
