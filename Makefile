@@ -7,13 +7,16 @@
 FUZZTIME ?= 10s
 SOAKTIME ?= 1m
 
-.PHONY: help demo test test-all test-long peers lint cross tracked consumer release tidy bench compare smoke fuzz soak vuln
+.PHONY: help demo install test test-all test-long peers lint cross tracked consumer release tidy bench compare smoke fuzz soak vuln
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## run the demonstration
 	@go run ./cmd/vde demo
+
+install: ## install vde, its manual pages and completions below DESTDIR=, PREFIX=/usr/local
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/install.sh
 
 test: peers ## install missing peers if possible, test all modules with -race -short; TESTFLAGS='-run X -v'
 	@scripts/test.sh $(TESTFLAGS)

@@ -51,6 +51,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newCapture(), newDemo(), newDoctor(), newGet(), newPing(), newServe(), newSwitch(), newVersion())
+	root.AddCommand(newCapture(), newDemo(), newDoctor(), newGet(), newMan(), newPing(), newServe(), newSwitch(), newVersion())
 	return root
 }
