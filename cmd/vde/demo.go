@@ -28,6 +28,7 @@ import (
 
 // demoOptions are the flags of vde demo.
 type demoOptions struct {
+	jsonOption
 	mebibytes int
 	mtu       int
 	quiet     bool
@@ -52,6 +53,7 @@ privileges, and leaves nothing behind.`,
 	f.IntVar(&o.mebibytes, "size", 1024, "MiB to download")
 	f.IntVar(&o.mtu, "mtu", netstack.DefaultMTU, "longest IP packet in bytes")
 	f.BoolVar(&o.quiet, "quiet", false, "no progress bar")
+	o.registerJSON(cmd)
 	cmd.AddCommand(newDemoFrames())
 	return cmd
 }
@@ -66,7 +68,19 @@ func (o demoOptions) check() error {
 	return nil
 }
 
-func runDemo(ctx context.Context, out, progress io.Writer, o demoOptions) (err error) {
+// A demoResult is what vde demo --json prints.
+type demoResult struct {
+	MTU       int                `json:"mtu"`
+	Transport string             `json:"transport"`
+	Bytes     int64              `json:"bytes"`
+	Seconds   float64            `json:"seconds"`
+	Server    netstack.HostStats `json:"server"`
+	Client    netstack.HostStats `json:"client"`
+	Dropped   uint64             `json:"dropped"`
+}
+
+func runDemo(ctx context.Context, results, progress io.Writer, o demoOptions) (err error) {
+	out := o.text(results)
 	if err := o.check(); err != nil {
 		return err
 	}
@@ -107,7 +121,7 @@ func runDemo(ctx context.Context, out, progress io.Writer, o demoOptions) (err e
 	go func() { served <- serveHTTP(serving, server, listener, f) }()
 
 	fmt.Fprintf(out, "Host 10.0.0.2, which joined through %s, downloads from host 10.0.0.1, on a port inside this process. MTU %d.\n\n", transport(port), o.mtu)
-	t, sum, err := f.download(ctx, client, progress, o.quiet)
+	t, sum, err := f.download(ctx, client, progress, o.quiet || o.json)
 	stop()
 	if err = errors.Join(err, <-served); err != nil {
 		return err
@@ -123,6 +137,9 @@ func runDemo(ctx context.Context, out, progress io.Writer, o demoOptions) (err e
 		dropped += p.In.Dropped.Sum() + p.Out.Dropped.Sum()
 	}
 	fmt.Fprintf(out, "\n%d frames were dropped, by the switch or by the hosts.\n", dropped)
+	if err == nil && o.json {
+		return printJSON(results, demoResult{o.mtu, transport(port), t.bytes, t.elapsed.Seconds(), server.Stats(), client.Stats(), dropped})
+	}
 	return err
 }
 

@@ -21,6 +21,7 @@ import (
 
 // framesOptions are the flags of vde demo frames.
 type framesOptions struct {
+	jsonOption
 	frames int
 	size   int
 	quiet  bool
@@ -43,10 +44,12 @@ Prints the port table, rates and losses. Needs nothing installed.`,
 	cmd.Flags().IntVar(&o.frames, "frames", 250_000, "frames that each endpoint sends")
 	cmd.Flags().IntVar(&o.size, "size", 1514, "bytes per frame, header included")
 	cmd.Flags().BoolVar(&o.quiet, "quiet", false, "no progress bar")
+	o.registerJSON(cmd)
 	return cmd
 }
 
-func runDemoFrames(ctx context.Context, out, progress io.Writer, o framesOptions) (err error) {
+func runDemoFrames(ctx context.Context, results, progress io.Writer, o framesOptions) (err error) {
+	out := o.text(results)
 	if o.size < minFrame || o.size > frame.DefaultMaxSize {
 		return usageErrorf("--size %d: give %d to %d bytes", o.size, minFrame, frame.DefaultMaxSize)
 	}
@@ -77,14 +80,20 @@ func runDemoFrames(ctx context.Context, out, progress io.Writer, o framesOptions
 	}
 	fmt.Fprintf(out, "Each of %d endpoints sends %d frames of %d bytes to the next one.\n\n", len(endpoints), o.frames, o.size)
 
-	bar := newBar(progress, int64(o.frames*len(flows)), "frames", o.quiet)
+	bar := newBar(progress, int64(o.frames*len(flows)), "frames", o.quiet || o.json)
 	start := time.Now()
 	err = run(ctx, flows, func(n int) { _ = bar.Add(n) })
 	_ = bar.Finish()
 	if err != nil {
 		return err
 	}
-	return report(out, network.Switch, flows, time.Since(start))
+	elapsed := time.Since(start)
+	if o.json {
+		if err := printJSON(results, resultOf(network.Switch, flows, elapsed)); err != nil {
+			return err
+		}
+	}
+	return report(out, network.Switch, flows, elapsed)
 }
 
 // join returns two endpoints inside the process and two that come through the

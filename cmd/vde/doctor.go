@@ -28,6 +28,7 @@ import (
 func newDoctor() *cobra.Command {
 	d := doctor{patience: 500 * time.Millisecond}
 	var o netOption
+	var j jsonOption
 	cmd := &cobra.Command{
 		Use:   "doctor [VNL]",
 		Short: "Find out why a network cannot be joined, or what it can do",
@@ -38,26 +39,52 @@ that does not read. Others on the network see a few broadcasts. Fails if the net
 cannot be used.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			d.out = cmd.OutOrStdout()
+			d.out = j.text(cmd.OutOrStdout())
 			vnl, err := o.orArg(args)
 			if err != nil {
 				return err
 			}
-			return d.examine(cmd.Context(), vnl)
+			err = d.examine(cmd.Context(), vnl)
+			if j.json {
+				d.result.Usable = err == nil
+				err = errors.Join(err, printJSON(cmd.OutOrStdout(), d.result))
+			}
+			return err
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	o.registerNet(cmd)
+	j.registerJSON(cmd)
 	return cmd
 }
 
 // A doctor examines a network and tells what it finds.
 type doctor struct {
 	out      io.Writer
+	result   doctorResult
 	patience time.Duration // how long a frame may take before it counts as lost
 }
 
+// A doctorResult is what vde doctor --json prints.
+type doctorResult struct {
+	Network      string    `json:"network"`
+	Dirs         []string  `json:"dirs"`
+	Usable       bool      `json:"usable"`
+	Findings     []finding `json:"findings"`
+	MaxFrameSize int       `json:"max_frame_bytes,omitempty"`
+	RoundTrip    int64     `json:"round_trip_ns,omitempty"`
+	Queue        int       `json:"queue_frames,omitempty"`
+}
+
+// A finding is one line of a doctorResult.
+type finding struct {
+	OK     bool   `json:"ok"`
+	What   string `json:"what"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
 func (d *doctor) ok(format string, args ...any) {
+	d.result.Findings = append(d.result.Findings, finding{OK: true, What: fmt.Sprintf(format, args...)})
 	fmt.Fprintf(d.out, "  ok    %s\n", printable(fmt.Sprintf(format, args...)))
 }
 
@@ -66,6 +93,7 @@ var errSick = errors.New("the network cannot be used like this")
 
 // sick tells what is wrong and what would help.
 func (d *doctor) sick(what, remedy string) error {
+	d.result.Findings = append(d.result.Findings, finding{What: what, Remedy: remedy})
 	fmt.Fprintf(d.out, "  FAIL  %s\n", printable(what))
 	if remedy != "" {
 		fmt.Fprintf(d.out, "        %s\n", printable(remedy))
@@ -78,6 +106,7 @@ func (d *doctor) examine(ctx context.Context, vnl string) error {
 	if err != nil {
 		return d.sick(err.Error(), "give the path of a switch's control directory, or a locator such as vde:///run/vde.ctl")
 	}
+	d.result.Network, d.result.Dirs = vnl, dirs
 	fmt.Fprintf(d.out, "Network %q is %s.\n", vnl, printable(strings.Join(dirs, ", else ")))
 	var failed error
 	names := [2]string{vnl, vnl}
@@ -266,16 +295,19 @@ func (d *doctor) traffic(ctx context.Context, a, b *patient) error {
 	if err != nil {
 		return d.sick(err.Error(), "")
 	}
+	d.result.MaxFrameSize = size
 	d.ok("frames of up to %d bytes get through: MTU %d", size, size-frame.HeaderLen)
 	rtt, err := d.roundTrip(a, b)
 	if err != nil {
 		return d.sick(err.Error(), "")
 	}
+	d.result.RoundTrip = rtt.Nanoseconds()
 	d.ok("there and back between two endpoints takes %v (median)", rtt.Round(time.Microsecond))
 	sent, kept, err := d.queue(a, b)
 	if err != nil {
 		return d.sick(err.Error(), "")
 	}
+	d.result.Queue = kept
 	if kept < sent {
 		d.ok("an endpoint that does not read is kept %d frames of %d bytes; the switch drops what comes then", kept, smallest)
 	} else {

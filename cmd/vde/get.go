@@ -14,11 +14,14 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/go-vde/sdk/netstack"
 )
 
 // getOptions are the flags of vde get.
 type getOptions struct {
 	hostOptions
+	jsonOption
 	output string
 	quiet  bool
 }
@@ -38,6 +41,7 @@ Nothing of this machine's own network is used, or has to be set up.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	o.register(cmd)
+	o.registerJSON(cmd)
 	f := cmd.Flags()
 	f.StringVarP(&o.output, "output", "o", "", "file to write, - for the standard output (default: the last part of the URL's path); devices, FIFOs and symbolic links are written through")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress bar and no figures")
@@ -47,6 +51,9 @@ Nothing of this machine's own network is used, or has to be set up.`,
 func runGet(ctx context.Context, out, messages io.Writer, rawURL string, o getOptions) (err error) {
 	if err := checkURL(rawURL); err != nil {
 		return err
+	}
+	if o.json && o.output == "-" {
+		return usageErrorf("--json and --output - both write to the standard output")
 	}
 	if o.output == "" {
 		if o.output, err = fileName(rawURL); err != nil {
@@ -71,17 +78,29 @@ func runGet(ctx context.Context, out, messages io.Writer, rawURL string, o getOp
 		return fmt.Errorf("%s: the server says %s", rawURL, response.Status)
 	}
 
-	bar := newBar(messages, response.ContentLength, "bytes", o.quiet)
+	bar := newBar(messages, response.ContentLength, "bytes", o.quiet || o.json)
 	start := time.Now()
 	n, err := save(ctx, o.output, out, io.TeeReader(response.Body, bar))
 	t := transfer{n, time.Since(start)}
 	_ = bar.Finish()
+	if err == nil && o.json {
+		return printJSON(out, getResult{rawURL, o.output, t.bytes, t.elapsed.Seconds(), host.Stats()})
+	}
 	if err != nil || o.quiet {
 		return err
 	}
 	t.print(messages)
 	_, err = hostTable(messages, namedHost{"here", host})
 	return err
+}
+
+// A getResult is what vde get --json prints.
+type getResult struct {
+	URL     string             `json:"url"`
+	File    string             `json:"file"`
+	Bytes   int64              `json:"bytes"`
+	Seconds float64            `json:"seconds"`
+	Host    netstack.HostStats `json:"host"`
 }
 
 // checkURL reports what is wrong with a URL to download.

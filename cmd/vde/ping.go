@@ -19,6 +19,7 @@ import (
 // pingOptions are the flags of vde ping.
 type pingOptions struct {
 	hostOptions
+	jsonOption
 	count    int
 	interval time.Duration
 	timeout  time.Duration
@@ -33,7 +34,8 @@ func newPing() *cobra.Command {
 		Use:   "ping ADDRESS",
 		Short: "Send ICMP echo requests to a host on the network",
 		Long: `Joins the network as a TCP/IP host and sends ICMP echo requests to ADDRESS,
-until it is interrupted or --count have been sent. Fails if no reply came.`,
+until it is interrupted or --count have been sent. Fails if no reply came. With
+--json, one object at the end has the times of all replies.`,
 		Example: "  vde ping 10.0.0.1 --net /run/vde.ctl --addr 10.0.0.2/24 --count 3",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -42,6 +44,7 @@ until it is interrupted or --count have been sent. Fails if no reply came.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	o.register(cmd)
+	o.registerJSON(cmd)
 	f := cmd.Flags()
 	f.IntVarP(&o.count, "count", "c", 0, "requests to send; 0: until interrupted")
 	f.DurationVarP(&o.interval, "interval", "i", time.Second, "time from one request to the next")
@@ -82,9 +85,14 @@ func runPing(ctx context.Context, out io.Writer, to string, o pingOptions) (err 
 		if ctx.Err() != nil || host.Err() != nil {
 			break
 		}
-		p.ping(ctx, out, host, addr, o)
+		p.ping(ctx, o.text(out), host, addr, o)
 	}
-	p.summary(out, addr)
+	p.summary(o.text(out), addr)
+	if o.json {
+		if err := printJSON(out, pingResult{addr, p.sent, len(p.times), p.times}); err != nil {
+			return err
+		}
+	}
 	if err := host.Err(); err != nil {
 		return err
 	}
@@ -92,6 +100,14 @@ func runPing(ctx context.Context, out io.Writer, to string, o pingOptions) (err 
 		return fmt.Errorf("no reply from %v", addr)
 	}
 	return nil
+}
+
+// A pingResult is what vde ping --json prints.
+type pingResult struct {
+	Address    netip.Addr      `json:"address"`
+	Sent       int             `json:"sent"`
+	Answered   int             `json:"answered"`
+	RoundTrips []time.Duration `json:"round_trips_ns"`
 }
 
 // pings are the requests sent so far and the round-trip times of those answered.

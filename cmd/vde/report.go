@@ -70,3 +70,30 @@ func endpoints(p vswitch.PortInfo) string {
 	}
 	return strings.Join(texts, ", ")
 }
+
+// A framesResult is what vde demo frames --json prints.
+type framesResult struct {
+	Seconds float64             `json:"seconds"`
+	Flows   []flowResult        `json:"flows"`
+	Ports   []vswitch.PortStats `json:"ports"`
+}
+
+// A flowResult is one flow of a framesResult.
+type flowResult struct {
+	From       string  `json:"from"`
+	To         string  `json:"to"`
+	FrameBytes int     `json:"frame_bytes"`
+	Sent       int64   `json:"sent"`
+	Received   int64   `json:"received"`
+	OutOfOrder int64   `json:"out_of_order"`
+	Seconds    float64 `json:"seconds"`
+}
+
+func resultOf(sw *vswitch.Switch, flows []*flow, elapsed time.Duration) framesResult {
+	result := framesResult{Seconds: elapsed.Seconds(), Ports: sw.Stats().Ports}
+	for _, f := range flows {
+		result.Flows = append(result.Flows, flowResult{f.from.name, f.to.name, f.size,
+			f.sent.Load(), f.received.Load(), f.misplaced.Load(), f.elapsed.Seconds()})
+	}
+	return result
+}
