@@ -58,7 +58,7 @@ var floors = []floor{
 	{"internal/switchtest", []string{"frame", "pool", "vde", "testutil", "internal/testframe", "internal/testpeers"}},
 	{"examples/...", []string{"frame", "pool", "ringbuf", "vnl", "link", "vde", "vswitch", "netstack"}},
 	{"capture/...", []string{"frame", "vde"}},
-	{"metrics/...", []string{"vde", "vswitch"}},
+	{"metrics/...", []string{"pool", "vde", "vswitch", "impair"}},
 	{"netstack/...", []string{"netstack/...", "frame", "pool", "link", "vde", "internal/deadline", "internal/jsonconf"}},
 	{"bench/...", []string{"bench/...", "frame", "pool", "ringbuf", "vde", "vswitch", "netstack/...", "testutil"}},
 	{"cmd/...", []string{"cmd/...", "frame", "pool", "ringbuf", "vnl", "link", "vde", "vswitch", "netstack/...", "capture/..."}},

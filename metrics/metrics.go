@@ -1,7 +1,8 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Package metrics exports the counters of connections and switches to Prometheus.
+// Package metrics exports the counters of connections, switches and what is built on
+// them to Prometheus.
 // Use it in a program that serves a /metrics page; for package expvar no module
 // is needed, because [vde.Stats] and [vswitch.Stats] marshal to JSON as they are.
 //
@@ -13,7 +14,7 @@
 // The package's example is a complete program.
 //
 // The counters are read when Prometheus asks for them; nothing is done for each
-// frame. A [Collector] has no options: names are given to AddConn and AddSwitch,
+// frame. A [Collector] has no options: names are given to AddConn, AddSwitch and so on,
 // and the prefix of all metrics is vde.
 package metrics
 
@@ -29,23 +30,34 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/go-vde/sdk/impair"
+	"github.com/go-vde/sdk/pool"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
 
-// A Collector is a [prometheus.Collector] of connections and switches. Its
+// A Collector is a [prometheus.Collector] of connections, switches, impaired lines,
+// pools of buffers, and the hosts and endpoints of module netstack. Its
 // methods may be called from any goroutine.
 type Collector struct {
-	mu       sync.Mutex
-	conns    map[string]*vde.Conn
-	switches map[string]*vswitch.Switch
+	mu        sync.Mutex
+	conns     map[string]*vde.Conn
+	switches  map[string]*vswitch.Switch
+	lines     map[string]*impair.Line
+	pools     map[string]*pool.Pool
+	hosts     map[string]source
+	endpoints map[string]source
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
 
-// New returns a Collector without connections and switches.
+// New returns a Collector of nothing yet.
 func New() *Collector {
-	return &Collector{conns: make(map[string]*vde.Conn), switches: make(map[string]*vswitch.Switch)}
+	return &Collector{
+		conns: make(map[string]*vde.Conn), switches: make(map[string]*vswitch.Switch),
+		lines: make(map[string]*impair.Line), pools: make(map[string]*pool.Pool),
+		hosts: make(map[string]source), endpoints: make(map[string]source),
+	}
 }
 
 // AddConn adds conn with the label conn="name" and replaces any other connection
@@ -135,6 +147,7 @@ var (
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range []metric{
 		connFrames, connBytes, connCalls, connDrops, connUp,
+		lineEvents, linePending, poolEvents, poolLive, hostEvents, hostEndpointEvents, endpointEvents,
 		portFrames, portBytes, portDrops, portFlooded, portGSOFrames, portGSOSegments, portQueued, fdbEntries, fdbEvents, controlEvents,
 	} {
 		ch <- m.desc
@@ -145,6 +158,8 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	c.mu.Lock()
 	conns, switches := maps.Clone(c.conns), maps.Clone(c.switches)
+	lines, pools := maps.Clone(c.lines), maps.Clone(c.pools)
+	hosts, endpoints := maps.Clone(c.hosts), maps.Clone(c.endpoints)
 	c.mu.Unlock()
 	send := func(m metric, value uint64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(value), labels...)
@@ -154,6 +169,18 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(switches)) {
 		collectSwitch(send, name, switches[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(lines)) {
+		collectLine(send, name, lines[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(pools)) {
+		collectPool(send, name, pools[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(hosts)) {
+		collectHost(send, name, hosts[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(endpoints)) {
+		collectEndpoint(send, name, endpoints[name])
 	}
 }
 
@@ -225,15 +252,15 @@ func fields(counters any) map[string]uint64 {
 	return m
 }
 
-// snake turns NoBuffer into no_buffer and VLAN into vlan.
+// snake turns NoBuffer into no_buffer, VLAN into vlan and TCPTimeouts into tcp_timeouts.
 func snake(s string) string {
+	upper := func(i int) bool { return s[i] >= 'A' && s[i] <= 'Z' }
 	var b strings.Builder
-	for i, r := range s {
-		upper := r >= 'A' && r <= 'Z'
-		if upper && i > 0 && s[i-1] >= 'a' && s[i-1] <= 'z' {
+	for i := range len(s) {
+		if i > 0 && upper(i) && (!upper(i-1) || i+1 < len(s) && !upper(i+1)) {
 			b.WriteByte('_')
 		}
-		b.WriteString(strings.ToLower(string(r)))
+		b.WriteString(strings.ToLower(s[i : i+1]))
 	}
 	return b.String()
 }
