@@ -129,16 +129,13 @@ func runDemo(ctx context.Context, results, progress io.Writer, o demoOptions) (e
 	if sum != f.sum.Sum32() {
 		return errors.New("the file received is not the one sent")
 	}
-
 	t.print(out)
 	fmt.Fprintln(out)
 	dropped, err := hostTable(out, namedHost{"server", server}, namedHost{"client", client})
-	for _, p := range network.Stats().Ports {
-		dropped += p.In.Dropped.Sum() + p.Out.Dropped.Sum()
-	}
+	dropped += network.dropped()
 	fmt.Fprintf(out, "\n%d frames were dropped, by the switch or by the hosts.\n", dropped)
 	if err == nil && o.json {
-		return printJSON(results, demoResult{o.mtu, transport(port), t.bytes, t.elapsed.Seconds(), server.Stats(), client.Stats(), dropped})
+		err = printJSON(results, demoResult{o.mtu, transport(port), t.bytes, t.elapsed.Seconds(), server.Stats(), client.Stats(), dropped})
 	}
 	return err
 }
@@ -232,6 +229,14 @@ func startNetwork(ctx context.Context, out io.Writer, maxFrame int) (*network, e
 	go func() { n.served <- listener.Serve(ctx) }()
 	fmt.Fprintf(out, "Switch in this process, serving %s to every VDE program.\n", n.dir)
 	return n, nil
+}
+
+// dropped returns how many frames the switch has dropped.
+func (n *network) dropped() (frames uint64) {
+	for _, p := range n.Stats().Ports {
+		frames += p.In.Dropped.Sum() + p.Out.Dropped.Sum()
+	}
+	return frames
 }
 
 // close ends the switch and removes its directory.
