@@ -97,6 +97,11 @@ func (d *delivery) flush() {
 
 // pass delivers f, at once or with m's next flush.
 func (d *delivery) pass(f rxFrame, m *coalescer) {
+	if b := f.view.AsSlice(); d.e.paths != nil && mayReportSize(b) && !d.e.paths.receive(b) {
+		f.view.Release()
+		d.e.stats.rxFiltered.Add(1)
+		return
+	}
 	switch {
 	case f.meta.Flags != 0:
 		if m != nil {

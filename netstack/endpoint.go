@@ -49,6 +49,8 @@ type Endpoint struct {
 	tail   tailProbe
 	probes bool // the connection reconnects, so that tail is needed
 
+	paths *pathMTUs // nil if the stack alone handles path MTUs; set before Attach
+
 	// rxTrusted is set while a packet is delivered that need not be verified.
 	rxTrusted atomic.Bool
 

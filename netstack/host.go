@@ -89,6 +89,7 @@ func NewHost(c *vde.Conn, cfg HostConfig) (*Host, error) {
 	}
 	h.ep = ep
 	h.stack = newStack(&cfg, h.hasV6)
+	ep.paths = &pathMTUs{stack: h.stack}
 	h.unwatch = func() {}
 	if err := h.configure(&cfg); err != nil {
 		h.Close()
@@ -348,6 +349,12 @@ func (h *Host) newEndpoint(transport tcpip.TransportProtocolNumber, network tcpi
 	ep, err := h.stack.NewEndpoint(transport, network, wq)
 	if err != nil {
 		return nil, nil, errno("socket", err)
+	}
+	if transport != tcp.ProtocolNumber {
+		// Otherwise all IPv4 datagrams would have the identifier 0, also those of
+		// more than one fragment, and none would reach the end of a path with a
+		// lesser MTU. It fails for no datagram socket.
+		_ = ep.SetSockOptInt(tcpip.MTUDiscoverOption, int(tcpip.PMTUDiscoveryDont))
 	}
 	return ep, wq, nil
 }

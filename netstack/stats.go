@@ -14,12 +14,13 @@ import (
 // Each frame in Conn.RxFrames is in RxDelivered or RxFiltered. Each packet that the
 // stack sent is in Conn.TxFrames, in one of the TxDropped counters, or still in the
 // queue. It counts as the number of frames of the MTU that it becomes, but in
-// Conn.TxFrames as one frame if the other side takes GSO frames.
+// Conn.TxFrames as one frame if the other side takes GSO frames, and as several if a
+// [Host] fragments it for an IPv6 path of a lesser MTU.
 type EndpointStats struct {
 	Conn vde.Stats // the connection's own; TxFrames divided by TxCalls is the mean batch
 
 	RxDelivered uint64 // delivered to the stack
-	RxFiltered  uint64 // for other addresses, or received while being detached
+	RxFiltered  uint64 // for other addresses, received while being detached, or ICMPv6 Packet Too Big of less than 1280 bytes
 
 	TxDroppedFull    uint64 // the queue was full: with TailDrop, or for a packet that must not wait
 	TxDroppedStalled uint64 // the queue was full and no frame had been sent for a second

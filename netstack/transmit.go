@@ -391,6 +391,10 @@ func (t *transmitter) build(pkt *stack.PacketBuffer, agreed bool) {
 		}
 		return
 	}
+	if mtu := t.pathMTUOf(pkt); mtu != 0 {
+		t.fragment(pkt, mtu)
+		return
+	}
 	from := len(t.pieces)
 	t.pieces = appendPieces(t.pieces, pkt)
 	t.frame(from, frame.VNetHeader{})
