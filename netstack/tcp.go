@@ -39,10 +39,11 @@ var (
 	_ net.Listener = (*TCPListener)(nil)
 )
 
-func newTCPConn(h *Host, network string, ep tcpip.Endpoint, wq *waiter.Queue, v6 bool) *TCPConn {
+// newTCPConn returns a connection to the address remote.
+func newTCPConn(h *Host, network string, ep tcpip.Endpoint, wq *waiter.Queue, v6 bool, remote tcpip.FullAddress) *TCPConn {
 	c := &TCPConn{network: network}
 	c.init(h, ep, wq, v6)
-	c.laddr, c.raddr = c.local("tcp"), c.remote("tcp")
+	c.laddr, c.raddr = c.local("tcp"), netAddr("tcp", addrPort(remote), v6)
 	ops := ep.SocketOptions()
 	ops.SetDelayOption(false)
 	ops.SetKeepAlive(true)
@@ -97,12 +98,12 @@ func (c *TCPConn) Write(b []byte) (n int, err error) {
 	if err := c.h.Err(); err != nil {
 		return 0, c.opError("write", err)
 	}
-	for n < len(b) {
+	for first := true; first || n < len(b); first = false { // an empty write reports errors too
 		c.payload.Reset(b[n:])
 		k, err := c.ep.Write(&c.payload, tcpip.WriteOptions{})
 		n += int(k)
 		switch {
-		case err == nil:
+		case err == nil || n == len(b) && wouldBlock(err):
 		case !wouldBlock(err):
 			return n, c.opError("write", c.failure("write", err))
 		default:
@@ -196,9 +197,11 @@ func (l *TCPListener) Accept() (net.Conn, error) {
 		if err := l.passed(&l.rd); err != nil {
 			return nil, l.opError("accept", err)
 		}
-		ep, wq, err := l.ep.Accept(nil)
+		// The connection itself has no address any more if it has been reset.
+		var remote tcpip.FullAddress
+		ep, wq, err := l.ep.Accept(&remote)
 		if err == nil {
-			return newTCPConn(l.h, l.network, ep, wq, l.v6), nil
+			return newTCPConn(l.h, l.network, ep, wq, l.v6, remote), nil
 		}
 		if !wouldBlock(err) {
 			return nil, l.opError("accept", l.failure("accept", err))
@@ -254,7 +257,7 @@ func (h *Host) dialTCP(ctx context.Context, network string, ap netip.AddrPort) (
 		ep.Close()
 		return nil, err
 	}
-	return newTCPConn(h, network, ep, wq, ap.Addr().Is6()), nil
+	return newTCPConn(h, network, ep, wq, ap.Addr().Is6(), fullAddress(ap)), nil
 }
 
 // connect connects ep and waits for the result, or until ctx or the host ends.
