@@ -177,7 +177,9 @@ func (h *Host) Stats() HostStats {
 
 // DialContext connects to address, as [net.Dialer.DialContext] does. The network is
 // "tcp" or "udp", with "4" or "6" appended to choose a family. The result is a
-// [*TCPConn] or a [*UDPConn]. When ctx ends, DialContext returns at once; once
+// [*TCPConn] or a [*UDPConn]. If a name has several addresses, DialContext tries the
+// next one when one has failed or not answered for a quarter of a second, and both
+// families in turn (RFC 8305). When ctx ends, DialContext returns at once; once
 // connected, ctx has no effect on the connection.
 func (h *Host) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, to, err := h.dial(ctx, network, address)
@@ -192,82 +194,9 @@ func (h *Host) Dial(network, address string) (net.Conn, error) {
 	return h.DialContext(context.Background(), network, address)
 }
 
-func (h *Host) dial(ctx context.Context, network, address string) (net.Conn, net.Addr, error) {
-	if err := h.Err(); err != nil {
-		return nil, nil, err
-	}
-	if ctx.Err() != nil {
-		return nil, nil, contextError(ctx)
-	}
-	name, addrs, port, err := h.resolve(ctx, network, address)
-	if err != nil {
-		return nil, nil, err
-	}
-	var first error
-	var to, firstTo net.Addr
-	for i, a := range addrs {
-		if !a.IsValid() || a.IsUnspecified() {
-			if a = h.self(name); !a.IsValid() {
-				return nil, nil, errno("connect", &tcpip.ErrNetworkUnreachable{})
-			}
-		}
-		ap := netip.AddrPortFrom(a, port)
-		to = netAddr(name.proto, ap, false)
-		var conn net.Conn
-		conn, err = h.dialOne(ctx, network, name, ap, len(addrs)-i)
-		if err == nil {
-			return conn, nil, nil
-		}
-		if first == nil {
-			first, firstTo = err, to
-		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return nil, firstTo, first
-}
-
-// self returns the first address of the host that name allows.
-func (h *Host) self(name networkName) netip.Addr {
-	for _, p := range h.Addrs() {
-		if name.allows(p.Addr()) {
-			return p.Addr()
-		}
-	}
-	return netip.Addr{}
-}
-
-// dialOne connects to ap. left is how many addresses are left to try, ap included;
-// dialOne takes that share of the time that is left until the deadline of ctx.
-func (h *Host) dialOne(ctx context.Context, network string, name networkName, ap netip.AddrPort, left int) (net.Conn, error) {
-	if ap.Addr().Is6() && !h.hasV6 {
-		return nil, errno("connect", &tcpip.ErrNetworkUnreachable{})
-	}
-	// dialUDP and dialTCP return nil pointers with an error. Converted to a
-	// net.Conn, these would not be nil.
-	if name.proto == "udp" {
-		conn, err := h.dialUDP(network, ap)
-		if err != nil {
-			return nil, err
-		}
-		return conn, nil
-	}
-	if deadline, ok := ctx.Deadline(); ok && left > 1 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
-		defer cancel()
-	}
-	conn, err := h.dialTCP(ctx, network, ap)
-	if err != nil {
-		return nil, err
-	}
-	return conn, nil
-}
-
 // Listen listens for TCP connections on address, as [net.Listen] does. The network
-// is "tcp", "tcp4" or "tcp6". Without a host in address, it listens on all addresses
-// of the Host. The result is a [*TCPListener].
+// is "tcp", "tcp4" or "tcp6". Without a host in address, or with an unspecified one such
+// as [::], it listens on all addresses of the Host that the network allows. The result is a [*TCPListener].
 func (h *Host) Listen(network, address string) (net.Listener, error) {
 	name, ap, err := h.listenAddr(network, "tcp", address)
 	if err != nil {

@@ -41,8 +41,8 @@ func (h *Host) ping(ctx context.Context, addr netip.Addr, data []byte) (time.Dur
 	switch {
 	case !addr.IsValid() || addr.IsUnspecified():
 		return 0, errno("connect", &tcpip.ErrBadAddress{})
-	case addr.Is6() && !h.hasV6:
-		return 0, errno("connect", &tcpip.ErrNetworkUnreachable{})
+	case h.reachable(addr) != nil:
+		return 0, h.reachable(addr)
 	case ctx.Err() != nil:
 		return 0, contextError(ctx)
 	}

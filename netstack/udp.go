@@ -92,6 +92,9 @@ func (c *UDPConn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 		return 0, c.opError("write", nil, errno("sendto", &tcpip.ErrDestinationRequired{}))
 	}
 	a := to.Addr().Unmap()
+	if err := c.h.reachable(a); err != nil {
+		return 0, c.opError("write", net.UDPAddrFromAddrPort(to), err)
+	}
 	full := fullAddress(netip.AddrPortFrom(a, to.Port()))
 	if a.Is4() && c.v6 {
 		// A socket of both families takes the IPv4-mapped form.
