@@ -47,6 +47,8 @@ type Host struct {
 	hasV6       bool
 	lookupNetIP func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
+	listeners listeners
+
 	opening sync.RWMutex // held for reading while a socket is opened, for writing when Close begins
 
 	done chan struct{} // closed at the end of the connection, or by Close
@@ -235,11 +237,12 @@ func (h *Host) listenAddr(network, proto, address string) (networkName, netip.Ad
 }
 
 // bound initializes s as a socket that open has bound to ap. Its family is that of
-// ap or of the network, and both if neither has one.
+// ap or of the network, and both if the network has none and the address is missing
+// or unspecified.
 func (h *Host) bound(s *socket, proto tcpip.TransportProtocolNumber, name networkName, ap netip.AddrPort, open func(tcpip.Endpoint, tcpip.FullAddress) error) error {
 	a := ap.Addr()
 	any := !a.IsValid() || a.IsUnspecified()
-	v6 := name.v6 && h.hasV6 && (!a.IsValid() || a.Is6())
+	v6 := name.v6 && h.hasV6 && (any || a.Is6())
 	if !v6 && (!name.v4 || a.Is6()) {
 		return errno("bind", &tcpip.ErrAddressFamilyNotSupported{})
 	}
@@ -256,7 +259,7 @@ func (h *Host) bound(s *socket, proto tcpip.TransportProtocolNumber, name networ
 		return err
 	}
 	if v6 {
-		ep.SocketOptions().SetV6Only(!any || !name.v4 || a.IsValid())
+		ep.SocketOptions().SetV6Only(!any || !name.v4)
 	}
 	h.opening.RLock()
 	defer h.opening.RUnlock()

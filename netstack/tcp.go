@@ -184,6 +184,7 @@ type TCPListener struct {
 	socket
 	network string
 	laddr   net.Addr
+	bind    listenAddr
 }
 
 // backlog is how many connections may wait to be accepted, as by default on Linux.
@@ -217,6 +218,7 @@ func (l *TCPListener) Close() error {
 	if !l.close() {
 		return l.opError("close", net.ErrClosed)
 	}
+	l.h.listeners.remove(l)
 	return nil
 }
 
@@ -229,11 +231,21 @@ func (l *TCPListener) opError(op string, err error) error {
 
 // listenTCP listens on ap, or on all addresses if ap has none.
 func (h *Host) listenTCP(network string, name networkName, ap netip.AddrPort) (*TCPListener, error) {
-	l := &TCPListener{network: network}
+	l := &TCPListener{network: network, bind: h.listenAddrOf(name, ap.Addr())}
+	h.listeners.mu.Lock()
+	defer h.listeners.mu.Unlock()
 	err := h.bound(&l.socket, tcp.ProtocolNumber, name, ap, func(ep tcpip.Endpoint, full tcpip.FullAddress) error {
 		ep.SocketOptions().SetReuseAddress(true)
 		if err := ep.Bind(full); err != nil {
 			return errno("bind", err)
+		}
+		local, err := ep.GetLocalAddress()
+		if err != nil {
+			return errno("bind", err)
+		}
+		l.bind.port = local.Port
+		if h.listeners.conflict(l.bind) {
+			return errno("bind", &tcpip.ErrPortInUse{})
 		}
 		return errno("listen", ep.Listen(backlog))
 	})
@@ -241,6 +253,7 @@ func (h *Host) listenTCP(network string, name networkName, ap netip.AddrPort) (*
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: netAddr("tcp", ap, false), Err: err}
 	}
 	l.laddr = l.local("tcp")
+	h.listeners.add(l)
 	return l, nil
 }
 
