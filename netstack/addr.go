@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
@@ -157,13 +158,42 @@ func (h *Host) lookup(ctx context.Context, network, host string) ([]netip.Addr, 
 	if len(servers) == 0 {
 		return nil, &net.DNSError{Err: errNoResolver.Error(), Name: host, IsNotFound: true}
 	}
-	next := 0
+	return attempts(ctx, len(servers), serverDelay, func(ctx context.Context, i int) ([]netip.Addr, error) {
+		return h.ask(ctx, netip.AddrPortFrom(servers[i], 53).String(), family, host)
+	}, func([]netip.Addr) {}, isNotFound)
+}
+
+const (
+	// serverDelay is the time after which the next name server is asked beside
+	// those that have not answered.
+	serverDelay = time.Second
+
+	// serverTimeout bounds the time that one server is asked, which is enough to
+	// ask it twice.
+	serverTimeout = 10 * time.Second
+)
+
+// ask asks one name server. Its errors name that server.
+func (h *Host) ask(ctx context.Context, server, family, host string) ([]netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, serverTimeout)
+	defer cancel()
 	r := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		server := servers[next%len(servers)]
-		next++
-		return h.DialContext(ctx, network, netip.AddrPortFrom(server, 53).String())
+		return h.DialContext(ctx, network, server)
 	}}
-	return r.LookupNetIP(ctx, family, host)
+	addrs, err := r.LookupNetIP(ctx, family, host)
+	if de, ok := errors.AsType[*net.DNSError](err); ok {
+		named := *de
+		named.Server = server // the resolver names one of the machine's
+		return nil, &named
+	}
+	return addrs, err
+}
+
+// isNotFound reports whether a server has answered that a name has no address, so that
+// no other server needs to be asked.
+func isNotFound(err error) bool {
+	de, ok := errors.AsType[*net.DNSError](err)
+	return ok && de.IsNotFound
 }
 
 // contextError returns the cause of ctx if it matches the error of ctx, and

@@ -181,7 +181,8 @@ type HostConfig struct {
 	// and of the DHCP lease.
 	LookupNetIP func(ctx context.Context, network, host string) ([]netip.Addr, error) `json:"-"`
 
-	// DNS are name servers, which the host asks over its own network.
+	// DNS are name servers, which the host asks over its own network, in this order:
+	// the next one when one has failed or not answered for a second.
 	DNS []netip.Addr
 
 	// These are passed to the endpoint; see EndpointConfig.

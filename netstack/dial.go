@@ -30,9 +30,10 @@ type attempt[T any] struct {
 }
 
 // attempts calls try with 0 to n-1, each after the one before has failed or delay has
-// passed, and returns the first value, or the error of try(0). The context of the
-// others is then cancelled, and their values are given to discard.
-func attempts[T any](ctx context.Context, n int, delay time.Duration, try func(ctx context.Context, i int) (T, error), discard func(T)) (T, error) {
+// passed, and returns the first value, the first error that is final, or otherwise the
+// error of try(0). The context of the others is then cancelled, and their values are
+// given to discard.
+func attempts[T any](ctx context.Context, n int, delay time.Duration, try func(ctx context.Context, i int) (T, error), discard func(T), final func(error) bool) (T, error) {
 	if n == 1 {
 		return try(ctx, 0)
 	}
@@ -55,14 +56,14 @@ func attempts[T any](ctx context.Context, n int, delay time.Duration, try func(c
 		select {
 		case r := <-results:
 			pending--
-			if r.err == nil {
+			if r.err == nil || final(r.err) {
 				cancel()
 				for range pending {
 					if late := <-results; late.err == nil {
 						discard(late.value)
 					}
 				}
-				return r.value, nil
+				return r.value, r.err
 			}
 			if r.i == 0 {
 				first = r.err
@@ -125,7 +126,7 @@ func (h *Host) dial(ctx context.Context, network, address string) (net.Conn, net
 	addrs = alternate(addrs)
 	conn, err := attempts(ctx, len(addrs), attemptDelay, func(ctx context.Context, i int) (net.Conn, error) {
 		return h.dialOne(ctx, network, name, netip.AddrPortFrom(addrs[i], port))
-	}, func(late net.Conn) { late.Close() })
+	}, func(late net.Conn) { late.Close() }, func(error) bool { return false })
 	if err != nil {
 		return nil, netAddr(name.proto, netip.AddrPortFrom(addrs[0], port), false), err
 	}
