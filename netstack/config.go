@@ -26,7 +26,8 @@ const (
 
 	// MaxMTU is the largest MTU: a frame of it fills the largest buffer that
 	// gVisor keeps in a pool, 64 KiB. Above an MTU of 9220, open the connection
-	// with [vde.WithMaxFrameSize] of at least MTU + 14.
+	// with [vde.WithMaxFrameSize] of at least MTU + 14. An MTU that the connection
+	// does not carry is an error.
 	MaxMTU = 65522
 
 	minMTU = 68 // RFC 791: every link carries this

@@ -101,6 +101,10 @@ func NewEndpoint(c *vde.Conn, cfg EndpointConfig) (*Endpoint, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("netstack: %w", err)
 	}
+	if least := cfg.MTU + header.EthernetMinimumSize; least > c.MaxFrameSize() {
+		return nil, fmt.Errorf("netstack: MTU %d needs frames of %d bytes, and the connection carries %d; open it with vde.WithMaxFrameSize(%d)",
+			cfg.MTU, least, c.MaxFrameSize(), least)
+	}
 	e := &Endpoint{
 		conn:        c,
 		caps:        stack.CapabilityResolutionRequired,

@@ -205,7 +205,7 @@ func TestEndpointTailDrop(t *testing.T) {
 func TestEndpointTooLong(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t, vde.WithMaxFrameSize(1000))
-	e := endpoint(t, a, netstack.EndpointConfig{})
+	e := endpoint(t, a, netstack.EndpointConfig{MTU: 986})
 	e.Attach(newRecorder())
 	for _, size := range []int{10, 1400, 20} {
 		if err := send(e, udpPacket(t, size)); err != nil {
