@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,6 +65,7 @@ type Endpoint struct {
 	ctx      context.Context // ends with the connection
 	cancel   context.CancelCauseFunc
 	watching sync.WaitGroup // of the goroutine that calls finish
+	unwatch  func() bool    // keeps finish from being called
 
 	stats endpointCounters
 }
@@ -125,7 +127,7 @@ func NewEndpoint(c *vde.Conn, cfg EndpointConfig) (*Endpoint, error) {
 	e.tx.init(cfg.Queue)
 	e.ctx, e.cancel = context.WithCancelCause(context.WithoutCancel(c.Context()))
 	e.watching.Add(1)
-	context.AfterFunc(c.Context(), func() {
+	e.unwatch = context.AfterFunc(c.Context(), func() {
 		e.finish(c.Err())
 		e.watching.Done()
 		if e.onEnd != nil { // after Done, because it may call Close, which waits for it
@@ -347,7 +349,10 @@ func (e *Endpoint) SetOnCloseAction(f func()) {
 // Close implements stack.LinkEndpoint. It detaches the endpoint and closes the
 // connection. Packets that have not been sent are released. Calls after the first
 // have no effect.
-func (e *Endpoint) Close() {
+func (e *Endpoint) Close() { e.close(false) }
+
+// close is Close, but leaves the connection open if keep is set.
+func (e *Endpoint) close(keep bool) {
 	e.mu.Lock()
 	if e.closed {
 		e.mu.Unlock()
@@ -361,9 +366,16 @@ func (e *Endpoint) Close() {
 	if f != nil {
 		f()
 	}
-	e.conn.Close() // the descriptor is closed even if it returns an error
+	if !keep {
+		e.conn.Close() // the descriptor is closed even if it returns an error
+	}
 	if last != nil {
 		<-last.done
+	}
+	if keep && e.unwatch() {
+		e.finish(net.ErrClosed)
+		e.watching.Done()
+		_ = e.conn.SetDeadline(time.Time{}) // fails only if the connection has ended
 	}
 	e.watching.Wait()
 }

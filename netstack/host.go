@@ -63,7 +63,7 @@ type Host struct {
 }
 
 // NewHost returns a host on c and takes c over. If NewHost fails, c is still open
-// and the caller's, except with [HostConfig.DHCP], when c is closed.
+// and the caller's.
 func NewHost(c *vde.Conn, cfg HostConfig) (*Host, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("netstack: %w", err)
@@ -94,12 +94,12 @@ func NewHost(c *vde.Conn, cfg HostConfig) (*Host, error) {
 	ep.paths = &pathMTUs{stack: h.stack}
 	h.unwatch = func() {}
 	if err := h.configure(&cfg); err != nil {
-		h.Close()
+		h.close(true)
 		return nil, fmt.Errorf("netstack: %w", err)
 	}
 	if cfg.DHCP {
 		if err := h.startDHCP(cfg.DHCPTimeout); err != nil {
-			h.Close()
+			h.close(true)
 			return nil, fmt.Errorf("netstack: %w", err)
 		}
 	}
@@ -329,6 +329,12 @@ func (h *Host) unsent() bool {
 // until all goroutines of the host have ended. Calls that wait return an error that
 // matches net.ErrClosed. Calls of Close after the first return nil.
 func (h *Host) Close() error {
+	h.close(false)
+	return nil
+}
+
+// close is Close, but leaves the connection open if keep is set.
+func (h *Host) close(keep bool) {
 	h.closeOnce.Do(func() {
 		h.opening.Lock()
 		h.end(net.ErrClosed)
@@ -339,9 +345,8 @@ func (h *Host) Close() error {
 			h.dhcp.stop()
 		}
 		h.stack.Close()
-		h.ep.tx.drain() // sends the resets
-		h.ep.Close()    // before Wait of the stack, which holds a lock that a delivery may need
+		h.ep.tx.drain()  // sends the resets
+		h.ep.close(keep) // before Wait of the stack, which holds a lock that a delivery may need
 		h.stack.Wait()
 	})
-	return nil
 }
