@@ -163,6 +163,33 @@ func (s *socket) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
+// setReadBuffer and setWriteBuffer set the sizes of the buffers; the stack limits them.
+func (s *socket) setReadBuffer(bytes int) error {
+	if err := s.checkBuffer(bytes); err != nil {
+		return err
+	}
+	s.ep.SocketOptions().SetReceiveBufferSize(int64(bytes), true)
+	return nil
+}
+
+func (s *socket) setWriteBuffer(bytes int) error {
+	if err := s.checkBuffer(bytes); err != nil {
+		return err
+	}
+	s.ep.SocketOptions().SetSendBufferSize(int64(bytes), true)
+	return nil
+}
+
+func (s *socket) checkBuffer(bytes int) error {
+	switch {
+	case isDone(s.closing):
+		return net.ErrClosed
+	case bytes < 0:
+		return errno("setsockopt", &tcpip.ErrInvalidOptionValue{})
+	}
+	return nil
+}
+
 func (s *socket) setError() error {
 	return &net.OpError{Op: "set", Net: "ip", Err: net.ErrClosed}
 }

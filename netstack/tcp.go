@@ -5,7 +5,9 @@ package netstack
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -162,6 +164,52 @@ func (c *TCPConn) SetKeepAlive(keepalive bool) error {
 		return c.opError("set", net.ErrClosed)
 	}
 	c.ep.SocketOptions().SetKeepAlive(keepalive)
+	return nil
+}
+
+// SetKeepAlivePeriod sets the time without traffic after which a probe is sent.
+func (c *TCPConn) SetKeepAlivePeriod(d time.Duration) error {
+	return c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: c.ep.SocketOptions().GetKeepAlive(), Idle: max(d, 1), Interval: -1, Count: -1})
+}
+
+// SetKeepAliveConfig sets all settings of keep-alive probes. As in package net, zero
+// means the default and a negative value leaves a setting alone.
+func (c *TCPConn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
+	if isDone(c.closing) {
+		return c.opError("set", net.ErrClosed)
+	}
+	set := func(opt tcpip.SettableSocketOption, value time.Duration) error {
+		if value < 0 {
+			return nil
+		}
+		return errno("setsockopt", c.ep.SetSockOpt(opt))
+	}
+	idle := tcpip.KeepaliveIdleOption(cmp.Or(config.Idle, keepAliveIdle))
+	interval := tcpip.KeepaliveIntervalOption(cmp.Or(config.Interval, keepAliveInterval))
+	err := errors.Join(set(&idle, config.Idle), set(&interval, config.Interval))
+	if config.Count >= 0 {
+		count := cmp.Or(config.Count, keepAliveCount)
+		err = errors.Join(err, errno("setsockopt", c.ep.SetSockOptInt(tcpip.KeepaliveCountOption, count)))
+	}
+	if err != nil {
+		return c.opError("set", err)
+	}
+	// Last, because it starts the timer with the settings above.
+	c.ep.SocketOptions().SetKeepAlive(config.Enable)
+	return nil
+}
+
+// SetReadBuffer sets the size of the receive buffer, up to
+// [HostConfig.ReceiveBuffer].
+func (c *TCPConn) SetReadBuffer(bytes int) error { return c.setErr(c.setReadBuffer(bytes)) }
+
+// SetWriteBuffer sets the size of the send buffer, up to [HostConfig.SendBuffer].
+func (c *TCPConn) SetWriteBuffer(bytes int) error { return c.setErr(c.setWriteBuffer(bytes)) }
+
+func (c *TCPConn) setErr(err error) error {
+	if err != nil {
+		return c.opError("set", err)
+	}
 	return nil
 }
 

@@ -132,6 +132,41 @@ func (c *UDPConn) send(b []byte, to *tcpip.FullAddress) (int, error) {
 	}
 }
 
+// ReadFromUDPAddrPort is ReadFromAddrPort, under the name that [net.UDPConn] has for it.
+func (c *UDPConn) ReadFromUDPAddrPort(b []byte) (n int, from netip.AddrPort, err error) {
+	return c.ReadFromAddrPort(b)
+}
+
+// WriteToUDPAddrPort is WriteToAddrPort, under the name that [net.UDPConn] has for it.
+func (c *UDPConn) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {
+	return c.WriteToAddrPort(b, to)
+}
+
+// ReadFromUDP is ReadFrom with a [*net.UDPAddr].
+func (c *UDPConn) ReadFromUDP(b []byte) (int, *net.UDPAddr, error) {
+	n, from, err := c.ReadFromAddrPort(b)
+	if err != nil {
+		return 0, nil, err
+	}
+	return n, net.UDPAddrFromAddrPort(from), nil
+}
+
+// WriteToUDP is WriteTo with a [*net.UDPAddr].
+func (c *UDPConn) WriteToUDP(b []byte, addr *net.UDPAddr) (int, error) { return c.WriteTo(b, addr) }
+
+// SetReadBuffer sets the size of the receive buffer, within the limits of the stack.
+func (c *UDPConn) SetReadBuffer(bytes int) error { return c.setErr(c.setReadBuffer(bytes)) }
+
+// SetWriteBuffer sets the size of the send buffer, within the limits of the stack.
+func (c *UDPConn) SetWriteBuffer(bytes int) error { return c.setErr(c.setWriteBuffer(bytes)) }
+
+func (c *UDPConn) setErr(err error) error {
+	if err != nil {
+		return c.opError("set", nil, err)
+	}
+	return nil
+}
+
 // Close implements net.Conn.
 func (c *UDPConn) Close() error {
 	if !c.close() {
