@@ -7,6 +7,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -105,7 +106,7 @@ func alternate(addrs []netip.Addr) []netip.Addr {
 	return order
 }
 
-func (h *Host) dial(ctx context.Context, network, address string) (net.Conn, net.Addr, error) {
+func (h *Host) dial(ctx context.Context, network string, local netip.AddrPort, address string) (net.Conn, net.Addr, error) {
 	if err := h.Err(); err != nil {
 		return nil, nil, err
 	}
@@ -116,6 +117,13 @@ func (h *Host) dial(ctx context.Context, network, address string) (net.Conn, net
 	if err != nil {
 		return nil, nil, err
 	}
+	if a := local.Addr(); a.IsValid() && !a.IsUnspecified() {
+		name.v4, name.v6 = name.v4 && a.Is4(), name.v6 && a.Is6()
+		addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool { return a.IsValid() && !a.IsUnspecified() && !name.allows(a) })
+		if len(addrs) == 0 {
+			return nil, nil, &net.AddrError{Err: errNoAddress.Error(), Addr: address}
+		}
+	}
 	for i, a := range addrs {
 		if !a.IsValid() || a.IsUnspecified() {
 			if addrs[i] = h.self(name); !addrs[i].IsValid() {
@@ -125,7 +133,7 @@ func (h *Host) dial(ctx context.Context, network, address string) (net.Conn, net
 	}
 	addrs = alternate(addrs)
 	conn, err := attempts(ctx, len(addrs), attemptDelay, func(ctx context.Context, i int) (net.Conn, error) {
-		return h.dialOne(ctx, network, name, netip.AddrPortFrom(addrs[i], port))
+		return h.dialOne(ctx, network, name, local, netip.AddrPortFrom(addrs[i], port))
 	}, func(late net.Conn) { late.Close() }, func(error) bool { return false })
 	if err != nil {
 		return nil, netAddr(name.proto, netip.AddrPortFrom(addrs[0], port), false), err
@@ -143,21 +151,21 @@ func (h *Host) self(name networkName) netip.Addr {
 	return netip.Addr{}
 }
 
-// dialOne connects to ap.
-func (h *Host) dialOne(ctx context.Context, network string, name networkName, ap netip.AddrPort) (net.Conn, error) {
+// dialOne connects from local to ap.
+func (h *Host) dialOne(ctx context.Context, network string, name networkName, local, ap netip.AddrPort) (net.Conn, error) {
 	if err := h.reachable(ap.Addr()); err != nil {
 		return nil, err
 	}
 	// dialUDP and dialTCP return nil pointers with an error. Converted to a
 	// net.Conn, these would not be nil.
 	if name.proto == "udp" {
-		conn, err := h.dialUDP(network, ap)
+		conn, err := h.dialUDP(network, local, ap)
 		if err != nil {
 			return nil, err
 		}
 		return conn, nil
 	}
-	conn, err := h.dialTCP(ctx, network, ap)
+	conn, err := h.dialTCP(ctx, network, local, ap)
 	if err != nil {
 		return nil, err
 	}
@@ -171,4 +179,17 @@ func (h *Host) reachable(a netip.Addr) error {
 		return errno("connect", &tcpip.ErrNetworkUnreachable{})
 	}
 	return nil
+}
+
+// bindLocal binds ep to local, as far as local is given.
+func bindLocal(ep tcpip.Endpoint, local netip.AddrPort) error {
+	if local == (netip.AddrPort{}) {
+		return nil
+	}
+	full := fullAddress(local)
+	if local.Addr().IsUnspecified() {
+		full.Addr = tcpip.Address{}
+	}
+	ep.SocketOptions().SetV6Only(true) // the socket is of one family; no effect in IPv4
+	return errno("bind", ep.Bind(full))
 }

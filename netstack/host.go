@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -184,9 +185,21 @@ func (h *Host) Stats() HostStats {
 // families in turn (RFC 8305). When ctx ends, DialContext returns at once; once
 // connected, ctx has no effect on the connection.
 func (h *Host) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, to, err := h.dial(ctx, network, address)
+	return h.DialFrom(ctx, network, netip.AddrPort{}, address)
+}
+
+// DialFrom is DialContext from a local address and port. If local has no address, or an
+// unspecified one, it gives the port only; if its port is 0, it gives the address only.
+// It tries only addresses of the family of the local address.
+func (h *Host) DialFrom(ctx context.Context, network string, local netip.AddrPort, address string) (net.Conn, error) {
+	local = netip.AddrPortFrom(local.Addr().Unmap(), local.Port())
+	conn, to, err := h.dial(ctx, network, local, address)
 	if err != nil {
-		return nil, &net.OpError{Op: "dial", Net: network, Addr: to, Err: err}
+		oe := &net.OpError{Op: "dial", Net: network, Addr: to, Err: err}
+		if local != (netip.AddrPort{}) {
+			oe.Source = netAddr(strings.TrimRight(network, "46"), local, false)
+		}
+		return nil, oe
 	}
 	return conn, nil
 }

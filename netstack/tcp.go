@@ -305,10 +305,15 @@ func (h *Host) listenTCP(network string, name networkName, ap netip.AddrPort) (*
 	return l, nil
 }
 
-// dialTCP connects to ap.
-func (h *Host) dialTCP(ctx context.Context, network string, ap netip.AddrPort) (*TCPConn, error) {
+// dialTCP connects from local to ap.
+func (h *Host) dialTCP(ctx context.Context, network string, local, ap netip.AddrPort) (*TCPConn, error) {
 	ep, wq, err := h.newEndpoint(tcp.ProtocolNumber, protocolOf(ap.Addr()))
 	if err != nil {
+		return nil, err
+	}
+	ep.SocketOptions().SetReuseAddress(local.Port() != 0) // a port in TIME-WAIT
+	if err := bindLocal(ep, local); err != nil {
+		ep.Close()
 		return nil, err
 	}
 	entry, ch := waiter.NewChannelEntry(waiter.WritableEvents | waiter.EventErr | waiter.EventHUp)

@@ -202,8 +202,8 @@ func (h *Host) listenUDP(network string, name networkName, ap netip.AddrPort) (*
 	return c, nil
 }
 
-// dialUDP connects a socket to ap, which sends no packet.
-func (h *Host) dialUDP(network string, ap netip.AddrPort) (*UDPConn, error) {
+// dialUDP connects a socket from local to ap, which sends no packet.
+func (h *Host) dialUDP(network string, local, ap netip.AddrPort) (*UDPConn, error) {
 	ep, wq, err := h.newEndpoint(udp.ProtocolNumber, protocolOf(ap.Addr()))
 	if err != nil {
 		return nil, err
@@ -212,6 +212,10 @@ func (h *Host) dialUDP(network string, ap netip.AddrPort) (*UDPConn, error) {
 	h.opening.RLock()
 	defer h.opening.RUnlock()
 	if err := h.Err(); err != nil {
+		ep.Close()
+		return nil, err
+	}
+	if err := bindLocal(ep, local); err != nil {
 		ep.Close()
 		return nil, err
 	}
