@@ -29,18 +29,10 @@ const (
 	// released.
 	rxIdle = time.Second
 
-	// rxCopyBreak is the size up to which a frame is copied out of its receive
-	// buffer. Otherwise a small packet would hold a buffer of the size of the MTU
-	// until it is read, and a new buffer costs more than the copy.
-	rxCopyBreak = 256
-
 	// rxLong is the size of buffers if packets of 64 KiB may arrive. For them
-	// rxLongIdle replaces rxIdleBatch, and rxLongCopyBreak replaces rxCopyBreak:
-	// otherwise a socket buffer full of frames of the usual size would take dozens
-	// of times the memory that it may.
-	rxLong          = frame.MaxGSO
-	rxLongIdle      = 1
-	rxLongCopyBreak = rxLong / 2
+	// rxLongIdle replaces rxIdleBatch.
+	rxLong     = frame.MaxGSO
+	rxLongIdle = 1
 )
 
 // A receiver holds the receive buffers of receiveLoop.
@@ -49,7 +41,7 @@ type receiver struct {
 	r *run
 
 	size      int // of each buffer
-	copyBreak int // size of the largest frame that is copied out of its buffer
+	copyBreak int // size of the largest frame that is copied out of its buffer; see fill
 	least     int // buffers held while no frames arrive
 
 	want  int                   // frames to receive at once, adapted to the traffic
@@ -108,15 +100,15 @@ func (rx *receiver) read() (n int, err error) {
 
 // fill allocates buffers until want are held.
 func (rx *receiver) fill() {
-	size, copyBreak := header.EthernetMinimumSize+int(rx.e.mtu.Load()), rxCopyBreak
+	size := header.EthernetMinimumSize + int(rx.e.mtu.Load())
 	rx.least = rxIdleBatch
 	if rx.e.offload && rx.e.conn.Caps().Offload&link.OffloadTSO != 0 {
-		size, copyBreak = max(size, rxLong), rxLongCopyBreak
+		size = max(size, rxLong)
 		rx.least = rxLongIdle
 	}
 	if size != rx.size {
 		rx.shrink(0)
-		rx.size, rx.copyBreak = size, copyBreak
+		rx.size = size
 	}
 	rx.want = max(rx.want, rx.least)
 	for rx.held < rx.want {
@@ -124,6 +116,9 @@ func (rx *receiver) fill() {
 		// Use all of the buffer: frames longer than the MTU are received as far
 		// as they fit.
 		v.Grow(v.Capacity())
+		// A frame in a socket holds its buffer. A shorter one than half of it is copied,
+		// so that a socket takes at most twice the memory that it counts.
+		rx.copyBreak = v.Capacity() / 2
 		rx.views[rx.held], rx.bufs[rx.held] = v, v.AsSlice()
 		rx.held++
 	}
