@@ -57,8 +57,9 @@ type dhcpClient struct {
 	route  tcpip.Route  // default route from the lease; the same
 }
 
-// startDHCP gets a lease and starts the goroutine that renews it.
-func (h *Host) startDHCP(timeout time.Duration) error {
+// startDHCP gets a lease and starts the goroutine that renews it. ctx bounds the first
+// only.
+func (h *Host) startDHCP(ctx context.Context, timeout time.Duration) error {
 	conn, err := h.newDHCPConn()
 	if err != nil {
 		return err
@@ -73,8 +74,9 @@ func (h *Host) startDHCP(timeout time.Duration) error {
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	h.dhcp = d
 	defer context.AfterFunc(h.ep.Context(), d.cancel)()
-	ctx, cancel := context.WithTimeout(d.ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	defer context.AfterFunc(d.ctx, cancel)()
 	lease, err := d.request(ctx)
 	if d.ctx.Err() != nil { // the connection has ended, and end is about to be called
 		<-h.done

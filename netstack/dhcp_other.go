@@ -6,6 +6,7 @@
 package netstack
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -14,7 +15,7 @@ import (
 // A dhcpClient does nothing. The DHCP library builds on Linux only.
 type dhcpClient struct{}
 
-func (h *Host) startDHCP(time.Duration) error {
+func (h *Host) startDHCP(context.Context, time.Duration) error {
 	return fmt.Errorf("DHCP: %w", errors.ErrUnsupported)
 }
 

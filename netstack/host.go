@@ -63,9 +63,16 @@ type Host struct {
 	closeOnce sync.Once
 }
 
-// NewHost returns a host on c and takes c over. If NewHost fails, c is still open
-// and the caller's.
+// NewHost is NewHostContext with [context.Background].
 func NewHost(c *vde.Conn, cfg HostConfig) (*Host, error) {
+	return NewHostContext(context.Background(), c, cfg)
+}
+
+// NewHostContext returns a host on c and takes c over. When ctx ends while
+// NewHostContext waits for a DHCP lease, it returns the error of ctx at once. After
+// that, ctx has no effect on the host. If NewHostContext fails, c is still open and
+// the caller's.
+func NewHostContext(ctx context.Context, c *vde.Conn, cfg HostConfig) (*Host, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("netstack: %w", err)
 	}
@@ -99,7 +106,7 @@ func NewHost(c *vde.Conn, cfg HostConfig) (*Host, error) {
 		return nil, fmt.Errorf("netstack: %w", err)
 	}
 	if cfg.DHCP {
-		if err := h.startDHCP(cfg.DHCPTimeout); err != nil {
+		if err := h.startDHCP(ctx, cfg.DHCPTimeout); err != nil {
 			h.close(true)
 			return nil, fmt.Errorf("netstack: %w", err)
 		}

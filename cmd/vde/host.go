@@ -51,7 +51,7 @@ func (o *hostOptions) open(ctx context.Context, description string) (*netstack.H
 	if err != nil {
 		return nil, err
 	}
-	host, err := netstack.NewHost(conn, o.cfg)
+	host, err := netstack.NewHostContext(ctx, conn, o.cfg)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
