@@ -5,6 +5,8 @@ package netstack
 
 import (
 	"net/netip"
+	"slices"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
@@ -14,6 +16,10 @@ import (
 	"github.com/go-vde/sdk/vde"
 )
 
+// announceInterval is the time between the two announcements of an address (RFC
+// 5227, section 1.1).
+const announceInterval = 2 * time.Second
+
 // linkChanged announces the addresses of the host when the link of a connection
 // opened with vde.WithReconnect is up again, so that the new switch learns the
 // port of the host and neighbours update their caches. It must not block: the
@@ -22,14 +28,44 @@ func (h *Host) linkChanged(s vde.LinkState) {
 	if !s.Up {
 		return
 	}
-	var frames [][]byte
-	for _, p := range h.Addrs() {
-		frames = append(frames, announcement(h.MAC(), p.Addr()))
-	}
-	// A frame that the queue does not take is not needed: the switch learns from
-	// the next packet too, and the caches of neighbours are still valid.
-	_, _ = h.ep.Conn().TryWriteBatch(frames)
+	h.sendAnnouncements(h.ownAddrs()...)
 	h.probing.Go(h.probeLoop)
+}
+
+// announce announces addrs now, and once more after announceInterval, for those that
+// have missed the first. It does not block.
+func (h *Host) announce(addrs ...netip.Addr) {
+	h.sendAnnouncements(addrs...)
+	h.announcing.Go(func() {
+		timer := time.NewTimer(announceInterval)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-h.done:
+			return
+		}
+		own := h.ownAddrs()
+		h.sendAnnouncements(slices.DeleteFunc(slices.Clone(addrs), func(a netip.Addr) bool { return !slices.Contains(own, a) })...)
+	})
+}
+
+// sendAnnouncements announces addrs. A frame that the queue does not take is not
+// needed: the switch learns from the next packet too, and neighbours notice after a
+// while that what they have cached is wrong.
+func (h *Host) sendAnnouncements(addrs ...netip.Addr) {
+	var frames [][]byte
+	for _, a := range addrs {
+		frames = append(frames, announcement(h.MAC(), a))
+	}
+	_, _ = h.ep.Conn().TryWriteBatch(frames)
+}
+
+// ownAddrs returns the addresses of the host without their prefixes.
+func (h *Host) ownAddrs() (addrs []netip.Addr) {
+	for _, p := range h.Addrs() {
+		addrs = append(addrs, p.Addr())
+	}
+	return addrs
 }
 
 // announcement returns the frame that announces addr at mac to all hosts: an
@@ -37,19 +73,21 @@ func (h *Host) linkChanged(s vde.LinkState) {
 // advertisement (RFC 4861, section 7.2.6).
 func announcement(mac frame.MAC, addr netip.Addr) []byte {
 	if addr.Is4() {
-		return arpAnnouncement(mac, addr.As4())
+		return arpRequest(mac, addr.As4(), addr.As4())
 	}
 	return neighborAdvertisement(mac, addr)
 }
 
-func arpAnnouncement(mac frame.MAC, addr [4]byte) []byte {
+// arpRequest returns an ARP request for target, to all hosts. With sender equal to
+// target it is an announcement, and without a sender a probe.
+func arpRequest(mac frame.MAC, sender, target [4]byte) []byte {
 	f := frame.AppendHeader(make([]byte, 0, frame.MinLen), frame.Broadcast(), mac, frame.EtherTypeARP)[:frame.MinLen]
 	p := header.ARP(f[frame.HeaderLen:][:header.ARPSize])
 	p.SetIPv4OverEthernet()
 	p.SetOp(header.ARPRequest)
 	copy(p.HardwareAddressSender(), mac[:])
-	copy(p.ProtocolAddressSender(), addr[:])
-	copy(p.ProtocolAddressTarget(), addr[:])
+	copy(p.ProtocolAddressSender(), sender[:])
+	copy(p.ProtocolAddressTarget(), target[:])
 	return f
 }
 

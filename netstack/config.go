@@ -162,6 +162,11 @@ type HostConfig struct {
 	// source address. A host without an IPv6 address does not use IPv6.
 	Addrs []netip.Prefix
 
+	// DetectConflicts makes NewHost probe the IPv4 addresses of Addrs before it uses
+	// them, which takes 300 milliseconds. If another host has one of them, NewHost
+	// fails with ErrAddressConflict.
+	DetectConflicts bool
+
 	// Gateway and Gateway6 are the default gateways of IPv4 and IPv6. An IPv6
 	// address in Gateway is taken as Gateway6. Without a gateway, the host
 	// reaches only the networks of Addrs.
@@ -188,7 +193,7 @@ type HostConfig struct {
 
 	// These are passed to the endpoint; see EndpointConfig.
 	MTU         int
-	MAC         frame.MAC
+	MAC         frame.MAC // to keep an address over restarts, see StableMAC
 	Promiscuous bool
 	Policy      Policy
 	Queue       int

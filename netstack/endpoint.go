@@ -6,6 +6,7 @@ package netstack
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
@@ -140,6 +141,17 @@ func NewEndpoint(c *vde.Conn, cfg EndpointConfig) (*Endpoint, error) {
 // randomMAC returns a random unicast address with the locally administered bit set.
 func randomMAC() (m frame.MAC) {
 	rand.Read(m[:]) // never fails
+	m[0] = m[0]&^1 | 2
+	return m
+}
+
+// StableMAC returns a MAC for name: always the same for the same name, unicast and
+// locally administered. A program that sets it as [HostConfig.MAC] keeps its Ethernet
+// address when it is started again, and with it its address from DHCP. The name must
+// be unique in the network: the name of the program alone is not, if two may run.
+func StableMAC(name string) (m frame.MAC) {
+	sum := sha256.Sum256([]byte(name))
+	copy(m[:], sum[:])
 	m[0] = m[0]&^1 | 2
 	return m
 }

@@ -75,6 +75,10 @@ func errno(call string, err tcpip.Error) error {
 // [context.DeadlineExceeded].
 var ErrNoLease = errors.New("no DHCP lease")
 
+// ErrAddressConflict is the error of [NewHost] if another host has an address of the
+// configuration; see [HostConfig.DetectConflicts].
+var ErrAddressConflict = errors.New("another host has the address")
+
 var (
 	errNoAddress  = errors.New("no suitable address")
 	errNoResolver = errors.New("host has no resolver")

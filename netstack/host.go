@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -39,9 +40,14 @@ const (
 // error of the context. When the connection to the network ends, all calls fail
 // with an error that matches [vde.ErrHangup].
 //
+// A host announces its addresses when it starts and when it gets a lease (ARP
+// announcement, unsolicited neighbour advertisement), so that neighbours that knew
+// them at another Ethernet address reach it at once. When another host claims an IPv4
+// address of this one, it announces the address again (RFC 5227).
+//
 // On a connection opened with [vde.WithReconnect], a host survives a restart of the
-// switch: when the link is up again, TCP connections continue, and the host
-// announces its addresses (ARP announcement, unsolicited neighbour advertisement).
+// switch: when the link is up again, TCP connections continue, and the host announces
+// its addresses.
 type Host struct {
 	stack       *stack.Stack
 	ep          *Endpoint
@@ -57,10 +63,15 @@ type Host struct {
 	err  error        // guarded by mu; why done is closed
 	dns  []netip.Addr // guarded by mu
 
-	dhcp      *dhcpClient
-	unwatch   func()         // ends the calls of linkChanged
-	probing   sync.WaitGroup // of probeLoop
-	closeOnce sync.Once
+	probes    map[netip.Addr]chan<- struct{} // guarded by mu; each receives a value at a conflict
+	defended  map[netip.Addr]time.Time       // guarded by mu; when an own address was defended
+	conflicts atomic.Uint64                  // ARP packets that claim an own address
+
+	dhcp       *dhcpClient
+	unwatch    func()         // ends the calls of linkChanged
+	probing    sync.WaitGroup // of probeLoop
+	announcing sync.WaitGroup // of the goroutines that announce starts
+	closeOnce  sync.Once
 }
 
 // NewHost is NewHostContext with [context.Background].
@@ -69,9 +80,9 @@ func NewHost(c *vde.Conn, cfg HostConfig) (*Host, error) {
 }
 
 // NewHostContext returns a host on c and takes c over. When ctx ends while
-// NewHostContext waits for a DHCP lease, it returns the error of ctx at once. After
-// that, ctx has no effect on the host. If NewHostContext fails, c is still open and
-// the caller's.
+// NewHostContext waits for a DHCP lease or probes, it returns the error of ctx at
+// once. After that, ctx has no effect on the host. If NewHostContext fails, c is
+// still open and the caller's.
 func NewHostContext(ctx context.Context, c *vde.Conn, cfg HostConfig) (*Host, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("netstack: %w", err)
@@ -81,6 +92,8 @@ func NewHostContext(ctx context.Context, c *vde.Conn, cfg HostConfig) (*Host, er
 		lookupNetIP: cfg.LookupNetIP,
 		done:        make(chan struct{}),
 		dns:         slices.Clone(cfg.DNS),
+		probes:      make(map[netip.Addr]chan<- struct{}),
+		defended:    make(map[netip.Addr]time.Time),
 	}
 	ep, err := NewEndpoint(c, EndpointConfig{
 		MAC:         cfg.MAC,
@@ -98,10 +111,10 @@ func NewHostContext(ctx context.Context, c *vde.Conn, cfg HostConfig) (*Host, er
 		return nil, err
 	}
 	h.ep = ep
-	h.stack = newStack(&cfg, h.hasV6)
+	h.stack = newStack(&cfg, h.hasV6, h.newARP)
 	ep.paths = &pathMTUs{stack: h.stack}
 	h.unwatch = func() {}
-	if err := h.configure(&cfg); err != nil {
+	if err := h.configure(ctx, &cfg); err != nil {
 		h.close(true)
 		return nil, fmt.Errorf("netstack: %w", err)
 	}
@@ -112,6 +125,7 @@ func NewHostContext(ctx context.Context, c *vde.Conn, cfg HostConfig) (*Host, er
 		}
 	}
 	h.unwatch = c.OnLinkChange(h.linkChanged)
+	h.announce(h.ownAddrs()...)
 	return h, nil
 }
 
@@ -167,6 +181,8 @@ func (h *Host) DNS() []netip.Addr {
 type HostStats struct {
 	Endpoint EndpointStats
 
+	AddressConflicts uint64 // ARP packets in which another host claims an address of this one
+
 	TCPSegmentsSent     uint64 // without retransmissions
 	TCPSegmentsReceived uint64 // valid segments
 	TCPRetransmits      uint64 // segments retransmitted
@@ -178,6 +194,7 @@ func (h *Host) Stats() HostStats {
 	t := h.stack.Stats().TCP
 	return HostStats{
 		Endpoint:            h.ep.Stats(),
+		AddressConflicts:    h.conflicts.Load(),
 		TCPSegmentsSent:     t.SegmentsSent.Value(),
 		TCPSegmentsReceived: t.ValidSegmentsReceived.Value(),
 		TCPRetransmits:      t.Retransmits.Value(),
@@ -364,6 +381,7 @@ func (h *Host) close(keep bool) {
 		if h.dhcp != nil {
 			h.dhcp.stop()
 		}
+		h.announcing.Wait() // after the client of DHCP, which announces leases
 		h.stack.Close()
 		h.ep.tx.drain()  // sends the resets
 		h.ep.close(keep) // before Wait of the stack, which holds a lock that a delivery may need

@@ -4,13 +4,13 @@
 package netstack
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
-	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -21,9 +21,9 @@ import (
 
 // newStack returns a stack without interfaces. It takes its sequence numbers, ports
 // and identifiers from crypto/rand.
-func newStack(cfg *HostConfig, v6 bool) *stack.Stack {
+func newStack(cfg *HostConfig, v6 bool, arp stack.NetworkProtocolFactory) *stack.Stack {
 	opts := stack.Options{
-		NetworkProtocols:         []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
+		NetworkProtocols:         []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp},
 		TransportProtocols:       []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4},
 		HandleLocal:              true,
 		AllowPacketEndpointWrite: cfg.DHCP,
@@ -74,7 +74,7 @@ func newStack(cfg *HostConfig, v6 bool) *stack.Stack {
 }
 
 // configure creates the interface with its addresses and routes.
-func (h *Host) configure(cfg *HostConfig) error {
+func (h *Host) configure(ctx context.Context, cfg *HostConfig) error {
 	if err := h.stack.CreateNICWithOptions(nicID, h.ep, stack.NICOptions{Name: nicName}); err != nil {
 		return errors.New(err.String())
 	}
@@ -85,6 +85,11 @@ func (h *Host) configure(cfg *HostConfig) error {
 	}
 	for _, m := range multicast {
 		h.stack.AddRoute(tcpip.Route{Destination: subnet(netip.MustParsePrefix(m)), NIC: nicID})
+	}
+	if cfg.DetectConflicts {
+		if err := h.probeAll(ctx, cfg.Addrs); err != nil {
+			return err
+		}
 	}
 	for _, p := range cfg.Addrs {
 		if err := h.addAddr(p); err != nil {
