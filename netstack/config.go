@@ -172,14 +172,22 @@ type HostConfig struct {
 	// reaches only the networks of Addrs.
 	Gateway, Gateway6 netip.Addr
 
-	// DHCP requests an IPv4 address, gateway and name servers, in addition to
-	// those configured here, and renews the lease until Close. It works on Linux
-	// only; elsewhere NewHost fails with errors.ErrUnsupported.
+	// DHCP requests an IPv4 address, routes, name servers and an MTU of at most the
+	// one configured here. Addresses and name servers are in addition to those
+	// configured here. The host probes for the address before it uses it, renews the
+	// lease, and releases it in Close. DHCP works on Linux only; elsewhere NewHost
+	// fails with errors.ErrUnsupported.
 	DHCP bool
 
 	// DHCPTimeout bounds how long NewHost waits for a lease (default 15
 	// seconds).
 	DHCPTimeout time.Duration
+
+	// Hostname and ClientID are the host name and the client identifier (options 12
+	// and 61) that a DHCP server is told, if they are set. A server that gets no
+	// identifier knows the host by its MAC.
+	Hostname string
+	ClientID []byte
 
 	// LookupNetIP finds the addresses of a name; network is "ip", "ip4" or
 	// "ip6". To use the machine's resolver, set it to the method of that name of
@@ -280,6 +288,9 @@ func (cfg *HostConfig) check() error {
 	}
 	if cfg.hasV6() && cfg.MTU < header.IPv6MinimumMTU {
 		return fmt.Errorf("MTU %d is less than the %d that IPv6 needs", cfg.MTU, header.IPv6MinimumMTU)
+	}
+	if len(cfg.Hostname) > 255 || len(cfg.ClientID) > 255 || len(cfg.ClientID) == 1 {
+		return errors.New("Hostname has more than 255 bytes, or ClientID has not 2 to 255")
 	}
 	if cfg.DHCPTimeout <= 0 {
 		cfg.DHCPTimeout = defaultDHCPTimeout

@@ -90,7 +90,7 @@ func checkParseDHCP(t *testing.T, packet []byte) *dhcpv4.DHCPv4 {
 
 // checkApply applies m to h, whose own address is own, and then loses the lease.
 func checkApply(t *testing.T, h *Host, own netip.Prefix, m *dhcpv4.DHCPv4) {
-	d := &dhcpClient{h: h}
+	d := &dhcpClient{h: h, mtu: DefaultMTU}
 	if d.apply(&nclient4.Lease{Offer: m, ACK: m}) == nil {
 		a := d.prefix.Addr()
 		if !a.Is4() || a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) || !d.prefix.IsValid() {

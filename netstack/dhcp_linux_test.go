@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,8 @@ type dhcpServer struct {
 	mac  frame.MAC
 	ip   netip.Addr
 	seen chan *dhcpv4.DHCPv4 // every message, after it was answered
+
+	unicast atomic.Int32 // messages that were sent to the server alone
 
 	// answer returns the reply to m, or nil.
 	answer func(m *dhcpv4.DHCPv4) *dhcpv4.DHCPv4
@@ -60,6 +63,10 @@ func startDHCPServer(t *testing.T, c *vde.Conn, answer func(s *dhcpServer, m *dh
 
 // handle answers f if it is a message to a DHCP server.
 func (s *dhcpServer) handle(f []byte) {
+	if isARP(f, 1, "10.7.1.2", "10.7.0.1") { // before a renewal
+		s.c.Write(arpFrame(2, s.mac, "10.7.0.1", "10.7.1.2"))
+		return
+	}
 	ip := header.IPv4(f[14:])
 	if frame.Frame(f).EtherType() != 0x0800 || !ip.IsValid(len(ip)) || ip.Protocol() != 17 {
 		return
@@ -71,13 +78,20 @@ func (s *dhcpServer) handle(f []byte) {
 	if !ip.IsChecksumValid() || !u.IsChecksumValid(ip.SourceAddress(), ip.DestinationAddress(), checksum.Checksum(u.Payload(), 0)) {
 		s.t.Errorf("bad checksum in %x", f)
 	}
-	if frame.Frame(f).Dst() != frame.Broadcast() || ip.DestinationAddress() != header.IPv4Broadcast || u.SourcePort() != 68 {
+	unicast := frame.Frame(f).Dst() == s.mac && ip.DestinationAddress() == tcpip.AddrFromSlice(s.ip.AsSlice())
+	if !unicast && (frame.Frame(f).Dst() != frame.Broadcast() || ip.DestinationAddress() != header.IPv4Broadcast) || u.SourcePort() != 68 {
 		s.t.Errorf("wrong addresses or port: %x", f[:42])
 	}
 	m, err := dhcpv4.FromBytes(u.Payload())
 	if err != nil {
 		s.t.Error(err)
 		return
+	}
+	if own := ip.SourceAddress(); unicast && own != tcpip.AddrFrom4Slice(m.ClientIPAddr.To4()) {
+		s.t.Errorf("unicast from %v, not from the leased %v", own, m.ClientIPAddr)
+	}
+	if unicast {
+		s.unicast.Add(1)
 	}
 	if r := s.answer(m); r != nil {
 		s.send(r)
@@ -191,8 +205,7 @@ func TestDHCPRenewal(t *testing.T) {
 		case requests >= 3:
 			addr = "10.7.1.3"
 		}
-		// Renewal is due at once.
-		return s.reply(m, addr, lease(time.Hour), dhcpv4.WithGeneric(dhcpv4.OptionRenewTimeValue, []byte{0, 0, 0, 0}))
+		return s.reply(m, addr, lease(2*time.Second))
 	})
 	h, err := netstack.NewHost(ca, netstack.HostConfig{DHCP: true, MAC: macA})
 	if err != nil {

@@ -9,13 +9,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // A dhcpClient does nothing. The DHCP library builds on Linux only.
 type dhcpClient struct{}
 
-func (h *Host) startDHCP(context.Context, time.Duration) error {
+func (h *Host) startDHCP(context.Context, *HostConfig) error {
 	return fmt.Errorf("DHCP: %w", errors.ErrUnsupported)
 }
 

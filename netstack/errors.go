@@ -76,7 +76,7 @@ func errno(call string, err tcpip.Error) error {
 var ErrNoLease = errors.New("no DHCP lease")
 
 // ErrAddressConflict is the error of [NewHost] if another host has an address of the
-// configuration; see [HostConfig.DetectConflicts].
+// configuration (see [HostConfig.DetectConflicts]) or the address of each DHCP lease.
 var ErrAddressConflict = errors.New("another host has the address")
 
 var (

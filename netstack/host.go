@@ -119,7 +119,7 @@ func NewHostContext(ctx context.Context, c *vde.Conn, cfg HostConfig) (*Host, er
 		return nil, fmt.Errorf("netstack: %w", err)
 	}
 	if cfg.DHCP {
-		if err := h.startDHCP(ctx, cfg.DHCPTimeout); err != nil {
+		if err := h.startDHCP(ctx, &cfg); err != nil {
 			h.close(true)
 			return nil, fmt.Errorf("netstack: %w", err)
 		}
