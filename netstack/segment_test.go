@@ -116,7 +116,7 @@ func checkSegment(t *testing.T, f []byte, v6 bool, i, n int) []byte {
 	if i == n-1 {
 		flags |= header.TCPFlagPsh | header.TCPFlagFin
 	}
-	if tcp.SequenceNumber() != uint32(segmentSeq+i*segmentMSS) || tcp.Flags() != flags || tcp.AckNumber() != 5 || tcp.WindowSize() != 99 {
+	if tcp.SequenceNumber() != segmentSeq+uint32(i*segmentMSS) || tcp.Flags() != flags || tcp.AckNumber() != 5 || tcp.WindowSize() != 99 {
 		t.Errorf("segment %d is %x", i, []byte(tcp[:20+segmentOptions]))
 	}
 	return tcp.Payload()
