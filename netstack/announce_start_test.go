@@ -221,7 +221,8 @@ func TestDefend(t *testing.T) {
 	}
 }
 
-// TestDetectConflicts starts hosts whose address another host has or probes.
+// TestDetectConflicts starts hosts whose address another host has or probes. The
+// connection of a host that could not start is still of use to another.
 func TestDetectConflicts(t *testing.T) {
 	t.Parallel()
 	sw := hub(t)
@@ -230,12 +231,17 @@ func TestDetectConflicts(t *testing.T) {
 	if got := first.Addrs(); len(got) != 1 || got[0] != cfg.Addrs[0] {
 		t.Errorf("got %v", got)
 	}
-	h, err := netstack.NewHost(attach(t, sw), cfg)
+	conn := attach(t, sw)
+	h, err := netstack.NewHost(conn, cfg)
 	if err == nil {
 		h.Close()
 	}
 	if !errors.Is(err, netstack.ErrAddressConflict) {
 		t.Errorf("a second host with the address: %v", err)
+	}
+	third := host(t, conn, netstack.HostConfig{Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.3/24")}})
+	if _, err := third.Ping(bound(t), cfg.Addrs[0].Addr()); err != nil {
+		t.Errorf("on the connection of the second host: %v", err)
 	}
 	cfg.Addrs[0] = netip.MustParsePrefix("10.0.0.2/24")
 	other := attach(t, sw)

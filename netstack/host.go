@@ -234,8 +234,9 @@ func (h *Host) Dial(network, address string) (net.Conn, error) {
 }
 
 // Listen listens for TCP connections on address, as [net.Listen] does. The network
-// is "tcp", "tcp4" or "tcp6". Without a host in address, or with an unspecified one such
-// as [::], it listens on all addresses of the Host that the network allows. The result is a [*TCPListener].
+// is "tcp", "tcp4" or "tcp6". Without a host in address, or with an unspecified one
+// such as [::], it listens on all addresses of the Host that the network allows. The
+// result is a [*TCPListener].
 func (h *Host) Listen(network, address string) (net.Listener, error) {
 	name, ap, err := h.listenAddr(network, "tcp", address)
 	if err != nil {

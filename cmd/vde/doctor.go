@@ -33,10 +33,11 @@ func newDoctor() *cobra.Command {
 		Use:   "doctor [VNL]",
 		Short: "Find out why a network cannot be joined, or what it can do",
 		Long: `Joins the network that --net names, or VNL, which is the same, step by step as
-a program would, tells what it finds, and where it fails, what would help. If all is well, two endpoints of its own find out what gets through: in
-both directions, up to which size, how fast, and how many frames are kept for one
-that does not read. Others on the network see a few broadcasts. Fails if the network
-cannot be used.`,
+a program would, tells what it finds, and where it fails, what would help. If
+all is well, two endpoints of its own find out what gets through: in both
+directions, up to which size, how fast, and how many frames are kept for one
+that does not read. Others on the network see a few broadcasts. Fails if the
+network cannot be used.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d.out = j.text(cmd.OutOrStdout())
