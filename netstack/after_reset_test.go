@@ -65,10 +65,11 @@ func reset(t *testing.T, c interface{ Close() error }) {
 	c.Close()
 }
 
-// waitReset waits until h has received a reset.
+// waitReset waits until a reset has ended a connection of h. The stack counts in
+// ResetsReceived before that.
 func waitReset(t *testing.T, h *netstack.Host) {
 	t.Helper()
-	for h.Stack().Stats().TCP.ResetsReceived.Value() == 0 {
+	for h.Stack().Stats().TCP.EstablishedResets.Value() == 0 {
 		if err := h.Err(); err != nil {
 			t.Fatal(err)
 		}
