@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -37,12 +36,10 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// started starts the command line args and waits for the first line that it
-// writes to the standard error. finish returns the further lines and how the
-// process ended.
-func started(t *testing.T, args ...string) (cmd *exec.Cmd, finish func() (string, error)) {
+// start starts cmd and waits for the first line that it writes to the standard
+// error. finish returns the further lines and how the process ended.
+func start(t *testing.T, cmd *exec.Cmd) (finish func() (string, error)) {
 	t.Helper()
-	cmd = command(t, args...)
 	messages, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +51,7 @@ func started(t *testing.T, args ...string) (cmd *exec.Cmd, finish func() (string
 	if _, err := lines.ReadString('\n'); err != nil {
 		t.Fatal(err, cmd.Wait())
 	}
-	return cmd, func() (string, error) {
+	return func() (string, error) {
 		rest, err := io.ReadAll(lines)
 		if err != nil {
 			t.Error(err)
@@ -69,7 +66,8 @@ func TestHangup(t *testing.T) {
 	testutil.NoLeaks(t)
 	t.Run("switch", func(t *testing.T) {
 		dir := filepath.Join(testutil.ShortDir(t), "sw")
-		cmd, finish := started(t, "switch", dir)
+		cmd := command(t, "switch", dir)
+		finish := start(t, cmd)
 		if err := cmd.Process.Signal(unix.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +87,8 @@ func TestHangup(t *testing.T) {
 		}
 		go listener.Serve(t.Context())
 		name := filepath.Join(t.TempDir(), "x.pcapng")
-		cmd, finish := started(t, "capture", listener.Dir(), "-w", name)
+		cmd := command(t, "capture", listener.Dir(), "-w", name)
+		finish := start(t, cmd)
 		if err := cmd.Process.Signal(unix.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
@@ -103,13 +102,16 @@ func TestHangup(t *testing.T) {
 	})
 }
 
-// TestNohup checks that SIGHUP stays ignored where it was at the start.
+// TestNohup checks that SIGHUP stays ignored where it was at the start. A shell ignores
+// it, because this process could not restore it: what signal.Ignore has done to SIGHUP,
+// signal.Reset does not undo for the processes that are started later.
 func TestNohup(t *testing.T) {
 	testutil.NoLeaks(t)
 	dir := filepath.Join(testutil.ShortDir(t), "sw")
-	signal.Ignore(unix.SIGHUP)
-	defer signal.Reset(unix.SIGHUP)
-	cmd, finish := started(t, "switch", dir)
+	cmd := command(t, "switch", dir)
+	cmd.Args = append([]string{"sh", "-c", `trap "" HUP; exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
+	cmd.Path = "/bin/sh"
+	finish := start(t, cmd)
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
