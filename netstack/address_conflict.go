@@ -150,6 +150,9 @@ func (h *Host) probe(ctx context.Context, a netip.Addr) error {
 		case <-timer.C:
 		}
 		if sent == probeCount {
+			if len(lost) > 0 { // a conflict and the end of the wait at once
+				continue
+			}
 			return nil
 		}
 		_, _ = h.ep.Conn().TryWriteBatch([][]byte{arpRequest(h.MAC(), [4]byte{}, a.As4())}) // a probe may be lost: others follow
