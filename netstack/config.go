@@ -290,7 +290,7 @@ func (cfg *HostConfig) check() error {
 		return fmt.Errorf("MTU %d is less than the %d that IPv6 needs", cfg.MTU, header.IPv6MinimumMTU)
 	}
 	if len(cfg.Hostname) > 255 || len(cfg.ClientID) > 255 || len(cfg.ClientID) == 1 {
-		return errors.New("Hostname has more than 255 bytes, or ClientID has not 2 to 255")
+		return errors.New("a host name has at most 255 bytes, and a client identifier 2 to 255")
 	}
 	if cfg.DHCPTimeout <= 0 {
 		cfg.DHCPTimeout = defaultDHCPTimeout
