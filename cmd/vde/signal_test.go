@@ -7,16 +7,19 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -31,7 +34,9 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), program, args...)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // a command that hangs
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(os.Environ(), commandVariable+"=1")
 	return cmd
 }
@@ -64,6 +69,11 @@ func start(t *testing.T, cmd *exec.Cmd) (finish func() (string, error)) {
 // terminated: it completes files and removes what it made.
 func TestHangup(t *testing.T) {
 	testutil.NoLeaks(t)
+	// The tests may run where SIGHUP is ignored, as by nohup. A signal that is handled
+	// has its default effect in the processes that are started.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, unix.SIGHUP)
+	defer signal.Stop(hangups)
 	t.Run("switch", func(t *testing.T) {
 		dir := filepath.Join(testutil.ShortDir(t), "sw")
 		cmd := command(t, "switch", dir)
