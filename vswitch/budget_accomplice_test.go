@@ -16,7 +16,8 @@ import (
 // TestWaitBudgetIsOwn checks that what a port costs one sender does not depend on
 // what other senders find there: here one that has frames for no other port.
 func TestWaitBudgetIsOwn(t *testing.T) {
-	const length, saved, pause = 5 * time.Second, 50 * time.Millisecond, 100 * time.Microsecond
+	const saved, pause = 50 * time.Millisecond, 100 * time.Microsecond
+	length := budgetTime()
 	synctest.Test(t, func(t *testing.T) {
 		cfg := vswitch.Config{Ports: make(map[int]vswitch.PortConfig)}
 		for _, n := range []int{2, 10} {
