@@ -4,7 +4,6 @@
 package netstack_test
 
 import (
-	"context"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -14,8 +13,6 @@ import (
 
 	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/netstack"
-	"github.com/go-vde/sdk/testutil"
-	"github.com/go-vde/sdk/vswitch"
 )
 
 // TestDnsmasq gets a lease from dnsmasq on the kernel's TCP/IP stack, renews it when it
@@ -23,18 +20,8 @@ import (
 func TestDnsmasq(t *testing.T) {
 	testpeers.Need(t, "dnsmasq", "vde_plug", "ip", "CAP_NET_ADMIN", "/dev/net/tun")
 	t.Parallel()
-	sw := vswitch.New(vswitch.Config{})
-	t.Cleanup(func() { sw.Close() })
-	dir := filepath.Join(testutil.ShortDir(t), "s")
-	l, err := sw.Listen(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- l.Serve(ctx) }()
-	t.Cleanup(func() { cancel(); <-done })
-	kernel := testpeers.StartKernelTap(t, "vde://"+dir, testpeers.KernelTapConfig{Addrs: []netip.Prefix{netip.MustParsePrefix("10.98.0.1/24")}})
+	vnl := listeningSwitch(t)
+	kernel := testpeers.StartKernelTap(t, vnl, testpeers.KernelTapConfig{Addrs: []netip.Prefix{netip.MustParsePrefix("10.98.0.1/24")}})
 	leases := filepath.Join(t.TempDir(), "leases")
 	server := testpeers.StartProcess(t, testpeers.ProcessConfig{
 		Args: []string{
@@ -46,7 +33,7 @@ func TestDnsmasq(t *testing.T) {
 		},
 		Namespace: kernel.Namespace,
 	})
-	h, err := netstack.NewHostContext(bound(t), open(t, "vde://"+dir), netstack.HostConfig{
+	h, err := netstack.NewHostContext(bound(t), open(t, vnl), netstack.HostConfig{
 		DHCP: true, DHCPTimeout: watchdog, MAC: netstack.StableMAC("dnsmasq"), Hostname: "web", ClientID: []byte("\x00web"),
 	})
 	if err != nil {

@@ -96,24 +96,31 @@ func TestKernel(t *testing.T) {
 	testKernel(t, sw.VNL(), 1500)
 }
 
+// listeningSwitch starts a switch of this process that others can join, and returns its
+// locator.
+func listeningSwitch(t *testing.T) (vnl string) {
+	t.Helper()
+	sw := vswitch.New(vswitch.Config{})
+	t.Cleanup(func() { sw.Close() })
+	dir := filepath.Join(testutil.ShortDir(t), "s")
+	l, err := sw.Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- l.Serve(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	return "vde://" + dir
+}
+
 // TestKernelVSwitch is TestKernel through a vswitch, and with jumbo frames too.
 func TestKernelVSwitch(t *testing.T) {
 	testpeers.Need(t, "vde_plug", "ip", "CAP_NET_ADMIN", "/dev/net/tun")
 	for _, mtu := range []int{1500, 9000} {
 		t.Run(fmt.Sprintf("mtu=%d", mtu), func(t *testing.T) {
 			t.Parallel()
-			sw := vswitch.New(vswitch.Config{})
-			t.Cleanup(func() { sw.Close() })
-			dir := filepath.Join(testutil.ShortDir(t), "s")
-			l, err := sw.Listen(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithCancel(context.Background())
-			done := make(chan error, 1)
-			go func() { done <- l.Serve(ctx) }()
-			t.Cleanup(func() { cancel(); <-done })
-			testKernel(t, "vde://"+dir, mtu)
+			testKernel(t, listeningSwitch(t), mtu)
 		})
 	}
 }

@@ -42,7 +42,7 @@ var _ net.PacketConn = (*PayloadConn)(nil)
 
 // NewPayloadConn returns a PayloadConn for frames of type t between others and the
 // station that has the address mac, which c becomes: it takes over c and all reads
-// from it.
+// from it. If it fails, c is still the caller's.
 func NewPayloadConn(c *Conn, t frame.EtherType, mac frame.MAC) (*PayloadConn, error) {
 	switch {
 	case t.IsTag():

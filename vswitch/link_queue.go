@@ -66,13 +66,21 @@ func (q *sendQueue) release(bufs []*pool.Buffer) {
 	pool.ReleaseBatch(bufs)
 }
 
+// drop releases the buffer of a frame that was popped.
+func (q *sendQueue) drop(f queuedFrame) {
+	if pool.LeakMode {
+		pool.RemoveOwner(q.owner, f.buf)
+	}
+	f.buf.Release()
+}
+
 // close empties the queue for good and returns how many frames there were.
 func (q *sendQueue) close() (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
 	for ; q.n > 0; n++ {
-		q.release([]*pool.Buffer{q.pop().buf})
+		q.drop(q.pop())
 	}
 	q.ring = nil
 	return n

@@ -50,10 +50,7 @@ func (e *linkEndpoint) offer(o outgoing) (n int, cause dropCause) {
 	for _, i := range o.items {
 		f := queuedFrame{o.b.ref(i, o.as, o.give), o.b.header(i, o.as)}
 		if evicted := q.push(f, conf.Queue); evicted.buf != nil {
-			if pool.LeakMode {
-				pool.RemoveOwner(q.owner, evicted.buf)
-			}
-			evicted.buf.Release()
+			q.drop(evicted)
 			e.port.outNow().dropped[outHeadDrop].Add(1)
 		}
 	}

@@ -49,11 +49,7 @@ func TestCaptureIsLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	listener, err := sw.Listen(filepath.Join(testutil.ShortDir(t), "sw"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	go listener.Serve(t.Context())
+	dir := listen(t, sw, filepath.Join(testutil.ShortDir(t), "sw"))
 	// A FIFO, because to read from one waits for what is written.
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
@@ -68,7 +64,7 @@ func TestCaptureIsLive(t *testing.T) {
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() {
-		_, err := execute(ctx, "capture", listener.Dir(), "-w", fifo)
+		_, err := execute(ctx, "capture", dir, "-w", fifo)
 		ended <- err
 	}()
 	if err := f.SetReadDeadline(time.Now().Add(time.Minute)); err != nil { // ends a hang
@@ -108,18 +104,14 @@ func TestCaptureReportsClose(t *testing.T) {
 	testutil.NoLeaks(t)
 	sw := vswitch.New(vswitch.Config{})
 	defer sw.Close()
-	listener, err := sw.Listen(filepath.Join(testutil.ShortDir(t), "sw"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	go listener.Serve(t.Context())
+	dir := listen(t, sw, filepath.Join(testutil.ShortDir(t), "sw"))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	o := captureOptions{output: "x", create: func(context.Context, string) (io.WriteCloser, error) {
 		cancel() // as soon as it has begun
 		return new(failingFile), nil
 	}}
-	if err := runCapture(ctx, io.Discard, io.Discard, listener.Dir(), o); !errors.Is(err, errClose) {
+	if err := runCapture(ctx, io.Discard, io.Discard, dir, o); !errors.Is(err, errClose) {
 		t.Errorf("%v, want %v", err, errClose)
 	}
 }

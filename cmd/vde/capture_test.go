@@ -41,11 +41,7 @@ func TestCapture(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	listener, err := sw.Listen(filepath.Join(testutil.ShortDir(t), "sw"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	go listener.Serve(t.Context())
+	dir := listen(t, sw, filepath.Join(testutil.ShortDir(t), "sw"))
 
 	name := filepath.Join(t.TempDir(), "x.pcapng")
 	for _, limit := range []string{"3", "0"} {
@@ -54,7 +50,7 @@ func TestCapture(t *testing.T) {
 		messages, w := io.Pipe()
 		root := newRoot()
 		root.SetErr(w)
-		root.SetArgs([]string{"capture", listener.Dir(), "-w", name, "-c", limit})
+		root.SetArgs([]string{"capture", dir, "-w", name, "-c", limit})
 		ended := make(chan error, 1)
 		go func() {
 			ended <- root.ExecuteContext(ctx)
@@ -80,10 +76,10 @@ func TestCapture(t *testing.T) {
 			t.Errorf("tcpdump: %v, %d frames:\n%s", err, n, out)
 		}
 	}
-	if _, err := execute(t.Context(), "capture", listener.Dir(), "-w", "/nowhere/x"); err == nil || !os.IsNotExist(err) {
+	if _, err := execute(t.Context(), "capture", dir, "-w", "/nowhere/x"); err == nil || !os.IsNotExist(err) {
 		t.Error(err)
 	}
-	if out, err := execute(t.Context(), "capture", listener.Dir()); err == nil {
+	if out, err := execute(t.Context(), "capture", dir); err == nil {
 		t.Errorf("without -w: %s", out)
 	}
 }

@@ -45,12 +45,8 @@ func TestDoctorOfHealthyNetworks(t *testing.T) {
 	t.Run("vswitch", func(t *testing.T) {
 		sw := vswitch.New(vswitch.Config{MaxFrameSize: 4000})
 		defer sw.Close()
-		listener, err := sw.Listen(filepath.Join(testutil.ShortDir(t), "sw"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		go listener.Serve(t.Context())
-		out, err := execute(t.Context(), "doctor", listener.Dir())
+		dir := listen(t, sw, filepath.Join(testutil.ShortDir(t), "sw"))
+		out, err := execute(t.Context(), "doctor", dir)
 		if err != nil {
 			t.Error(err)
 		}
@@ -89,11 +85,7 @@ func TestDoctorOfSickNetworks(t *testing.T) {
 	// A hub of ports that no frame leaves: each is in a VLAN of its own.
 	sw := vswitch.New(vswitch.Config{Ports: map[int]vswitch.PortConfig{1: {VLAN: 1}, 2: {VLAN: 2}}})
 	defer sw.Close()
-	listener, err := sw.Listen(filepath.Join(dir, "apart"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	go listener.Serve(t.Context())
+	listen(t, sw, filepath.Join(dir, "apart"))
 
 	for vnl, want := range map[string]string{
 		"missing":      `FAIL  \S+/missing does not exist\n +no switch serves .*vde switch \S+/missing`,
@@ -137,12 +129,8 @@ func TestDoctorAsAnotherUser(t *testing.T) {
 			if err := os.Chmod(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			listener, err := sw.Listen(filepath.Join(dir, "sw"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			go listener.Serve(t.Context())
-			cmd := exec.CommandContext(t.Context(), program, "doctor", listener.Dir())
+			dir = listen(t, sw, filepath.Join(dir, "sw"))
+			cmd := exec.CommandContext(t.Context(), program, "doctor", dir)
 			cmd.Env = append(os.Environ(), commandVariable+"=1")
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 			out, err := cmd.CombinedOutput()

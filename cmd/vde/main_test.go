@@ -46,6 +46,18 @@ func execute(ctx context.Context, args ...string) (string, error) {
 	return out.String(), err
 }
 
+// listen has sw serve the control directory dir until the end of the test, and
+// returns dir.
+func listen(t *testing.T, sw *vswitch.Switch, dir string) string {
+	t.Helper()
+	listener, err := sw.Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go listener.Serve(t.Context())
+	return dir
+}
+
 func TestDemo(t *testing.T) {
 	testutil.NoLeaks(t)
 	for _, test := range []struct {
@@ -112,12 +124,8 @@ func newHostTest(t *testing.T) *hostTest {
 	t.Helper()
 	sw := vswitch.New(vswitch.Config{})
 	t.Cleanup(func() { sw.Close() })
-	listener, err := sw.Listen(filepath.Join(testutil.ShortDir(t), "sw"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	go listener.Serve(t.Context())
-	h := &hostTest{t, listener.Dir(), t.TempDir(), t.TempDir(), make([]byte, 5<<20)}
+	dir := listen(t, sw, filepath.Join(testutil.ShortDir(t), "sw"))
+	h := &hostTest{t, dir, t.TempDir(), t.TempDir(), make([]byte, 5<<20)}
 	rand.NewChaCha8([32]byte{1}).Read(h.content)
 	if err := errors.Join(
 		os.WriteFile(filepath.Join(h.files, "image"), h.content, 0o600),
@@ -239,15 +247,11 @@ func TestHostsNoticeTheEnd(t *testing.T) {
 		{"ping", "10.0.0.2", "-i", "1ms"},
 	} {
 		sw := vswitch.New(vswitch.Config{})
-		listener, err := sw.Listen(filepath.Join(testutil.ShortDir(t), "sw"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		go listener.Serve(t.Context())
+		dir := listen(t, sw, filepath.Join(testutil.ShortDir(t), "sw"))
 		out, w := io.Pipe()
 		root := newRoot()
 		root.SetOut(w)
-		root.SetArgs(append(args, "--net", listener.Dir(), "--addr", "10.0.0.2/24"))
+		root.SetArgs(append(args, "--net", dir, "--addr", "10.0.0.2/24"))
 		ended := make(chan error, 1)
 		go func() {
 			ended <- root.ExecuteContext(t.Context())

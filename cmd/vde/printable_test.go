@@ -6,7 +6,6 @@
 package main
 
 import (
-	"context"
 	"io"
 	"net/netip"
 	"path/filepath"
@@ -69,13 +68,7 @@ func foreignServer(t *testing.T) string {
 	t.Helper()
 	sw := vswitch.New(vswitch.Config{})
 	t.Cleanup(func() { sw.Close() })
-	listener, err := sw.Listen(filepath.Join(testutil.ShortDir(t), "sw"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(cancel)
-	go listener.Serve(ctx)
+	dir := listen(t, sw, filepath.Join(testutil.ShortDir(t), "sw"))
 	port, err := sw.Attach()
 	if err != nil {
 		t.Fatal(err)
@@ -98,5 +91,5 @@ func foreignServer(t *testing.T) string {
 		io.Copy(io.Discard, c)
 		c.Close()
 	}()
-	return listener.Dir()
+	return dir
 }

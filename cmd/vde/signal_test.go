@@ -91,13 +91,9 @@ func TestHangup(t *testing.T) {
 	t.Run("capture", func(t *testing.T) {
 		sw := vswitch.New(vswitch.Config{})
 		defer sw.Close()
-		listener, err := sw.Listen(filepath.Join(testutil.ShortDir(t), "sw"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		go listener.Serve(t.Context())
+		dir := listen(t, sw, filepath.Join(testutil.ShortDir(t), "sw"))
 		name := filepath.Join(t.TempDir(), "x.pcapng")
-		cmd := command(t, "capture", listener.Dir(), "-w", name)
+		cmd := command(t, "capture", dir, "-w", name)
 		finish := start(t, cmd)
 		if err := cmd.Process.Signal(unix.SIGHUP); err != nil {
 			t.Fatal(err)

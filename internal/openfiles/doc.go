@@ -9,13 +9,13 @@ import "fmt"
 // A File is an open descriptor and what it refers to, so that what has been closed
 // and what got its number afterwards are two.
 type File struct {
-	Descriptor    int
 	What          string // as in /proc/self/fd
+	descriptor    int
 	device, inode uint64
 }
 
 // String names f.
-func (f File) String() string { return fmt.Sprintf("%d (%s)", f.Descriptor, f.What) }
+func (f File) String() string { return fmt.Sprintf("%d (%s)", f.descriptor, f.What) }
 
 // A Set is the descriptors that were open at a moment. It is empty on systems other
 // than Linux.

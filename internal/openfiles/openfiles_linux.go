@@ -37,7 +37,7 @@ func Open() Set {
 		if err != nil || unix.Fstat(fd, &stat) != nil { // it was ReadDir's own
 			continue
 		}
-		s[File{fd, what, stat.Dev, stat.Ino}] = true
+		s[File{what, fd, stat.Dev, stat.Ino}] = true
 	}
 	return s
 }

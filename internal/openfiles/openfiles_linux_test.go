@@ -30,7 +30,7 @@ func TestSince(t *testing.T) {
 		t.Skip("the number was not used again")
 	}
 	list := Open().Since(before)
-	if len(list) != 1 || list[0].Descriptor != number || list[0].String() == "" {
+	if len(list) != 1 || list[0].descriptor != number || list[0].String() == "" {
 		t.Errorf("got %v, want the file that took the place of another", list)
 	}
 	if len(before) != len(Open()) {
