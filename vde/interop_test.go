@@ -37,6 +37,11 @@ func TestInterop(t *testing.T) {
 		{"vdeplug_switch_node", node("switch"), switchtest.Options{Lossy: true, GroupSources: true, Cuts: true, NoPorts: true, FixedDir: true, FixedUser: true}},
 		{"vdeplug_hub_node", node("hub"), switchtest.Options{Lossy: true, GroupSources: true, Cuts: true, NoPorts: true, FixedDir: true, FixedUser: true, Hub: true}},
 	} {
-		t.Run(tt.name, func(t *testing.T) { switchtest.Run(t, tt.start, tt.opts) })
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.opts.Hub && testing.Short() {
+				t.Skip("a switch as a hub takes as long again")
+			}
+			switchtest.Run(t, tt.start, tt.opts)
+		})
 	}
 }

@@ -80,7 +80,10 @@ func TestWaitBudget(t *testing.T) {
 // budgetTime is how long the senders of these tests send, by a clock that costs
 // nothing; what they do costs the race detector a second for each.
 func budgetTime() time.Duration {
-	if testing.Short() || raceEnabled {
+	switch {
+	case raceEnabled && testing.Short():
+		return time.Second / 2
+	case raceEnabled || testing.Short():
 		return time.Second
 	}
 	return 5 * time.Second

@@ -42,7 +42,9 @@ func TestAttachScales(t *testing.T) {
 		a, b := attachTime(t, few), attachTime(t, many)
 		ratio := b.Seconds() / a.Seconds()
 		t.Logf("%d ports: %v; %d: %v, %.1f times", few, a, many, b, ratio)
-		best = min(best, ratio)
+		if best = min(best, ratio); best < 6 {
+			break
+		}
 	}
 	// Linear: 4 times; square: 16.
 	if best > 9 {
@@ -68,7 +70,10 @@ func (r *rateOf) rate() float64 { return float64(r.n) / r.took.Seconds() }
 
 // TestStatsScales checks that forwarding goes on while Stats looks at many ports.
 func TestStatsScales(t *testing.T) {
-	const ports, calls = 30_000, 20
+	ports, calls := 30_000, 20
+	if raceEnabled && testing.Short() {
+		ports, calls = 10_000, 5
+	}
 	sw := vswitch.New(vswitch.Config{NumPorts: ports, Ports: map[int]vswitch.PortConfig{2: withStatic(macB, vswitch.PortConfig{Policy: vswitch.TailDrop})}})
 	defer sw.Close()
 	for n := 1; n <= ports; n++ {
@@ -112,7 +117,7 @@ func TestStatsScales(t *testing.T) {
 	close(stop)
 	sender.Wait()
 	t.Logf("a call takes %v, %.0f batches a second meanwhile, %.0f otherwise, longest gap %v",
-		during.took/calls, during.rate(), alone.rate(), longest)
+		during.took/time.Duration(calls), during.rate(), alone.rate(), longest)
 	if during.rate() < alone.rate()/20 {
 		t.Error("forwarding stops for Stats")
 	}

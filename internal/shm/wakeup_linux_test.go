@@ -7,25 +7,31 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
-// meet calls a and b so many times, at about the same moment, each in a goroutine of
-// its own, and check after each time.
-func meet(times int, a, b func(), check func() (ok bool)) {
-	var begun, done atomic.Int64
+// meet calls a and b at about the same moment, each in a goroutine of its own, and
+// then check; so many times, or fewer if they take long, which they do if the
+// processors are busy.
+func meet(times int64, a, b func(), check func() (ok bool)) {
+	var begun, done, last atomic.Int64
+	last.Store(times)
 	go func() {
-		for i := range int64(times) {
-			spinUntil(&begun, i+1)
+		for i := int64(1); i <= last.Load(); i++ {
+			spinUntil(&begun, i)
 			b()
-			done.Store(i + 1)
+			done.Store(i)
 		}
 	}()
-	for i := range int64(times) {
-		begun.Store(i + 1)
+	for i, start := int64(1), time.Now(); i <= last.Load(); i++ {
+		if time.Since(start) > 5*time.Second {
+			last.Store(i)
+		}
+		begun.Store(i)
 		for range i % 256 {
 		}
 		a()
-		spinUntil(&done, i+1)
+		spinUntil(&done, i)
 		if !check() {
 			return
 		}
