@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -113,24 +114,39 @@ func TestServeAtTheDescriptorLimit(t *testing.T) {
 		pid := h.(*testpeers.Server).PID()
 		a, b := open(t, h.Dir()), open(t, h.Dir())
 		across(t, a, b)
-		with := len(descriptorsOf(t, pid))
-		for spare := range 4 { // a client costs four
-			until(t, "the last one's descriptors are closed", func() bool { return len(descriptorsOf(t, pid)) == with })
+		for spare := 0; spare < 4; { // a client costs four
+			used := descriptorsOf(t, pid)
 			restore := limitDescriptors(t, pid, spare)
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			c, err := vde.Open(ctx, h.Dir())
 			cancel()
 			if err == nil {
-				t.Errorf("joined with %d to spare", spare)
+				now := descriptorsOf(t, pid)
 				c.Close()
+				restore()
+				if containsAll(now, used) {
+					t.Fatalf("joined with %d to spare", spare)
+				}
+				continue // with one that was still to be closed
 			}
 			across(t, a, b)
 			restore()
 			c = open(t, h.Dir())
 			across(t, c, b)
 			c.Close()
+			spare++
 		}
 	})
+}
+
+// containsAll reports whether a has all entries of b.
+func containsAll[K, V comparable](a, b map[K]V) bool {
+	for k, v := range b {
+		if w, ok := a[k]; !ok || w != v {
+			return false
+		}
+	}
+	return true
 }
 
 // limitDescriptors lets process pid open no more than spare descriptors.
@@ -146,7 +162,7 @@ func limitDescriptors(t *testing.T, pid, spare int) (restore func()) {
 	}
 	next := 0
 	for left := spare; ; next++ {
-		if !used[next] {
+		if used[next] == "" {
 			if left == 0 {
 				break
 			}
@@ -170,20 +186,23 @@ func limitDescriptors(t *testing.T, pid, spare int) (restore func()) {
 	}
 }
 
-// descriptorsOf returns the descriptors of a process.
-func descriptorsOf(t *testing.T, pid int) map[int]bool {
+// descriptorsOf returns what the descriptors of a process are, in the words of proc(5).
+func descriptorsOf(t *testing.T, pid int) map[int]string {
 	t.Helper()
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	used := make(map[int]bool)
+	used := make(map[int]string)
 	for _, e := range entries {
 		n, err := strconv.Atoi(e.Name())
 		if err != nil {
 			t.Fatal(err)
 		}
-		used[n] = true
+		if what, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil { // else it has been closed
+			used[n] = what
+		}
 	}
 	return used
 }
