@@ -51,7 +51,8 @@ type Endpoint struct {
 	tail   tailProbe
 	probes bool // the connection reconnects, so that tail is needed
 
-	paths *pathMTUs // nil if the stack alone handles path MTUs; set before Attach
+	paths     *pathMTUs // nil if the stack alone handles path MTUs; set before Attach
+	delivered func()    // called after each delivery of a packet; set before Attach
 
 	// rxTrusted is set while a packet is delivered that need not be verified.
 	rxTrusted atomic.Bool
@@ -117,6 +118,7 @@ func NewEndpoint(c *vde.Conn, cfg EndpointConfig) (*Endpoint, error) {
 		processors:  cfg.Processors,
 		onEnd:       cfg.OnEnd,
 		probes:      c.Caps().State != nil,
+		delivered:   func() {},
 		offload:     !cfg.NoOffload && cfg.MTU <= maxOffloadMTU,
 	}
 	if cfg.NoChecksums {

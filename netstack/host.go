@@ -40,6 +40,9 @@ const (
 // error of the context. When the connection to the network ends, all calls fail
 // with an error that matches [vde.ErrHangup].
 //
+// In a bubble of testing/synctest, a Host works with the clock of the bubble, if its
+// connection is within the process, as those of Switch.Attach in package vswitch are.
+//
 // A host announces its addresses when it starts and when it gets a lease (ARP
 // announcement, unsolicited neighbour advertisement), so that neighbours that knew
 // them at another Ethernet address reach it at once. When another host claims an IPv4
@@ -55,6 +58,7 @@ type Host struct {
 	lookupNetIP func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
 	listeners listeners
+	bubble    *bubble // nil outside of a bubble
 
 	opening sync.RWMutex // held for reading while a socket is opened, for writing when Close begins
 
@@ -87,9 +91,14 @@ func NewHostContext(ctx context.Context, c *vde.Conn, cfg HostConfig) (*Host, er
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("netstack: %w", err)
 	}
+	bubble, err := newBubble(c)
+	if err != nil {
+		return nil, fmt.Errorf("netstack: %w", err)
+	}
 	h := &Host{
 		hasV6:       cfg.hasV6(),
 		lookupNetIP: cfg.LookupNetIP,
+		bubble:      bubble,
 		done:        make(chan struct{}),
 		dns:         slices.Clone(cfg.DNS),
 		probes:      make(map[netip.Addr]chan<- struct{}),
@@ -111,8 +120,10 @@ func NewHostContext(ctx context.Context, c *vde.Conn, cfg HostConfig) (*Host, er
 		return nil, err
 	}
 	h.ep = ep
-	h.stack = newStack(&cfg, h.hasV6, h.newARP)
+	h.stack = newStack(&cfg, h.hasV6, h.newARP, bubble.clock())
 	ep.paths = &pathMTUs{stack: h.stack}
+	ep.delivered = bubble.wake
+	bubble.start(h.stack)
 	h.unwatch = func() {}
 	if err := h.configure(ctx, &cfg); err != nil {
 		h.close(true)
@@ -383,6 +394,7 @@ func (h *Host) close(keep bool) {
 			h.dhcp.stop()
 		}
 		h.announcing.Wait() // after the client of DHCP, which announces leases
+		h.bubble.stop()
 		h.stack.Close()
 		h.ep.tx.drain()  // sends the resets
 		h.ep.close(keep) // before Wait of the stack, which holds a lock that a delivery may need

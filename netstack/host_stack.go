@@ -20,9 +20,10 @@ import (
 )
 
 // newStack returns a stack without interfaces. It takes its sequence numbers, ports
-// and identifiers from crypto/rand.
-func newStack(cfg *HostConfig, v6 bool, arp stack.NetworkProtocolFactory) *stack.Stack {
+// and identifiers from crypto/rand. A nil clock means the default.
+func newStack(cfg *HostConfig, v6 bool, arp stack.NetworkProtocolFactory, clock tcpip.Clock) *stack.Stack {
 	opts := stack.Options{
+		Clock:                    clock,
 		NetworkProtocols:         []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp},
 		TransportProtocols:       []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4},
 		HandleLocal:              true,

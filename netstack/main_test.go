@@ -21,6 +21,7 @@ import (
 	"github.com/go-vde/sdk/netstack"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
+	"github.com/go-vde/sdk/vswitch"
 )
 
 // TestMain fails if a goroutine is left at the end of the tests, or a packet, route
@@ -95,6 +96,17 @@ func pointToPoint(t testing.TB, opts ...vde.Option) (sw *testutil.FakeSwitch, a,
 	}
 	t.Cleanup(func() { a.Close(); r.c.Close() })
 	return sw, a, r.c
+}
+
+// attach gives the test a port of sw.
+func attach(t testing.TB, sw *vswitch.Switch, opts ...vde.Option) *vde.Conn {
+	t.Helper()
+	c, err := sw.Attach(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
 }
 
 // lastHost numbers the hosts of the tests.

@@ -17,17 +17,6 @@ import (
 	"github.com/go-vde/sdk/vswitch"
 )
 
-// attach gives the test a port of sw.
-func attach(t testing.TB, sw *vswitch.Switch, opts ...vde.Option) *vde.Conn {
-	t.Helper()
-	c, err := sw.Attach(opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return c
-}
-
 // TestMTU pings and transfers data between hosts with each MTU, through sockets and
 // through a switch in this process.
 func TestMTU(t *testing.T) {
