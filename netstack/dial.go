@@ -106,7 +106,7 @@ func alternate(addrs []netip.Addr) []netip.Addr {
 	return order
 }
 
-func (h *Host) dial(ctx context.Context, network string, local netip.AddrPort, address string) (net.Conn, net.Addr, error) {
+func (h *Host) dial(ctx context.Context, network, address string, o dialOptions) (net.Conn, net.Addr, error) {
 	if err := h.Err(); err != nil {
 		return nil, nil, err
 	}
@@ -117,7 +117,7 @@ func (h *Host) dial(ctx context.Context, network string, local netip.AddrPort, a
 	if err != nil {
 		return nil, nil, err
 	}
-	if a := local.Addr(); a.IsValid() && !a.IsUnspecified() {
+	if a := o.local.Addr(); a.IsValid() && !a.IsUnspecified() {
 		name.v4, name.v6 = name.v4 && a.Is4(), name.v6 && a.Is6()
 		addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool { return a.IsValid() && !a.IsUnspecified() && !name.allows(a) })
 		if len(addrs) == 0 {
@@ -133,7 +133,7 @@ func (h *Host) dial(ctx context.Context, network string, local netip.AddrPort, a
 	}
 	addrs = alternate(addrs)
 	conn, err := attempts(ctx, len(addrs), attemptDelay, func(ctx context.Context, i int) (net.Conn, error) {
-		return h.dialOne(ctx, network, name, local, netip.AddrPortFrom(addrs[i], port))
+		return h.dialOne(ctx, network, name, netip.AddrPortFrom(addrs[i], port), o)
 	}, func(late net.Conn) { late.Close() }, func(error) bool { return false })
 	if err != nil {
 		return nil, netAddr(name.proto, netip.AddrPortFrom(addrs[0], port), false), err
@@ -151,21 +151,21 @@ func (h *Host) self(name networkName) netip.Addr {
 	return netip.Addr{}
 }
 
-// dialOne connects from local to ap.
-func (h *Host) dialOne(ctx context.Context, network string, name networkName, local, ap netip.AddrPort) (net.Conn, error) {
+// dialOne connects to ap.
+func (h *Host) dialOne(ctx context.Context, network string, name networkName, ap netip.AddrPort, o dialOptions) (net.Conn, error) {
 	if err := h.reachable(ap.Addr()); err != nil {
 		return nil, err
 	}
 	// dialUDP and dialTCP return nil pointers with an error. Converted to a
 	// net.Conn, these would not be nil.
 	if name.proto == "udp" {
-		conn, err := h.dialUDP(network, local, ap)
+		conn, err := h.dialUDP(network, ap, o)
 		if err != nil {
 			return nil, err
 		}
 		return conn, nil
 	}
-	conn, err := h.dialTCP(ctx, network, local, ap)
+	conn, err := h.dialTCP(ctx, network, ap, o)
 	if err != nil {
 		return nil, err
 	}

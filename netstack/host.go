@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -227,16 +226,7 @@ func (h *Host) DialContext(ctx context.Context, network, address string) (net.Co
 // unspecified one, it gives the port only; if its port is 0, it gives the address only.
 // It tries only addresses of the family of the local address.
 func (h *Host) DialFrom(ctx context.Context, network string, local netip.AddrPort, address string) (net.Conn, error) {
-	local = netip.AddrPortFrom(local.Addr().Unmap(), local.Port())
-	conn, to, err := h.dial(ctx, network, local, address)
-	if err != nil {
-		oe := &net.OpError{Op: "dial", Net: network, Addr: to, Err: err}
-		if local != (netip.AddrPort{}) {
-			oe.Source = netAddr(strings.TrimRight(network, "46"), local, false)
-		}
-		return nil, oe
-	}
-	return conn, nil
+	return (&Dialer{Host: h, LocalAddr: local}).DialContext(ctx, network, address)
 }
 
 // Dial is DialContext with [context.Background].
@@ -249,33 +239,17 @@ func (h *Host) Dial(network, address string) (net.Conn, error) {
 // such as [::], it listens on all addresses of the Host that the network allows. The
 // result is a [*TCPListener].
 func (h *Host) Listen(network, address string) (net.Listener, error) {
-	name, ap, err := h.listenAddr(network, "tcp", address)
-	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
-	}
-	l, err := h.listenTCP(network, name, ap)
-	if err != nil {
-		return nil, err
-	}
-	return l, nil
+	return (&ListenConfig{Host: h}).Listen(context.Background(), network, address)
 }
 
 // ListenPacket opens a UDP socket on address, as [net.ListenPacket] does. The
 // network is "udp", "udp4" or "udp6". The result is a [*UDPConn].
 func (h *Host) ListenPacket(network, address string) (net.PacketConn, error) {
-	name, ap, err := h.listenAddr(network, "udp", address)
-	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
-	}
-	c, err := h.listenUDP(network, name, ap)
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
+	return (&ListenConfig{Host: h}).ListenPacket(context.Background(), network, address)
 }
 
-func (h *Host) listenAddr(network, proto, address string) (networkName, netip.AddrPort, error) {
-	name, addrs, port, err := h.resolve(context.Background(), network, address)
+func (h *Host) listenAddr(ctx context.Context, network, proto, address string) (networkName, netip.AddrPort, error) {
+	name, addrs, port, err := h.resolve(ctx, network, address)
 	switch {
 	case err != nil:
 		return name, netip.AddrPort{}, err
@@ -285,10 +259,10 @@ func (h *Host) listenAddr(network, proto, address string) (networkName, netip.Ad
 	return name, netip.AddrPortFrom(addrs[0], port), nil
 }
 
-// bound initializes s as a socket that open has bound to ap. Its family is that of
-// ap or of the network, and both if the network has none and the address is missing
-// or unspecified.
-func (h *Host) bound(s *socket, proto tcpip.TransportProtocolNumber, name networkName, ap netip.AddrPort, open func(tcpip.Endpoint, tcpip.FullAddress) error) error {
+// bound initializes s as a socket that open has bound to ap, after control. Its family
+// is that of ap or of the network, and both if the network has none and the address is
+// missing or unspecified.
+func (h *Host) bound(s *socket, proto tcpip.TransportProtocolNumber, name networkName, ap netip.AddrPort, control controlFunc, open func(tcpip.Endpoint, tcpip.FullAddress) error) error {
 	a := ap.Addr()
 	any := !a.IsValid() || a.IsUnspecified()
 	v6 := name.v6 && h.hasV6 && (any || a.Is6())
@@ -309,6 +283,10 @@ func (h *Host) bound(s *socket, proto tcpip.TransportProtocolNumber, name networ
 	}
 	if v6 {
 		ep.SocketOptions().SetV6Only(!any || !name.v4)
+	}
+	if err := control.call(name.proto, v6, ap, ep); err != nil {
+		ep.Close()
+		return err
 	}
 	h.opening.RLock()
 	defer h.opening.RUnlock()

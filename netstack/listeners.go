@@ -21,6 +21,7 @@ type listenAddr struct {
 	port   uint16
 	addr   netip.Addr // the zero Addr for all addresses of the families
 	v4, v6 bool
+	shared bool // with others that say so too (SO_REUSEPORT)
 }
 
 // listenAddrOf returns what a listener on a is bound to, without the port.
@@ -31,9 +32,10 @@ func (h *Host) listenAddrOf(name networkName, a netip.Addr) listenAddr {
 	return listenAddr{v4: name.v4, v6: name.v6 && h.hasV6}
 }
 
-// overlaps reports whether a connection could go to listeners on both.
+// overlaps reports whether a connection could go to listeners on both, which they have
+// not agreed on.
 func (a listenAddr) overlaps(b listenAddr) bool {
-	return a.port == b.port && (a.v4 && b.v4 || a.v6 && b.v6) &&
+	return a.port == b.port && !(a.shared && b.shared) && (a.v4 && b.v4 || a.v6 && b.v6) &&
 		(!a.addr.IsValid() || !b.addr.IsValid() || a.addr == b.addr)
 }
 

@@ -238,8 +238,17 @@ type TCPListener struct {
 // backlog is how many connections may wait to be accepted, as by default on Linux.
 const backlog = 4096
 
-// Accept implements net.Listener.
+// Accept implements net.Listener. The connection is a [*TCPConn].
 func (l *TCPListener) Accept() (net.Conn, error) {
+	c, err := l.AcceptTCP()
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// AcceptTCP waits for the next connection.
+func (l *TCPListener) AcceptTCP() (*TCPConn, error) {
 	l.rmu.Lock()
 	defer l.rmu.Unlock()
 	for {
@@ -278,12 +287,13 @@ func (l *TCPListener) opError(op string, err error) error {
 }
 
 // listenTCP listens on ap, or on all addresses if ap has none.
-func (h *Host) listenTCP(network string, name networkName, ap netip.AddrPort) (*TCPListener, error) {
+func (h *Host) listenTCP(network string, name networkName, ap netip.AddrPort, control controlFunc) (*TCPListener, error) {
 	l := &TCPListener{network: network, bind: h.listenAddrOf(name, ap.Addr())}
-	h.listeners.mu.Lock()
-	defer h.listeners.mu.Unlock()
-	err := h.bound(&l.socket, tcp.ProtocolNumber, name, ap, func(ep tcpip.Endpoint, full tcpip.FullAddress) error {
+	err := h.bound(&l.socket, tcp.ProtocolNumber, name, ap, control, func(ep tcpip.Endpoint, full tcpip.FullAddress) error {
+		h.listeners.mu.Lock()
+		defer h.listeners.mu.Unlock()
 		ep.SocketOptions().SetReuseAddress(true)
+		l.bind.shared = ep.SocketOptions().GetReusePort()
 		if err := ep.Bind(full); err != nil {
 			return errno("bind", err)
 		}
@@ -295,24 +305,27 @@ func (h *Host) listenTCP(network string, name networkName, ap netip.AddrPort) (*
 		if h.listeners.conflict(l.bind) {
 			return errno("bind", &tcpip.ErrPortInUse{})
 		}
-		return errno("listen", ep.Listen(backlog))
+		if err := ep.Listen(backlog); err != nil {
+			return errno("listen", err)
+		}
+		h.listeners.add(l)
+		return nil
 	})
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: netAddr("tcp", ap, false), Err: err}
 	}
 	l.laddr = l.local("tcp")
-	h.listeners.add(l)
 	return l, nil
 }
 
-// dialTCP connects from local to ap.
-func (h *Host) dialTCP(ctx context.Context, network string, local, ap netip.AddrPort) (*TCPConn, error) {
+// dialTCP connects to ap.
+func (h *Host) dialTCP(ctx context.Context, network string, ap netip.AddrPort, o dialOptions) (*TCPConn, error) {
 	ep, wq, err := h.newEndpoint(tcp.ProtocolNumber, protocolOf(ap.Addr()))
 	if err != nil {
 		return nil, err
 	}
-	ep.SocketOptions().SetReuseAddress(local.Port() != 0) // a port in TIME-WAIT
-	if err := bindLocal(ep, local); err != nil {
+	ep.SocketOptions().SetReuseAddress(o.local.Port() != 0) // a port in TIME-WAIT
+	if err := o.prepare("tcp", ap, ep); err != nil {
 		ep.Close()
 		return nil, err
 	}

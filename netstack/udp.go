@@ -189,9 +189,9 @@ func (c *UDPConn) opError(op string, to net.Addr, err error) error {
 }
 
 // listenUDP binds a socket to ap.
-func (h *Host) listenUDP(network string, name networkName, ap netip.AddrPort) (*UDPConn, error) {
+func (h *Host) listenUDP(network string, name networkName, ap netip.AddrPort, control controlFunc) (*UDPConn, error) {
 	c := &UDPConn{network: network}
-	err := h.bound(&c.socket, udp.ProtocolNumber, name, ap, func(ep tcpip.Endpoint, full tcpip.FullAddress) error {
+	err := h.bound(&c.socket, udp.ProtocolNumber, name, ap, control, func(ep tcpip.Endpoint, full tcpip.FullAddress) error {
 		ep.SocketOptions().SetBroadcast(true)
 		return errno("bind", ep.Bind(full))
 	})
@@ -202,20 +202,20 @@ func (h *Host) listenUDP(network string, name networkName, ap netip.AddrPort) (*
 	return c, nil
 }
 
-// dialUDP connects a socket from local to ap, which sends no packet.
-func (h *Host) dialUDP(network string, local, ap netip.AddrPort) (*UDPConn, error) {
+// dialUDP connects a socket to ap, which sends no packet.
+func (h *Host) dialUDP(network string, ap netip.AddrPort, o dialOptions) (*UDPConn, error) {
 	ep, wq, err := h.newEndpoint(udp.ProtocolNumber, protocolOf(ap.Addr()))
 	if err != nil {
 		return nil, err
 	}
 	ep.SocketOptions().SetBroadcast(true)
-	h.opening.RLock()
-	defer h.opening.RUnlock()
-	if err := h.Err(); err != nil {
+	if err := o.prepare("udp", ap, ep); err != nil {
 		ep.Close()
 		return nil, err
 	}
-	if err := bindLocal(ep, local); err != nil {
+	h.opening.RLock()
+	defer h.opening.RUnlock()
+	if err := h.Err(); err != nil {
 		ep.Close()
 		return nil, err
 	}
