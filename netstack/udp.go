@@ -30,23 +30,32 @@ var (
 
 // ReadFromAddrPort receives one datagram into b. Bytes that do not fit are discarded.
 func (c *UDPConn) ReadFromAddrPort(b []byte) (n int, from netip.AddrPort, err error) {
+	n, res, err := c.receive(b)
+	if err != nil {
+		return 0, from, err
+	}
+	return n, addrPort(res.RemoteAddr), nil
+}
+
+// receive receives one datagram into b.
+func (c *UDPConn) receive(b []byte) (n int, res tcpip.ReadResult, err error) {
 	c.rmu.Lock()
 	defer c.rmu.Unlock()
 	if err := c.passed(&c.rd); err != nil {
-		return 0, from, c.opError("read", nil, err)
+		return 0, res, c.opError("read", nil, err)
 	}
 	for {
 		w := tcpip.SliceWriter(b)
 		res, err := c.ep.Read(&w, tcpip.ReadOptions{NeedRemoteAddr: true})
 		switch err.(type) {
 		case nil, *tcpip.ErrBadBuffer: // the latter if b is empty
-			return len(b) - len(w), addrPort(res.RemoteAddr), nil
+			return len(b) - len(w), res, nil
 		case *tcpip.ErrWouldBlock:
 			if err := c.wait(&c.readable, &c.rd); err != nil {
-				return 0, from, c.opError("read", nil, err)
+				return 0, res, c.opError("read", nil, err)
 			}
 		default:
-			return 0, from, c.opError("read", nil, c.failure("recvfrom", err))
+			return 0, res, c.opError("read", nil, c.failure("recvfrom", err))
 		}
 	}
 }
@@ -71,7 +80,7 @@ func (c *UDPConn) Write(b []byte) (int, error) {
 	if c.raddr == nil {
 		return 0, c.opError("write", nil, errno("sendto", &tcpip.ErrDestinationRequired{}))
 	}
-	return c.send(b, nil)
+	return c.send(b, tcpip.WriteOptions{})
 }
 
 // WriteTo implements net.PacketConn; addr is a [*net.UDPAddr].
@@ -91,25 +100,32 @@ func (c *UDPConn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	case !to.IsValid():
 		return 0, c.opError("write", nil, errno("sendto", &tcpip.ErrDestinationRequired{}))
 	}
-	a := to.Addr().Unmap()
-	if err := c.h.reachable(a); err != nil {
+	full, err := c.destination(to)
+	if err != nil {
 		return 0, c.opError("write", net.UDPAddrFromAddrPort(to), err)
 	}
+	return c.send(b, tcpip.WriteOptions{To: &full})
+}
+
+// destination returns to in the form that the endpoint takes.
+func (c *UDPConn) destination(to netip.AddrPort) (tcpip.FullAddress, error) {
+	a := to.Addr().Unmap()
 	full := fullAddress(netip.AddrPortFrom(a, to.Port()))
 	if a.Is4() && c.v6 {
 		// A socket of both families takes the IPv4-mapped form.
 		full.Addr = tcpip.AddrFrom16(a.As16())
 	}
-	return c.send(b, &full)
+	return full, c.h.reachable(a)
 }
 
-func (c *UDPConn) send(b []byte, to *tcpip.FullAddress) (int, error) {
+// send sends one datagram.
+func (c *UDPConn) send(b []byte, o tcpip.WriteOptions) (int, error) {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	defer c.payload.Reset(nil)
 	addr := c.raddr
-	if to != nil {
-		addr = net.UDPAddrFromAddrPort(addrPort(*to))
+	if o.To != nil {
+		addr = net.UDPAddrFromAddrPort(addrPort(*o.To))
 	}
 	if err := c.passed(&c.wd); err != nil {
 		return 0, c.opError("write", addr, err)
@@ -119,7 +135,7 @@ func (c *UDPConn) send(b []byte, to *tcpip.FullAddress) (int, error) {
 	}
 	for {
 		c.payload.Reset(b)
-		n, err := c.ep.Write(&c.payload, tcpip.WriteOptions{To: to})
+		n, err := c.ep.Write(&c.payload, o)
 		switch {
 		case err == nil:
 			return int(n), nil
