@@ -110,12 +110,7 @@ func (c *UDPConn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 // destination returns to in the form that the endpoint takes.
 func (c *UDPConn) destination(to netip.AddrPort) (tcpip.FullAddress, error) {
 	a := to.Addr().Unmap()
-	full := fullAddress(netip.AddrPortFrom(a, to.Port()))
-	if a.Is4() && c.v6 {
-		// A socket of both families takes the IPv4-mapped form.
-		full.Addr = tcpip.AddrFrom16(a.As16())
-	}
-	return full, c.h.reachable(a)
+	return fullAddress(netip.AddrPortFrom(a, to.Port())), c.h.reachable(a)
 }
 
 // send sends one datagram.
