@@ -100,17 +100,20 @@ type EndpointConfig struct {
 	// GRO enables generic receive offload: consecutive segments of a TCP
 	// connection that were received in one batch become one packet of up to
 	// 64 KiB, which makes receiving cheaper. Without it, each frame becomes one
-	// packet. Leave it off in a stack that forwards packets: a merged packet is
-	// longer than the MTU of the next link.
+	// packet.
 	GRO bool
 
 	// NoOffload disables GSO frames and partial checksums, which the endpoint
 	// otherwise reads and writes as packets; see [vde.Conn.ReadPackets]. Where the other
 	// side has agreed, packets of up to 64 KiB are sent and received as one frame
-	// each. Set NoOffload in a stack that forwards packets: such a packet is
-	// longer than the MTU of the next link. Above an MTU of 65512 the endpoint
-	// does not ask for offload headers.
+	// each. Above an MTU of 65512 the endpoint does not ask for offload headers.
 	NoOffload bool
+
+	// Forwarding is for a stack that forwards packets between interfaces. The
+	// endpoint then delivers no packet that is longer than a frame on the wire,
+	// because the next link could not take it: GRO is off, whatever GRO says, and
+	// NoOffload is implied. Set it for every interface of the stack.
+	Forwarding bool
 
 	// NoChecksums omits transport checksums in packets that are sent and does
 	// not verify them in packets that are received. Set it only if every host on
@@ -151,6 +154,9 @@ func (cfg *EndpointConfig) check() error {
 		cfg.Queue = defaultQueue
 	}
 	cfg.Processors = max(cfg.Processors, 1)
+	if cfg.Forwarding {
+		cfg.GRO, cfg.NoOffload = false, true
+	}
 	return nil
 }
 
@@ -209,9 +215,14 @@ type HostConfig struct {
 	NoOffload   bool
 	NoChecksums bool
 
-	// NoGRO disables EndpointConfig.GRO, which a Host otherwise uses. Set it if
-	// the stack of the Host forwards packets.
+	// NoGRO disables EndpointConfig.GRO, which a Host otherwise uses.
 	NoGRO bool
+
+	// Forwarding makes the host a router: its stack forwards IPv4 and IPv6 packets
+	// between this interface and those that the caller adds to Host.Stack, and the
+	// endpoint delivers none that is too long for them; see EndpointConfig. No other
+	// setting is needed.
+	Forwarding bool
 
 	// CongestionControl is TCP's algorithm, "reno" (the default) or "cubic". On a
 	// network that loses nothing they perform alike. With 1 % loss and a delay of

@@ -113,6 +113,7 @@ func NewHostContext(ctx context.Context, c *vde.Conn, cfg HostConfig) (*Host, er
 		NoOffload:   cfg.NoOffload,
 		NoChecksums: cfg.NoChecksums,
 		GRO:         !cfg.NoGRO,
+		Forwarding:  cfg.Forwarding,
 		OnEnd:       h.end,
 	})
 	if err != nil {

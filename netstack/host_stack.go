@@ -71,6 +71,11 @@ func newStack(cfg *HostConfig, v6 bool, arp stack.NetworkProtocolFactory, clock 
 			panic(fmt.Sprintf("netstack: %T: %v", opt, err)) // check has validated the values
 		}
 	}
+	for _, p := range []tcpip.NetworkProtocolNumber{ipv4.ProtocolNumber, ipv6.ProtocolNumber} {
+		if p == ipv4.ProtocolNumber || v6 {
+			_ = s.SetForwardingDefaultAndAllNICs(p, cfg.Forwarding) // fails only for protocols that the stack has not
+		}
+	}
 	return s
 }
 
