@@ -42,7 +42,8 @@
 //
 // If no frame has been sent for a second, the link counts as stalled. Until a
 // frame is sent again, packets are dropped and counted, so that deadlines and
-// Close work while the peer is stopped. [EndpointStats] has a counter for each
+// Close work while the peer is stopped. Time in which this process itself was
+// stopped or got no processor does not count. [EndpointStats] has a counter for each
 // cause.
 //
 // # Limits

@@ -315,25 +315,25 @@ func (e *Endpoint) stop() {
 // ended reports whether all goroutines of r have ended.
 func (r *run) ended() bool { return r == nil || isDone(r.done) }
 
-// deliveryTime is how long the delivery of a packet may take. A longer delivery is
-// taken to wait for a lock that the caller of Attach holds.
+// deliveryTime is how long the delivery of a packet may take, in time that this
+// process had (see countdown). A longer delivery is taken to wait for a lock that the
+// caller of Attach holds.
 const deliveryTime = 100 * time.Millisecond
 
 // wait returns when the goroutines of r have ended, or when r is stopping and a
 // delivery takes longer than deliveryTime.
 func (r *run) wait() {
-	timer := time.NewTimer(deliveryTime)
-	defer timer.Stop()
+	delivery := newCountdown(deliveryTime)
+	defer delivery.stop()
 	for {
 		select {
 		case <-r.done:
 			return
-		case <-timer.C:
+		case <-delivery.timer.C:
 		}
-		if r.stopping.Load() && r.delivering.Load() > 0 {
+		if delivery.passed() && r.stopping.Load() && r.delivering.Load() > 0 {
 			return
 		}
-		timer.Reset(deliveryTime)
 	}
 }
 

@@ -10,3 +10,13 @@ func PathMTUs(h *Host) int {
 	defer p.mu.Unlock()
 	return len(p.m)
 }
+
+// StallAfter is how long no frame must be sent for the link to count as stalled.
+const StallAfter = stallAfter
+
+// Waiting returns how many packets wait for room in the queue of e.
+func Waiting(e *Endpoint) int {
+	e.tx.mu.Lock()
+	defer e.tx.mu.Unlock()
+	return e.tx.waiting.Len()
+}

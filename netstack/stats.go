@@ -23,7 +23,7 @@ type EndpointStats struct {
 	RxFiltered  uint64 // for other addresses, received while being detached, or ICMPv6 Packet Too Big of less than 1280 bytes
 
 	TxDroppedFull    uint64 // the queue was full: with TailDrop, or for a packet that must not wait
-	TxDroppedStalled uint64 // the queue was full and no frame had been sent for a second
+	TxDroppedStalled uint64 // the queue was full and no frame had been sent for a second in which this process ran
 	TxDroppedError   uint64 // the connection returned an error, for example because of the length
 	TxDroppedClosed  uint64 // in the queue when the endpoint was detached or the connection ended
 

@@ -29,10 +29,10 @@ const (
 	// from waiting for each other, and too little to add a noticeable delay.
 	defaultQueue = 256
 
-	// stallAfter is how long a sender waits while no frame is sent. It bounds how
-	// late a deadline or Close can be while the peer is stopped. One second is
-	// also TCP's initial retransmission timeout. With shorter times, a busy
-	// machine looks like a stalled link.
+	// stallAfter is how long a sender waits while no frame is sent, in time that this
+	// process had (see countdown). It bounds how late a deadline or Close can be
+	// while the peer is stopped. One second is also TCP's initial retransmission
+	// timeout.
 	stallAfter = time.Second
 
 	// maxPieces is the largest number of pieces of one frame. A frame of more is
@@ -126,11 +126,17 @@ func (q *txQueue) drain() {
 	}
 	idle := q.idle
 	q.mu.Unlock()
-	timer := time.NewTimer(stallAfter)
-	defer timer.Stop()
-	select {
-	case <-idle:
-	case <-timer.C:
+	stall := newCountdown(stallAfter)
+	defer stall.stop()
+	for {
+		select {
+		case <-idle:
+			return
+		case <-stall.timer.C:
+			if stall.passed() {
+				return
+			}
+		}
 	}
 }
 
@@ -163,16 +169,15 @@ func (q *txQueue) put(pkt *stack.PacketBuffer, frames int, wait, reserve bool) (
 func (q *txQueue) wait(pkt *stack.PacketBuffer) putResult {
 	w := &txWaiter{pkt, make(chan putResult, 1)}
 	e := q.waiting.PushBack(w)
-	timer := time.NewTimer(stallAfter)
-	defer timer.Stop()
-	for {
-		seen := q.taken
+	stall := newCountdown(stallAfter)
+	defer stall.stop()
+	for seen := q.taken; ; {
 		q.mu.Unlock()
 		select {
 		case res := <-w.done:
 			q.mu.Lock()
 			return res
-		case <-timer.C:
+		case <-stall.timer.C:
 			q.mu.Lock()
 		}
 		select {
@@ -180,12 +185,15 @@ func (q *txQueue) wait(pkt *stack.PacketBuffer) putResult {
 			return res
 		default:
 		}
-		if q.taken == seen {
+		switch over := stall.passed(); {
+		case q.taken != seen:
+			seen = q.taken
+			stall.restart()
+		case over:
 			q.waiting.Remove(e)
 			q.stalled = true
 			return putStalled
 		}
-		timer.Reset(stallAfter)
 	}
 }
 
