@@ -66,41 +66,50 @@ func runCapture(ctx context.Context, out, messages io.Writer, vnl string, o capt
 	if o.snapLen < 0 {
 		return usageErrorf("--snaplen %d: give 0 or more", o.snapLen)
 	}
-	// The hook is called by receive, which begins when there is a port.
-	var port *capture.Interface
-	hook := func(d vde.Direction, f frame.Frame) { port.Record(d, f) }
-	conn, err := vde.Open(ctx, vnl, vde.WithDescription("vde capture"), vde.WithMaxFrameSize(longest), vde.WithFrameHook(hook))
+	var r recording
+	r.conn, err = vde.Open(ctx, vnl, vde.WithDescription("vde capture"), vde.WithMaxFrameSize(longest), vde.WithFrameHook(r.hook))
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	if o.output != "-" {
-		f, err := o.create(ctx, o.output)
-		if err != nil {
-			return err
-		}
-		return errors.Join(record(ctx, f, messages, conn, &port, o), f.Close())
+	defer r.conn.Close()
+	if o.output == "-" {
+		return r.run(ctx, out, messages, o)
 	}
-	return record(ctx, out, messages, conn, &port, o)
+	f, err := o.create(ctx, o.output)
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.run(ctx, f, messages, o), f.Close())
 }
 
-// record writes what comes on conn to out. It sets port, which conn's hook uses.
-func record(ctx context.Context, out, messages io.Writer, conn *vde.Conn, port **capture.Interface, o captureOptions) (err error) {
+// A recording is a capture in progress. Its connection is opened first, so that a
+// capture which cannot begin leaves an earlier file alone, and the hook has to be given
+// to the connection when it is opened. It is called for frames that are read, which
+// run does when it has set port.
+type recording struct {
+	conn *vde.Conn
+	port *capture.Interface
+}
+
+func (r *recording) hook(d vde.Direction, f frame.Frame) { r.port.Record(d, f) }
+
+// run writes what comes on the connection to out, until ctx ends or enough has come.
+func (r *recording) run(ctx context.Context, out, messages io.Writer, o captureOptions) (err error) {
 	file, err := capture.NewFile(out, o.snapLen)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	if *port, err = file.Interface("vde"); err != nil {
+	if r.port, err = file.Interface("vde"); err != nil {
 		return err
 	}
-	(*port).CountDrops(conn)
+	r.port.CountDrops(r.conn)
 	if err := file.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(messages, "Capturing on %s.\n", printable(conn.LocalAddr().String()))
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	n, err := receive(conn, file, o.count)
+	fmt.Fprintf(messages, "Capturing on %s.\n", printable(r.conn.LocalAddr().String()))
+	defer context.AfterFunc(ctx, func() { r.conn.Close() })()
+	n, err := receive(r.conn, file, o.count)
 	fmt.Fprintf(messages, "%d frames captured.\n", n)
 	return err
 }
