@@ -20,6 +20,7 @@ import (
 // captureOptions are the flags of vde capture.
 type captureOptions struct {
 	netOption
+	jsonOption
 	output  string
 	snapLen int
 	count   uint64
@@ -36,7 +37,8 @@ frame that reaches its port to a pcapng file, which Wireshark and tcpdump
 read, until it is interrupted. What has come is in the file at once, so that it
 can be watched while it grows. A switch sends a port what is for everybody and
 for unknown addresses; to see everything, capture on a hub, or on the port that
-another one is mirrored to.`,
+another one is mirrored to. With --json, an object at the end says what has been
+captured.`,
 		Example: "  vde capture --net /run/vde.ctl -w - | tcpdump -n -r -",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -49,6 +51,7 @@ another one is mirrored to.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	o.registerNet(cmd)
+	o.registerJSON(cmd)
 	f := cmd.Flags()
 	f.StringVarP(&o.output, "write", "w", "", "file to write, - for the standard output")
 	f.IntVarP(&o.snapLen, "snaplen", "s", 0, "bytes of each frame to keep; 0 keeps all")
@@ -63,8 +66,11 @@ func createCapture(ctx context.Context, name string) (io.WriteCloser, error) {
 }
 
 func runCapture(ctx context.Context, out, messages io.Writer, vnl string, o captureOptions) (err error) {
-	if o.snapLen < 0 {
+	switch {
+	case o.snapLen < 0:
 		return usageErrorf("--snaplen %d: give 0 or more", o.snapLen)
+	case o.json && o.output == "-":
+		return usageErrorf("--json and --write - both write to the standard output")
 	}
 	var r recording
 	r.conn, err = vde.Open(ctx, vnl, vde.WithDescription("vde capture"), vde.WithMaxFrameSize(longest), vde.WithFrameHook(r.hook))
@@ -73,13 +79,26 @@ func runCapture(ctx context.Context, out, messages io.Writer, vnl string, o capt
 	}
 	defer r.conn.Close()
 	if o.output == "-" {
-		return r.run(ctx, out, messages, o)
+		_, err = r.run(ctx, out, messages, o)
+		return err
 	}
 	f, err := o.create(ctx, o.output)
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.run(ctx, f, messages, o), f.Close())
+	n, err := r.run(ctx, f, o.text(messages), o)
+	if err = errors.Join(err, f.Close()); err == nil && o.json {
+		err = printJSON(out, captureResult{r.conn.LocalAddr().String(), o.output, n, r.conn.Stats()})
+	}
+	return err
+}
+
+// A captureResult is what vde capture --json prints.
+type captureResult struct {
+	Network string    `json:"network"`
+	File    string    `json:"file"`
+	Frames  uint64    `json:"frames"`
+	Conn    vde.Stats `json:"conn"`
 }
 
 // A recording is a capture in progress. Its connection is opened first, so that a
@@ -93,25 +112,26 @@ type recording struct {
 
 func (r *recording) hook(d vde.Direction, f frame.Frame) { r.port.Record(d, f) }
 
-// run writes what comes on the connection to out, until ctx ends or enough has come.
-func (r *recording) run(ctx context.Context, out, messages io.Writer, o captureOptions) (err error) {
+// run writes what comes on the connection to out, until ctx ends or enough has come. It
+// returns the number of frames.
+func (r *recording) run(ctx context.Context, out, messages io.Writer, o captureOptions) (n uint64, err error) {
 	file, err := capture.NewFile(out, o.snapLen)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	if r.port, err = file.Interface("vde"); err != nil {
-		return err
+		return 0, err
 	}
 	r.port.CountDrops(r.conn)
 	if err := file.Flush(); err != nil {
-		return err
+		return 0, err
 	}
 	fmt.Fprintf(messages, "Capturing on %s.\n", printable(r.conn.LocalAddr().String()))
 	defer context.AfterFunc(ctx, func() { r.conn.Close() })()
-	n, err := receive(r.conn, file, o.count)
+	n, err = receive(r.conn, file, o.count)
 	fmt.Fprintf(messages, "%d frames captured.\n", n)
-	return err
+	return n, err
 }
 
 // receive reads frames from conn, whose hook writes them to file, until count

@@ -22,6 +22,7 @@ import (
 // serveOptions are the flags of vde serve.
 type serveOptions struct {
 	hostOptions
+	jsonOption
 	port uint16
 }
 
@@ -39,7 +40,7 @@ func newServe() *cobra.Command {
 		Short: "Serve the files below DIR to the network by HTTP",
 		Long: `Joins the network as a TCP/IP host and serves the files below DIR by HTTP, until
 it is interrupted or the network goes away. Links that lead out of DIR are not
-followed.`,
+followed. With --json, an object says that it serves, and at which URLs.`,
 		Example: "  vde serve /srv/images --net /run/vde.ctl --addr 10.0.0.1/24",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -47,6 +48,7 @@ followed.`,
 		},
 	}
 	o.register(cmd)
+	o.registerJSON(cmd)
 	cmd.Flags().Uint16VarP(&o.port, "port", "p", 80, "TCP port to listen on")
 	return cmd
 }
@@ -66,10 +68,24 @@ func runServe(ctx context.Context, out io.Writer, dir string, o serveOptions) (e
 	if err != nil {
 		return err
 	}
+	served := serveResult{Directory: dir}
 	for _, addr := range host.Addrs() {
-		fmt.Fprintf(out, "Serving %s at http://%s/\n", printable(dir), net.JoinHostPort(addr.Addr().String(), strconv.Itoa(int(o.port))))
+		url := fmt.Sprintf("http://%s/", net.JoinHostPort(addr.Addr().String(), strconv.Itoa(int(o.port))))
+		served.URLs = append(served.URLs, url)
+		fmt.Fprintf(o.text(out), "Serving %s at %s\n", printable(dir), url)
+	}
+	if o.json {
+		if err := printJSON(out, served); err != nil {
+			return err
+		}
 	}
 	return serveHTTP(ctx, host, listener, http.FileServerFS(root.FS()))
+}
+
+// A serveResult is what vde serve --json prints.
+type serveResult struct {
+	Directory string   `json:"directory"`
+	URLs      []string `json:"urls"`
 }
 
 // serveHTTP serves until ctx ends, and then gives transfers in progress a little
