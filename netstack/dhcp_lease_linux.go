@@ -118,21 +118,24 @@ func addressClass(a netip.Addr) int {
 func routesOf(ack *dhcpv4.DHCPv4, prefix netip.Prefix) (routes []tcpip.Route) {
 	add := func(dst tcpip.Subnet, via net.IP) bool {
 		gw, ok := netip.AddrFromSlice(via.To4())
-		if !ok || len(routes) >= maxRoutes {
+		if !ok {
 			return false
 		}
-		route := tcpip.Route{Destination: dst, NIC: nicID}
+		more := []tcpip.Route{{Destination: dst, NIC: nicID}}
 		if !gw.IsUnspecified() {
 			if !isHostAddr(gw) || gw == prefix.Addr() {
 				return false
 			}
-			route.Gateway = address(gw)
+			more[0].Gateway = address(gw)
 			direct := tcpip.Route{Destination: subnet(netip.PrefixFrom(gw, 32)), NIC: nicID}
 			if !prefix.Contains(gw) && !slices.ContainsFunc(routes, direct.Equal) {
-				routes = append(routes, direct)
+				more = append(more, direct)
 			}
 		}
-		routes = append(routes, route)
+		if len(routes)+len(more) > maxRoutes {
+			return false
+		}
+		routes = append(routes, more...)
 		return true
 	}
 	classless := ack.ClasslessStaticRoute()
