@@ -158,15 +158,7 @@ func routesOf(ack *dhcpv4.DHCPv4, prefix netip.Prefix) (routes []tcpip.Route) {
 
 // setRoutes replaces the routes of the lease.
 func (d *dhcpClient) setRoutes(routes []tcpip.Route) {
-	if slices.EqualFunc(routes, d.routes, tcpip.Route.Equal) {
-		return
-	}
-	for _, old := range d.routes {
-		d.h.stack.RemoveRoutes(old.Equal)
-	}
-	for _, r := range routes {
-		d.h.stack.AddRoute(r)
-	}
+	d.h.setRoutes(d.routes, routes)
 	d.routes = routes
 }
 

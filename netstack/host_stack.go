@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -126,8 +127,7 @@ func (h *Host) addAddr(p netip.Prefix) error {
 // removeAddr removes what addAddr has added.
 func (h *Host) removeAddr(p netip.Prefix) {
 	h.stack.RemoveAddress(nicID, address(p.Addr())) // fails only if the stack has been closed
-	gone := tcpip.Route{Destination: subnet(p), NIC: nicID}
-	h.stack.RemoveRoutes(func(r tcpip.Route) bool { return r.Equal(gone) })
+	h.removeRoute(tcpip.Route{Destination: subnet(p), NIC: nicID})
 }
 
 func subnet(p netip.Prefix) tcpip.Subnet {
@@ -141,3 +141,32 @@ func defaultRoute(gw netip.Addr) tcpip.Route {
 	}
 	return tcpip.Route{Destination: dst, Gateway: address(gw.WithZone("")), NIC: nicID}
 }
+
+// setRoutes replaces old routes of the host by others. A destination that is in both is
+// never without a route.
+func (h *Host) setRoutes(old, routes []tcpip.Route) {
+	if slices.EqualFunc(old, routes, sameRoute) {
+		return
+	}
+	for _, r := range routes {
+		h.stack.AddRoute(r) // behind old ones of the same length
+	}
+	for _, r := range old {
+		h.removeRoute(r)
+	}
+}
+
+// removeRoute removes one route. If the table has it more than once, because others have
+// added it too, it removes the first.
+func (h *Host) removeRoute(gone tcpip.Route) {
+	found := false
+	h.stack.RemoveRoutes(func(r tcpip.Route) bool {
+		first := !found && sameRoute(r, gone)
+		found = found || first
+		return first
+	})
+}
+
+// sameRoute reports whether a and b are the same route. [tcpip.Route.Equal] does not
+// compare gateways.
+func sameRoute(a, b tcpip.Route) bool { return a.Equal(b) && a.Gateway == b.Gateway }

@@ -58,6 +58,21 @@ func bound(t testing.TB) context.Context {
 	return ctx
 }
 
+// eventually waits until ok returns true.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	end := bound(t)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-end.Done():
+			t.Fatalf("not so: %s", what)
+		}
+	}
+}
+
 // open joins network.
 func open(t testing.TB, network string, opts ...vde.Option) *vde.Conn {
 	t.Helper()
