@@ -267,6 +267,7 @@ var figures = []figure{
 	{"CONTRIBUTING.md", "BENCHTIME=(\\w+)`", "scripts/bench.sh", `BENCHTIME:-(\w+)`},
 	{"CONTRIBUTING.md", "docs/performance.md; (\\d+ minutes)", "Makefile", `into docs/performance.md, (\d+ minutes)`},
 	{"docs/netstack.md", "`DHCPTimeout` \\((\\d+ seconds)\\)", "", `defaultDHCPTimeout += (.*)`},
+	{"docs/netstack.md", "`IPv6Timeout` \\((\\d+ seconds)\\)", "", `defaultIPv6Timeout += (.*)`},
 	{"docs/netstack.md", "`MaxRTO` \\| (\\d+ s) ", "", `defaultMaxRTO += (.*)`},
 	{"docs/netstack.md", "`MTU` \\| (\\d+) ", "", `\tDefaultMTU = (\d+)`},
 	{"docs/netstack.md", "the limit is (\\d+)", "", `\tMaxMTU = (\d+)`},

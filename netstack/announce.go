@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
 	"github.com/go-vde/sdk/frame"
@@ -30,6 +29,7 @@ func (h *Host) linkChanged(s vde.LinkState) {
 	}
 	h.sendAnnouncements(h.ownAddrs()...)
 	h.probing.Go(h.probeLoop)
+	h.probing.Go(h.autoconf.solicit)
 }
 
 // announce announces addrs now, and once more after announceInterval, for those that
@@ -92,23 +92,30 @@ func arpRequest(mac frame.MAC, sender, target [4]byte) []byte {
 }
 
 func neighborAdvertisement(mac frame.MAC, addr netip.Addr) []byte {
-	const size = header.ICMPv6NeighborAdvertMinimumSize + header.NDPLinkLayerAddressSize
-	src, dst := address(addr.WithZone("")), header.IPv6AllNodesMulticastAddress
+	src := address(addr.WithZone(""))
+	options := header.NDPOptionsSerializer{header.NDPTargetLinkLayerAddressOption(tcpip.LinkAddress(mac[:]))}
+	return ndpFrame(mac, src, header.IPv6AllNodesMulticastAddress, header.ICMPv6NeighborAdvert, header.NDPNAMinimumSize, options, func(b []byte) {
+		na := header.NDPNeighborAdvert(b)
+		na.SetTargetAddress(src)
+		na.SetOverrideFlag(true)
+	})
+}
+
+// ndpFrame returns a frame with a message of neighbour discovery. size is the length of
+// the message without its ICMPv6 header and options, and fill completes it.
+func ndpFrame(mac frame.MAC, src, dst tcpip.Address, typ header.ICMPv6Type, size int, options header.NDPOptionsSerializer, fill func([]byte)) []byte {
+	length := header.ICMPv6HeaderSize + size + options.Length()
 	group := header.EthernetAddressFromMulticastIPv6Address(dst)
 	f := frame.AppendHeader(nil, frame.MAC([]byte(group)), mac, frame.EtherTypeIPv6)
-	f = append(f, make([]byte, header.IPv6MinimumSize+size)...)
+	f = append(f, make([]byte, header.IPv6MinimumSize+length)...)
 	header.IPv6(f[frame.HeaderLen:]).Encode(&header.IPv6Fields{
-		PayloadLength: size, TransportProtocol: header.ICMPv6ProtocolNumber,
+		PayloadLength: uint16(length), TransportProtocol: header.ICMPv6ProtocolNumber,
 		HopLimit: header.NDPHopLimit, SrcAddr: src, DstAddr: dst,
 	})
 	icmp := header.ICMPv6(f[frame.HeaderLen+header.IPv6MinimumSize:])
-	icmp.SetType(header.ICMPv6NeighborAdvert)
-	na := header.NDPNeighborAdvert(icmp.MessageBody())
-	na.SetTargetAddress(src)
-	na.SetOverrideFlag(true)
-	na.Options().Serialize(header.NDPOptionsSerializer{header.NDPTargetLinkLayerAddressOption(tcpip.LinkAddress(mac[:]))})
-	icmp.SetChecksum(header.ICMPv6Checksum(header.ICMPv6ChecksumParams{
-		Header: icmp, Src: src, Dst: dst, PayloadCsum: checksum.Checksum(nil, 0),
-	}))
+	icmp.SetType(typ)
+	fill(icmp.MessageBody())
+	header.NDPOptions(icmp.MessageBody()[size:]).Serialize(options)
+	icmp.SetChecksum(header.ICMPv6Checksum(header.ICMPv6ChecksumParams{Header: icmp, Src: src, Dst: dst}))
 	return f
 }

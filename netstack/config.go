@@ -76,6 +76,50 @@ func (p *Policy) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// An IPv6Mode says where a [Host] takes its IPv6 addresses and routes from.
+type IPv6Mode int
+
+const (
+	// IPv6Static uses the addresses and the gateway of the configuration only, and
+	// ignores router advertisements. It is the default.
+	IPv6Static IPv6Mode = iota
+
+	// IPv6SLAAC accepts router advertisements (RFC 4861, 4862, 8106): addresses,
+	// routes, name servers, and an MTU of at most the configured one, in addition to
+	// what is configured. Any endpoint of the network can send them.
+	IPv6SLAAC
+)
+
+var ipv6ModeNames = [...]string{"static", "slaac"}
+
+// String returns "static" or "slaac".
+func (m IPv6Mode) String() string {
+	if !m.known() {
+		return fmt.Sprintf("IPv6Mode(%d)", int(m))
+	}
+	return ipv6ModeNames[m]
+}
+
+func (m IPv6Mode) known() bool { return m >= 0 && int(m) < len(ipv6ModeNames) }
+
+// MarshalText implements [encoding.TextMarshaler] with the form of String.
+func (m IPv6Mode) MarshalText() ([]byte, error) {
+	if !m.known() {
+		return nil, fmt.Errorf("netstack: IPv6 mode %d has no name", int(m))
+	}
+	return []byte(m.String()), nil
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (m *IPv6Mode) UnmarshalText(b []byte) error {
+	i := slices.Index(ipv6ModeNames[:], string(b))
+	if i < 0 {
+		return fmt.Errorf("netstack: unknown IPv6 mode %q, want one of %s", b, strings.Join(ipv6ModeNames[:], ", "))
+	}
+	*m = IPv6Mode(i)
+	return nil
+}
+
 // An EndpointConfig configures an [Endpoint]. The zero value works.
 type EndpointConfig struct {
 	MAC frame.MAC // default: random, locally administered
@@ -160,17 +204,20 @@ func (cfg *EndpointConfig) check() error {
 	return nil
 }
 
-// A HostConfig configures a [Host]. It needs Addrs or DHCP; everything else has a
+// A HostConfig configures a [Host]. It needs Addrs, DHCP or IPv6; everything else has a
 // default.
 type HostConfig struct {
 	// Addrs are the addresses of the host with the lengths of their prefixes, as
 	// in 10.0.0.2/24 or fd00::2/64. The first of each family is the default
-	// source address. A host without an IPv6 address does not use IPv6.
+	// source address. A host without an IPv6 address does not use IPv6, unless IPv6
+	// is set.
 	Addrs []netip.Prefix
 
-	// DetectConflicts makes NewHost probe the IPv4 addresses of Addrs before it uses
-	// them, which takes 300 milliseconds. If another host has one of them, NewHost
-	// fails with ErrAddressConflict.
+	// DetectConflicts makes NewHost probe for the addresses of Addrs before it uses
+	// them, which takes 300 milliseconds: by ARP (RFC 5227), and in IPv6 by duplicate
+	// address detection (RFC 4862), also for the link-local address. If another host
+	// has one of them, NewHost fails with ErrAddressConflict. With IPv6 set, it always
+	// does so for IPv6 addresses.
 	DetectConflicts bool
 
 	// Gateway and Gateway6 are the default gateways of IPv4 and IPv6. An IPv6
@@ -188,6 +235,21 @@ type HostConfig struct {
 	// DHCPTimeout bounds how long NewHost waits for a lease (default 15
 	// seconds).
 	DHCPTimeout time.Duration
+
+	// IPv6 says whether the host takes IPv6 addresses and routes from the network. If
+	// it does, NewHost waits until there was a router advertisement and the host has an
+	// IPv6 address that is neither link-local nor that of another host.
+	IPv6 IPv6Mode
+
+	// IPv6Timeout bounds how long NewHost waits for that (default 15 seconds).
+	IPv6Timeout time.Duration
+
+	// IPv6Secret, of at least 16 bytes, makes the host derive its link-local address and
+	// those in the prefixes of routers from the secret and MAC (RFC 7217). They are stable
+	// but cannot be guessed, and if another host has one, the host takes another one, up
+	// to three times. Without it, such addresses contain MAC (modified EUI-64). IPv6Static
+	// ignores it.
+	IPv6Secret []byte
 
 	// Hostname and ClientID are the host name and the client identifier (options 12
 	// and 61) that a DHCP server is told, if they are set. A server that gets no
@@ -242,6 +304,7 @@ type HostConfig struct {
 
 const (
 	defaultDHCPTimeout = 15 * time.Second
+	defaultIPv6Timeout = 15 * time.Second
 	defaultTCPBuffer   = 4 << 20
 	defaultCongestion  = "reno"
 	defaultMaxRTO      = 2 * time.Second
@@ -270,8 +333,8 @@ func (cfg HostConfig) MarshalJSON() ([]byte, error) {
 	type plain HostConfig
 	return json.Marshal(struct {
 		plain
-		DHCPTimeout, MaxRTO durationText
-	}{plain(cfg), durationText(cfg.DHCPTimeout), durationText(cfg.MaxRTO)})
+		DHCPTimeout, IPv6Timeout, MaxRTO durationText
+	}{plain(cfg), durationText(cfg.DHCPTimeout), durationText(cfg.IPv6Timeout), durationText(cfg.MaxRTO)})
 }
 
 // UnmarshalJSON reads what MarshalJSON writes. Fields that b does not mention keep
@@ -280,8 +343,8 @@ func (cfg *HostConfig) UnmarshalJSON(b []byte) error {
 	type plain HostConfig
 	v := struct {
 		*plain
-		DHCPTimeout, MaxRTO *durationText
-	}{(*plain)(cfg), (*durationText)(&cfg.DHCPTimeout), (*durationText)(&cfg.MaxRTO)}
+		DHCPTimeout, IPv6Timeout, MaxRTO *durationText
+	}{(*plain)(cfg), (*durationText)(&cfg.DHCPTimeout), (*durationText)(&cfg.IPv6Timeout), (*durationText)(&cfg.MaxRTO)}
 	return json.Unmarshal(b, &v)
 }
 
@@ -294,11 +357,8 @@ func (cfg *HostConfig) check() error {
 	if err := cfg.checkGateways(); err != nil {
 		return err
 	}
-	if cfg.MTU == 0 {
-		cfg.MTU = DefaultMTU
-	}
-	if cfg.hasV6() && cfg.MTU < header.IPv6MinimumMTU {
-		return fmt.Errorf("MTU %d is less than the %d that IPv6 needs", cfg.MTU, header.IPv6MinimumMTU)
+	if err := cfg.checkIPv6(); err != nil {
+		return err
 	}
 	if len(cfg.Hostname) > 255 || len(cfg.ClientID) > 255 || len(cfg.ClientID) == 1 {
 		return errors.New("a host name has at most 255 bytes, and a client identifier 2 to 255")
@@ -309,9 +369,28 @@ func (cfg *HostConfig) check() error {
 	return cfg.checkTCP()
 }
 
+func (cfg *HostConfig) checkIPv6() error {
+	if !cfg.IPv6.known() {
+		return fmt.Errorf("unknown IPv6 mode %d", int(cfg.IPv6))
+	}
+	if n := len(cfg.IPv6Secret); n > 0 && n < header.OpaqueIIDSecretKeyMinBytes {
+		return fmt.Errorf("IPv6Secret of less than %d bytes", header.OpaqueIIDSecretKeyMinBytes)
+	}
+	if cfg.IPv6Timeout <= 0 {
+		cfg.IPv6Timeout = defaultIPv6Timeout
+	}
+	if cfg.MTU == 0 {
+		cfg.MTU = DefaultMTU
+	}
+	if cfg.hasV6() && cfg.MTU < header.IPv6MinimumMTU {
+		return fmt.Errorf("MTU %d is less than the %d that IPv6 needs", cfg.MTU, header.IPv6MinimumMTU)
+	}
+	return nil
+}
+
 func (cfg *HostConfig) checkAddrs() error {
-	if len(cfg.Addrs) == 0 && !cfg.DHCP {
-		return errors.New("a host needs Addrs or DHCP")
+	if len(cfg.Addrs) == 0 && !cfg.DHCP && cfg.IPv6 == IPv6Static {
+		return errors.New("a host needs Addrs, DHCP or IPv6")
 	}
 	seen := make(map[netip.Addr]bool)
 	for _, p := range cfg.Addrs {
@@ -379,5 +458,5 @@ func (cfg *HostConfig) checkTCP() error {
 }
 
 func (cfg *HostConfig) hasV6() bool {
-	return slices.ContainsFunc(cfg.Addrs, func(p netip.Prefix) bool { return p.Addr().Is6() })
+	return cfg.IPv6 != IPv6Static || slices.ContainsFunc(cfg.Addrs, func(p netip.Prefix) bool { return p.Addr().Is6() })
 }

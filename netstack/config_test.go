@@ -50,6 +50,9 @@ func TestNewHostRefusesConfig(t *testing.T) {
 		{Addrs: prefixes("10.0.0.1/24"), MAC: frame.Broadcast()},
 		{Addrs: prefixes("10.0.0.1/24"), Policy: 2},
 		{Addrs: prefixes("10.0.0.1/24"), Queue: -1},
+		{Addrs: prefixes("10.0.0.1/24"), IPv6: -1},
+		{IPv6: netstack.IPv6SLAAC, MTU: 1279},
+		{IPv6: netstack.IPv6SLAAC, IPv6Secret: []byte("too short")},
 	} {
 		h, err := netstack.NewHost(c, bad)
 		if err == nil {
@@ -95,6 +98,9 @@ func TestHostConfigJSON(t *testing.T) {
 		Gateway:     netip.MustParseAddr("10.0.0.254"),
 		DHCP:        true,
 		DHCPTimeout: 90 * time.Second,
+		IPv6:        netstack.IPv6SLAAC,
+		IPv6Timeout: 2 * time.Minute,
+		IPv6Secret:  []byte("0123456789abcdef"),
 		LookupNetIP: net.DefaultResolver.LookupNetIP,
 		DNS:         []netip.Addr{netip.MustParseAddr("9.9.9.9")},
 		MTU:         9000,
@@ -107,7 +113,7 @@ func TestHostConfigJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"DHCPTimeout":"1m30s"`, `"MaxRTO":"1.5s"`, `"Policy":"tail-drop"`, `"MAC":"02:00:00:00:00:01"`, `"10.0.0.1/24"`} {
+	for _, want := range []string{`"DHCPTimeout":"1m30s"`, `"IPv6":"slaac"`, `"IPv6Timeout":"2m0s"`, `"IPv6Secret":"MDEyMzQ1Njc4OWFiY2RlZg=="`, `"MaxRTO":"1.5s"`, `"Policy":"tail-drop"`, `"MAC":"02:00:00:00:00:01"`, `"10.0.0.1/24"`} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("lacks %s: %s", want, b)
 		}
@@ -123,7 +129,7 @@ func TestHostConfigJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(`{"MaxRTO":"3s"}`), &got); err != nil || got.MaxRTO != 3*time.Second || got.MTU != 9000 {
 		t.Errorf("after a partial configuration: %+v, %v", got, err)
 	}
-	for _, bad := range []string{`{"MaxRTO":"soon"}`, `{"Policy":"wait"}`, `{"DHCPTimeout":5}`} {
+	for _, bad := range []string{`{"MaxRTO":"soon"}`, `{"Policy":"wait"}`, `{"DHCPTimeout":5}`, `{"IPv6":"on"}`, `{"IPv6Timeout":5}`} {
 		if err := json.Unmarshal([]byte(bad), &got); err == nil {
 			t.Errorf("%s was accepted", bad)
 		}

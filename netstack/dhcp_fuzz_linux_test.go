@@ -96,14 +96,14 @@ func checkApply(t *testing.T, h *Host, own netip.Prefix, m *dhcpv4.DHCPv4) {
 		if !a.Is4() || a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) || !d.prefix.IsValid() {
 			t.Errorf("the host has the address %v", d.prefix)
 		}
+		if dns := h.DNS(); len(dns) > maxDNS {
+			t.Errorf("%d name servers", len(dns))
+		}
 	}
 	d.forget()
-	h.mu.Lock()
-	if len(h.dns) > maxDNS {
-		t.Errorf("%d name servers", len(h.dns))
+	if dns := h.DNS(); len(dns) != 0 {
+		t.Errorf("name servers %v", dns)
 	}
-	h.dns = nil
-	h.mu.Unlock()
 	if addrs := h.Addrs(); len(addrs) != 1 || addrs[0] != own {
 		t.Errorf("the host still has %v", addrs)
 	}

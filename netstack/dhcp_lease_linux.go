@@ -28,8 +28,7 @@ const (
 	// to receive datagrams of this size (RFC 791).
 	minDHCPMTU = 576
 
-	// maxDNS and maxRoutes bound what a lease may add to a host.
-	maxDNS    = 16
+	// maxRoutes bounds what a lease may add to a host.
 	maxRoutes = 64
 )
 
@@ -171,23 +170,21 @@ func (d *dhcpClient) setMTU(ack *dhcpv4.DHCPv4, renewed bool) {
 	mtu, err := dhcpv4.GetUint16(dhcpv4.OptionInterfaceMTU, ack.Options)
 	switch {
 	case err == nil && uint32(mtu) >= least && uint32(mtu) <= d.mtu:
-		d.h.ep.SetMTU(uint32(mtu))
+		d.h.limitMTU(mtuLeased, uint32(mtu))
 	case !renewed:
-		d.h.ep.SetMTU(d.mtu)
+		d.h.limitMTU(mtuLeased, d.mtu)
 	}
 }
 
-// setDNS makes the name servers of the host those of the configuration and ips.
+// setDNS makes ips the name servers of the lease.
 func (d *dhcpClient) setDNS(ips []net.IP) {
-	dns := slices.Clone(d.dns)
+	var dns []netip.Addr
 	for _, ip := range ips {
-		if a, ok := netip.AddrFromSlice(ip.To4()); ok && !slices.Contains(dns, a) && len(dns) < len(d.dns)+maxDNS {
+		if a, ok := netip.AddrFromSlice(ip.To4()); ok && len(dns) < maxDNS {
 			dns = append(dns, a)
 		}
 	}
-	d.h.mu.Lock()
-	defer d.h.mu.Unlock()
-	d.h.dns = dns
+	d.h.setDNS(dnsLeased, dns)
 }
 
 // forget removes from the host what a lost lease has given it.
@@ -195,7 +192,7 @@ func (d *dhcpClient) forget() {
 	d.ack = nil
 	d.setRoutes(nil)
 	d.setDNS(nil)
-	d.h.ep.SetMTU(d.mtu)
+	d.h.limitMTU(mtuLeased, d.mtu)
 	if d.prefix.IsValid() {
 		d.h.removeAddr(d.prefix)
 		d.prefix = netip.Prefix{}

@@ -57,7 +57,6 @@ type dhcpClient struct {
 
 	mods []dhcpv4.Modifier // of all requests
 	id   []dhcpv4.Modifier // the client identifier, which is in all messages
-	dns  []netip.Addr      // name servers of the configuration
 	mtu  uint32            // MTU of the configuration
 
 	// These are used by one goroutine at a time.
@@ -79,7 +78,7 @@ func (h *Host) startDHCP(ctx context.Context, cfg *HostConfig) error {
 		conn.Close()
 		return err
 	}
-	d := &dhcpClient{h: h, conn: conn, client: client, dns: slices.Clone(cfg.DNS), mtu: h.ep.MTU()}
+	d := &dhcpClient{h: h, conn: conn, client: client, mtu: uint32(cfg.MTU)}
 	if len(cfg.ClientID) > 0 {
 		d.id = append(d.id, dhcpv4.WithOption(dhcpv4.OptClientIdentifier(slices.Clone(cfg.ClientID))))
 	}

@@ -63,14 +63,16 @@ type Host struct {
 
 	done chan struct{} // closed at the end of the connection, or by Close
 	mu   sync.Mutex
-	err  error        // guarded by mu; why done is closed
-	dns  []netip.Addr // guarded by mu
+	err  error                    // guarded by mu; why done is closed
+	dns  [dnsSources][]netip.Addr // guarded by mu
+	mtus [mtuSources]uint32       // guarded by mu
 
 	probes    map[netip.Addr]chan<- struct{} // guarded by mu; each receives a value at a conflict
 	defended  map[netip.Addr]time.Time       // guarded by mu; when an own address was defended
-	conflicts atomic.Uint64                  // ARP packets that claim an own address
+	conflicts atomic.Uint64                  // see HostStats.AddressConflicts
 
 	dhcp       *dhcpClient
+	autoconf   *autoconf      // nil without router advertisements and duplicate address detection
 	unwatch    func()         // ends the calls of linkChanged
 	probing    sync.WaitGroup // of probeLoop
 	announcing sync.WaitGroup // of the goroutines that announce starts
@@ -83,8 +85,8 @@ func NewHost(c *vde.Conn, cfg HostConfig) (*Host, error) {
 }
 
 // NewHostContext returns a host on c and takes c over. When ctx ends while
-// NewHostContext waits for a DHCP lease or probes, it returns the error of ctx at
-// once. After that, ctx has no effect on the host. If NewHostContext fails, c is
+// NewHostContext waits for a DHCP lease, for a router, or for the end of probes, it
+// returns the error of ctx at once. After that, ctx has no effect on the host. If NewHostContext fails, c is
 // still open and the caller's.
 func NewHostContext(ctx context.Context, c *vde.Conn, cfg HostConfig) (*Host, error) {
 	if err := cfg.check(); err != nil {
@@ -99,7 +101,6 @@ func NewHostContext(ctx context.Context, c *vde.Conn, cfg HostConfig) (*Host, er
 		lookupNetIP: cfg.LookupNetIP,
 		bubble:      bubble,
 		done:        make(chan struct{}),
-		dns:         slices.Clone(cfg.DNS),
 		probes:      make(map[netip.Addr]chan<- struct{}),
 		defended:    make(map[netip.Addr]time.Time),
 	}
@@ -120,24 +121,46 @@ func NewHostContext(ctx context.Context, c *vde.Conn, cfg HostConfig) (*Host, er
 		return nil, err
 	}
 	h.ep = ep
-	h.stack = newStack(&cfg, h.hasV6, h.newARP, bubble.clock())
-	ep.paths = &pathMTUs{stack: h.stack}
-	ep.delivered = bubble.wake
-	bubble.start(h.stack)
 	h.unwatch = func() {}
-	if err := h.configure(ctx, &cfg); err != nil {
+	if err := h.start(ctx, &cfg); err != nil {
 		h.close(true)
 		return nil, fmt.Errorf("netstack: %w", err)
-	}
-	if cfg.DHCP {
-		if err := h.startDHCP(ctx, &cfg); err != nil {
-			h.close(true)
-			return nil, fmt.Errorf("netstack: %w", err)
-		}
 	}
 	h.unwatch = c.OnLinkChange(h.linkChanged)
 	h.announce(h.ownAddrs()...)
 	return h, nil
+}
+
+// start makes the stack of the host, and waits for its addresses.
+func (h *Host) start(ctx context.Context, cfg *HostConfig) error {
+	h.setDNS(dnsConfigured, cfg.DNS)
+	for i := range h.mtus {
+		h.mtus[i] = h.ep.MTU()
+	}
+	h.autoconf = newAutoconf(h, cfg)
+	var v6 *ipv6.Options
+	if h.hasV6 {
+		opts := h.autoconf.options(cfg, h.MAC())
+		v6 = &opts
+	}
+	h.stack = newStack(cfg, v6, h.newARP, h.bubble.clock())
+	h.ep.delivered = h.bubble.wake
+	h.bubble.start(h.stack)
+	h.ep.paths = &pathMTUs{stack: h.stack}
+	if cfg.IPv6 != IPv6Static {
+		h.ep.paths.autoconf = h.autoconf
+	}
+	checks, err := h.configure(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	h.autoconf.start()
+	if cfg.DHCP {
+		if err := h.startDHCP(ctx, cfg); err != nil {
+			return err
+		}
+	}
+	return h.autoconf.wait(ctx, cfg, checks)
 }
 
 // end is called when the connection has ended and by Close.
@@ -171,8 +194,9 @@ func (h *Host) Endpoint() *Endpoint { return h.ep }
 // MAC returns the Ethernet address of the host.
 func (h *Host) MAC() frame.MAC { return h.ep.MAC() }
 
-// Addrs returns the addresses of the host: those of the configuration and of the
-// DHCP lease, and the link-local address of IPv6.
+// Addrs returns the addresses of the host: those of the configuration, of the DHCP
+// lease and of router advertisements, and the link-local address of IPv6. It does not
+// return an address while the host detects whether it is a duplicate.
 func (h *Host) Addrs() []netip.Prefix {
 	var addrs []netip.Prefix
 	for _, a := range h.stack.NICInfo()[nicID].ProtocolAddresses {
@@ -181,18 +205,61 @@ func (h *Host) Addrs() []netip.Prefix {
 	return addrs
 }
 
-// DNS returns the name servers of the configuration and of the DHCP leases.
+// The sources of name servers, in the order of DNS.
+const (
+	dnsConfigured = iota
+	dnsLeased     // by DHCP
+	dnsAdvertised // by routers
+	dnsSources
+)
+
+// DNS returns the name servers of the configuration, of the DHCP lease, and of router
+// advertisements, in this order.
 func (h *Host) DNS() []netip.Addr {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Clone(h.dns)
+	var all []netip.Addr
+	for _, dns := range h.dns {
+		for _, a := range dns {
+			if !slices.Contains(all, a) {
+				all = append(all, a)
+			}
+		}
+	}
+	return all
+}
+
+// setDNS replaces the name servers of one source.
+func (h *Host) setDNS(source int, dns []netip.Addr) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.dns[source] = slices.Clone(dns)
+}
+
+// The sources that can reduce the MTU.
+const (
+	mtuLeased     = iota // by DHCP
+	mtuAdvertised        // by routers
+	mtuSources
+)
+
+// limitMTU replaces the MTU of one source. The host uses the least one.
+func (h *Host) limitMTU(source int, mtu uint32) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.mtus[source] = mtu
+	h.ep.SetMTU(slices.Min(h.mtus[:]))
 }
 
 // HostStats are the counters of a host since NewHost.
 type HostStats struct {
 	Endpoint EndpointStats
 
-	AddressConflicts uint64 // ARP packets in which another host claims an address of this one
+	// AddressConflicts counts ARP packets in which another host claims an address of
+	// this one, and IPv6 addresses that duplicate address detection has refused.
+	AddressConflicts uint64
+
+	RouterAdvertisements uint64 // valid ones; 0 if the host ignores them
 
 	TCPSegmentsSent     uint64 // without retransmissions
 	TCPSegmentsReceived uint64 // valid segments
@@ -203,7 +270,7 @@ type HostStats struct {
 // Stats returns the counters. Reading changes nothing.
 func (h *Host) Stats() HostStats {
 	t := h.stack.Stats().TCP
-	return HostStats{
+	s := HostStats{
 		Endpoint:            h.ep.Stats(),
 		AddressConflicts:    h.conflicts.Load(),
 		TCPSegmentsSent:     t.SegmentsSent.Value(),
@@ -211,6 +278,10 @@ func (h *Host) Stats() HostStats {
 		TCPRetransmits:      t.Retransmits.Value(),
 		TCPTimeouts:         t.Timeouts.Value(),
 	}
+	if h.autoconf != nil {
+		s.RouterAdvertisements = h.autoconf.adverts.Load()
+	}
+	return s
 }
 
 // DialContext connects to address, as [net.Dialer.DialContext] does. The network is
@@ -372,7 +443,8 @@ func (h *Host) close(keep bool) {
 		if h.dhcp != nil {
 			h.dhcp.stop()
 		}
-		h.announcing.Wait() // after the client of DHCP, which announces leases
+		h.autoconf.stop()
+		h.announcing.Wait() // after those that announce addresses
 		h.bubble.stop()
 		h.stack.Close()
 		h.ep.tx.drain()  // sends the resets

@@ -20,9 +20,10 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 )
 
-// newStack returns a stack without interfaces. It takes its sequence numbers, ports
-// and identifiers from crypto/rand. A nil clock means the default.
-func newStack(cfg *HostConfig, v6 bool, arp stack.NetworkProtocolFactory, clock tcpip.Clock) *stack.Stack {
+// newStack returns a stack without interfaces, and without IPv6 if v6 is nil. It takes
+// its sequence numbers, ports and identifiers from crypto/rand. A nil clock means the
+// default.
+func newStack(cfg *HostConfig, v6 *ipv6.Options, arp stack.NetworkProtocolFactory, clock tcpip.Clock) *stack.Stack {
 	opts := stack.Options{
 		Clock:                    clock,
 		NetworkProtocols:         []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp},
@@ -30,15 +31,8 @@ func newStack(cfg *HostConfig, v6 bool, arp stack.NetworkProtocolFactory, clock 
 		HandleLocal:              true,
 		AllowPacketEndpointWrite: cfg.DHCP,
 	}
-	if v6 {
-		opts.NetworkProtocols = append(opts.NetworkProtocols, ipv6.NewProtocolWithOptions(ipv6.Options{
-			AutoGenLinkLocal: true,
-			// No duplicate address detection: addresses are configured and
-			// usable at once. No router advertisements: any host of the
-			// network could send them.
-			DADConfigs: stack.DADConfigurations{DupAddrDetectTransmits: 0},
-			NDPConfigs: ipv6.NDPConfigurations{HandleRAs: ipv6.HandlingRAsDisabled},
-		}))
+	if v6 != nil {
+		opts.NetworkProtocols = append(opts.NetworkProtocols, ipv6.NewProtocolWithOptions(*v6))
 		opts.TransportProtocols = append(opts.TransportProtocols, icmp.NewProtocol6)
 	}
 	s := stack.New(opts)
@@ -73,17 +67,18 @@ func newStack(cfg *HostConfig, v6 bool, arp stack.NetworkProtocolFactory, clock 
 		}
 	}
 	for _, p := range []tcpip.NetworkProtocolNumber{ipv4.ProtocolNumber, ipv6.ProtocolNumber} {
-		if p == ipv4.ProtocolNumber || v6 {
+		if p == ipv4.ProtocolNumber || v6 != nil {
 			_ = s.SetForwardingDefaultAndAllNICs(p, cfg.Forwarding) // fails only for protocols that the stack has not
 		}
 	}
 	return s
 }
 
-// configure creates the interface with its addresses and routes.
-func (h *Host) configure(ctx context.Context, cfg *HostConfig) error {
+// configure creates the interface with its addresses and routes. Duplicate address
+// detection for IPv6 goes on when it returns; checks receive the results.
+func (h *Host) configure(ctx context.Context, cfg *HostConfig) (checks []<-chan error, err error) {
 	if err := h.stack.CreateNICWithOptions(nicID, h.ep, stack.NICOptions{Name: nicName}); err != nil {
-		return errors.New(err.String())
+		return nil, errors.New(err.String())
 	}
 	h.stack.AddRoute(tcpip.Route{Destination: header.IPv4Broadcast.WithPrefix().Subnet(), NIC: nicID})
 	multicast := []string{"224.0.0.0/4"}
@@ -93,14 +88,28 @@ func (h *Host) configure(ctx context.Context, cfg *HostConfig) error {
 	for _, m := range multicast {
 		h.stack.AddRoute(tcpip.Route{Destination: subnet(netip.MustParsePrefix(m)), NIC: nicID})
 	}
+	for _, p := range cfg.Addrs {
+		if p.Addr().Is4() {
+			continue
+		}
+		if h.autoconf != nil {
+			checks = append(checks, h.autoconf.check(p.Addr().WithZone("")))
+		}
+		if err := h.addAddr(p); err != nil {
+			return nil, err
+		}
+	}
 	if cfg.DetectConflicts {
 		if err := h.probeAll(ctx, cfg.Addrs); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for _, p := range cfg.Addrs {
+		if p.Addr().Is6() {
+			continue
+		}
 		if err := h.addAddr(p); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for _, gw := range []netip.Addr{cfg.Gateway, cfg.Gateway6} {
@@ -108,7 +117,7 @@ func (h *Host) configure(ctx context.Context, cfg *HostConfig) error {
 			h.stack.AddRoute(defaultRoute(gw))
 		}
 	}
-	return nil
+	return checks, nil
 }
 
 // addAddr adds an address and the route to its network.

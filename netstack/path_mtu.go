@@ -39,8 +39,9 @@ const (
 
 // pathMTUs holds the MTU of IPv6 paths that carry less than the network of the host.
 type pathMTUs struct {
-	stack *stack.Stack
-	some  atomic.Bool // m is not empty
+	stack    *stack.Stack
+	autoconf *autoconf   // reads router advertisements; nil if the host ignores them
+	some     atomic.Bool // m is not empty
 
 	mu sync.Mutex
 	m  map[tcpip.Address]pathMTU // guarded by mu; the keys are destinations
@@ -110,6 +111,9 @@ func (p *pathMTUs) receive6(b []byte) bool {
 		return true
 	}
 	icmp, whole := icmpv6Of(ip)
+	if len(icmp) > 0 && icmp.Type() == header.ICMPv6RouterAdvert && p.autoconf != nil {
+		return p.receiveAdvert(ip, icmp, whole)
+	}
 	if len(icmp) < header.ICMPv6PacketTooBigMinimumSize || icmp.Type() != header.ICMPv6PacketTooBig ||
 		!p.isLocal(header.IPv6ProtocolNumber, ip.DestinationAddress()) {
 		return true
@@ -135,7 +139,7 @@ func (p *pathMTUs) receive6(b []byte) bool {
 // icmpv6Of returns the ICMPv6 message in ip, behind extension headers, or its
 // beginning if ip is a first fragment, and whether it is the whole message.
 func icmpv6Of(ip header.IPv6) (icmp header.ICMPv6, whole bool) {
-	const hopByHop, routing, fragment, destination = 0, 43, 44, 60
+	const hopByHop, routing, fragment, destination, experiment = 0, 43, 44, 60, 253
 	b := []byte(ip[header.IPv6MinimumSize:])
 	whole = int(ip.PayloadLength()) <= len(b)
 	if whole {
@@ -148,6 +152,8 @@ func icmpv6Of(ip header.IPv6) (icmp header.ICMPv6, whole bool) {
 		case uint8(header.ICMPv6ProtocolNumber):
 			return b, whole
 		case hopByHop, routing, destination:
+		case experiment: // the stack takes it for a header of 8 bytes
+			n = 8
 		case fragment:
 			n = header.IPv6FragmentHeaderSize
 			if header.IPv6Fragment(b).FragmentOffset() != 0 {

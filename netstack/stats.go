@@ -20,7 +20,11 @@ type EndpointStats struct {
 	Conn vde.Stats // the connection's own; TxFrames divided by TxCalls is the mean batch
 
 	RxDelivered uint64 // delivered to the stack
-	RxFiltered  uint64 // for other addresses, received while being detached, or ICMPv6 Packet Too Big of less than 1280 bytes
+
+	// RxFiltered counts frames for other addresses, received while being detached, with
+	// an ICMPv6 Packet Too Big message of less than 1280 bytes, or with a router
+	// advertisement that is malformed.
+	RxFiltered uint64
 
 	TxDroppedFull    uint64 // the queue was full: with TailDrop, or for a packet that must not wait
 	TxDroppedStalled uint64 // the queue was full and no frame had been sent for a second in which this process ran

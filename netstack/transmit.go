@@ -281,6 +281,7 @@ func (e *Endpoint) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) 
 		for _, pkt := range pkts.AsSlice()[i:] {
 			left += uint64(frameCount(pkt))
 		}
+		var err tcpip.Error = &tcpip.ErrNoBufferSpace{}
 		switch res {
 		case putFull:
 			e.stats.txDroppedFull.Add(left)
@@ -288,11 +289,23 @@ func (e *Endpoint) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) 
 			e.stats.txDroppedStalled.Add(left)
 		default:
 			e.stats.txDroppedClosed.Add(left)
-			return i, &tcpip.ErrClosedForSend{}
+			err = &tcpip.ErrClosedForSend{}
 		}
-		return i, &tcpip.ErrNoBufferSpace{}
+		if fromUnspecified(pkt) {
+			break
+		}
+		return i, err
 	}
 	return pkts.Len(), nil
+}
+
+// fromUnspecified reports whether the host sends pkt before it has an IPv6 address. Such
+// packets are solicitations, which are repeated, and reports of groups. An error for one
+// would end duplicate address detection and leave the address tentative for ever, and the
+// next solicitation of another host for that address would make the stack panic.
+func fromUnspecified(pkt *stack.PacketBuffer) bool {
+	h := header.IPv6(pkt.NetworkHeader().Slice())
+	return pkt.NetworkProtocolNumber == header.IPv6ProtocolNumber && len(h) >= header.IPv6MinimumSize && h.SourceAddress() == header.IPv6Any
 }
 
 // mayWait reports whether the goroutine that sends pkt may wait. A goroutine that
