@@ -88,11 +88,16 @@ const (
 	// routes, name servers, and an MTU of at most the configured one, in addition to
 	// what is configured. Any endpoint of the network can send them.
 	IPv6SLAAC
+
+	// IPv6Auto is IPv6SLAAC with DHCPv6 (RFC 8415): if a router advertisement has the
+	// M flag, the host requests an address and name servers, and with the O flag name
+	// servers. It renews the lease, and releases it in Close.
+	IPv6Auto
 )
 
-var ipv6ModeNames = [...]string{"static", "slaac"}
+var ipv6ModeNames = [...]string{"static", "slaac", "auto"}
 
-// String returns "static" or "slaac".
+// String returns "static", "slaac" or "auto".
 func (m IPv6Mode) String() string {
 	if !m.known() {
 		return fmt.Sprintf("IPv6Mode(%d)", int(m))
@@ -238,7 +243,9 @@ type HostConfig struct {
 
 	// IPv6 says whether the host takes IPv6 addresses and routes from the network. If
 	// it does, NewHost waits until there was a router advertisement and the host has an
-	// IPv6 address that is neither link-local nor that of another host.
+	// IPv6 address that is neither link-local nor that of another host. With IPv6Auto it
+	// also waits for the answer of a DHCPv6 server, but if it has another address, only
+	// for the first message to be unanswered, which takes a second.
 	IPv6 IPv6Mode
 
 	// IPv6Timeout bounds how long NewHost waits for that (default 15 seconds).
@@ -253,7 +260,8 @@ type HostConfig struct {
 
 	// Hostname and ClientID are the host name and the client identifier (options 12
 	// and 61) that a DHCP server is told, if they are set. A server that gets no
-	// identifier knows the host by its MAC.
+	// identifier knows the host by its MAC. A DHCPv6 server is told Hostname (option
+	// 39), and knows the host by its MAC (DUID-LL).
 	Hostname string
 	ClientID []byte
 

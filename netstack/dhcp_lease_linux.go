@@ -20,10 +20,6 @@ const (
 	// defaultLease is the lease time if the server sends none.
 	defaultLease = time.Hour
 
-	// minLease bounds the lease time from below, and with it the rate of renewals:
-	// to one in a second.
-	minLease = 2 * time.Second
-
 	// minDHCPMTU is the least MTU that is accepted from a server: a host must be able
 	// to receive datagrams of this size (RFC 791).
 	minDHCPMTU = 576
@@ -31,12 +27,6 @@ const (
 	// maxRoutes bounds what a lease may add to a host.
 	maxRoutes = 64
 )
-
-// A leaseTerm has the times of a lease since it was given: T1 and T2 of RFC 2131, and
-// its end.
-type leaseTerm struct {
-	renew, rebind, end time.Duration
-}
 
 // termOf returns the times in ack. If they are missing or out of order, it uses the
 // defaults of RFC 2131, section 4.4.5.

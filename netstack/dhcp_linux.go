@@ -290,18 +290,6 @@ func (d *dhcpClient) exchange(ctx context.Context, ack *dhcpv4.DHCPv4, unicast b
 // pause waits for t. It returns false if the host is closed before.
 func (d *dhcpClient) pause(t time.Duration) bool { return pause(d.ctx, t) }
 
-// pause waits for t. It returns false if ctx ends before.
-func pause(ctx context.Context, t time.Duration) bool {
-	timer := time.NewTimer(t)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // A dhcpConn sends and receives UDP datagrams of DHCP through a packet socket,
 // because the host has no address yet. It broadcasts messages, except to a server
 // while unicast is set, and receives those from the port of a server.

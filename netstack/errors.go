@@ -75,14 +75,14 @@ func errno(call string, err tcpip.Error) error {
 // [context.DeadlineExceeded].
 var ErrNoLease = errors.New("no DHCP lease")
 
-// ErrNoIPv6Address is the error of [NewHost] if no router gave the host an IPv6 address;
-// see [HostConfig.IPv6]. The text says what was missing. If [HostConfig.IPv6Timeout]
+// ErrNoIPv6Address is the error of [NewHost] if no router or DHCPv6 server gave the host an
+// IPv6 address; see [HostConfig.IPv6]. The text says what was missing. If [HostConfig.IPv6Timeout]
 // passed, the error also matches [context.DeadlineExceeded].
 var ErrNoIPv6Address = errors.New("no IPv6 address")
 
 // ErrAddressConflict is the error of [NewHost] if another host has an address of the
 // configuration (see [HostConfig.DetectConflicts]), the address of each DHCP lease, or
-// the addresses that routers let this host generate.
+// the addresses that this host generated for the prefixes of routers.
 var ErrAddressConflict = errors.New("another host has the address")
 
 var (

@@ -194,8 +194,8 @@ func (h *Host) Endpoint() *Endpoint { return h.ep }
 // MAC returns the Ethernet address of the host.
 func (h *Host) MAC() frame.MAC { return h.ep.MAC() }
 
-// Addrs returns the addresses of the host: those of the configuration, of the DHCP
-// lease and of router advertisements, and the link-local address of IPv6. It does not
+// Addrs returns the addresses of the host: those of the configuration, of DHCP leases
+// and of router advertisements, and the link-local address of IPv6. It does not
 // return an address while the host detects whether it is a duplicate.
 func (h *Host) Addrs() []netip.Prefix {
 	var addrs []netip.Prefix
@@ -209,11 +209,12 @@ func (h *Host) Addrs() []netip.Prefix {
 const (
 	dnsConfigured = iota
 	dnsLeased     // by DHCP
+	dnsLeased6    // by DHCPv6
 	dnsAdvertised // by routers
 	dnsSources
 )
 
-// DNS returns the name servers of the configuration, of the DHCP lease, and of router
+// DNS returns the name servers of the configuration, of DHCP, of DHCPv6, and of router
 // advertisements, in this order.
 func (h *Host) DNS() []netip.Addr {
 	h.mu.Lock()

@@ -122,6 +122,15 @@ func (h *Host) configure(ctx context.Context, cfg *HostConfig) (checks []<-chan 
 
 // addAddr adds an address and the route to its network.
 func (h *Host) addAddr(p netip.Prefix) error {
+	if err := h.addAddrOnly(p); err != nil {
+		return err
+	}
+	h.stack.AddRoute(tcpip.Route{Destination: subnet(p), NIC: nicID})
+	return nil
+}
+
+// addAddrOnly adds an address without a route.
+func (h *Host) addAddrOnly(p netip.Prefix) error {
 	err := h.stack.AddProtocolAddress(nicID, tcpip.ProtocolAddress{
 		Protocol:          protocolOf(p.Addr()),
 		AddressWithPrefix: tcpip.AddressWithPrefix{Address: address(p.Addr().WithZone("")), PrefixLen: p.Bits()},
@@ -129,7 +138,6 @@ func (h *Host) addAddr(p netip.Prefix) error {
 	if err != nil {
 		return fmt.Errorf("address %v: %s", p, err)
 	}
-	h.stack.AddRoute(tcpip.Route{Destination: subnet(p), NIC: nicID})
 	return nil
 }
 

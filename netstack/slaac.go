@@ -50,10 +50,11 @@ type autoconf struct {
 	mode   IPv6Mode
 	opaque bool                // interface identifiers by RFC 7217
 	fixed  map[netip.Addr]bool // IPv6 addresses of the configuration
+	dhcp   *dhcp6Client        // nil without DHCPv6
 
 	ready   chan struct{}  // closed when the host has what NewHost waits for
 	failed  chan error     // capacity 1; the link-local address is a duplicate
-	worker  sync.WaitGroup // of run
+	worker  sync.WaitGroup // of the goroutines
 	adverts atomic.Uint64  // valid router advertisements
 
 	soliciting atomic.Bool // solicit runs
@@ -68,6 +69,9 @@ type autoconf struct {
 	prefixes  []tcpip.Subnet            // guarded by mu; on-link
 	routers   []router                  // guarded by mu; in the order in which they were found
 	servers   []nameServer              // guarded by mu; at most maxDNS
+	leased    netip.Addr                // guarded by mu; by DHCPv6
+	reported  bool                      // guarded by mu; DHCPv6 has a result
+	leaseErr  error                     // guarded by mu; why DHCPv6 has no result
 }
 
 // A router is a route from a router advertisement. The destination of a default router
@@ -108,6 +112,9 @@ func newAutoconf(h *Host, cfg *HostConfig) *autoconf {
 		if addr := p.Addr(); addr.Is6() {
 			a.fixed[addr] = true
 		}
+	}
+	if a.mode == IPv6Auto {
+		a.dhcp = newDHCP6Client(a, cfg)
 	}
 	return a
 }
@@ -297,27 +304,82 @@ func (a *autoconf) OnDNSSearchListOption(tcpip.NICID, []string, time.Duration) {
 
 // OnDHCPv6Configuration implements ipv6.NDPDispatcher. The stack calls it for the first
 // router advertisement, and for each whose flags differ from those of the one before.
-func (a *autoconf) OnDHCPv6Configuration(tcpip.NICID, ipv6.DHCPv6ConfigurationFromNDPRA) {
+func (a *autoconf) OnDHCPv6Configuration(_ tcpip.NICID, c ipv6.DHCPv6ConfigurationFromNDPRA) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	defer a.changed()
 	a.heard = true
+	if a.dhcp != nil {
+		a.dhcp.flags(c)
+	}
 }
 
-// start starts the goroutine that applies what the calls have recorded. The routes that
-// the stack has now are never removed.
+// setLeased records the address that DHCPv6 has given, or that there is none any more.
+func (a *autoconf) setLeased(addr netip.Addr) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	defer a.changed()
+	a.leased = addr
+}
+
+// report records that DHCPv6 has succeeded, or why it has not yet.
+func (a *autoconf) report(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	defer a.changed()
+	a.reported, a.leaseErr = true, err
+}
+
+// until waits until ok, which is called with a.mu held, returns true. It returns false if
+// ctx ends before.
+func (a *autoconf) until(ctx context.Context, ok func() bool) bool {
+	for {
+		a.mu.Lock()
+		news, done := a.news, ok()
+		a.mu.Unlock()
+		if done {
+			return true
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// linkLocalLocked returns the link-local address, or none if it is not usable yet.
+func (a *autoconf) linkLocalLocked() netip.Addr {
+	for addr, usable := range a.generated {
+		if usable && addr.IsLinkLocalUnicast() {
+			return addr
+		}
+	}
+	return netip.Addr{}
+}
+
+// start starts the goroutine that applies what the calls have recorded, and that of
+// DHCPv6. The routes that the stack has now are never removed.
 func (a *autoconf) start() {
-	if a != nil {
-		static := a.h.stack.GetRouteTable()
-		a.worker.Go(func() { a.run(static) })
+	if a == nil {
+		return
+	}
+	static := a.h.stack.GetRouteTable()
+	a.worker.Go(func() { a.run(static) })
+	if a.dhcp != nil {
+		a.worker.Go(a.dhcp.run)
 	}
 }
 
-// stop waits for the goroutine. The host has ended.
+// stop waits for the goroutines. The host has ended.
 func (a *autoconf) stop() {
-	if a != nil {
-		a.worker.Wait()
+	if a == nil {
+		return
 	}
+	if a.dhcp != nil {
+		a.dhcp.stop()
+	}
+	a.worker.Wait()
 }
 
 // run applies what has been learned until the host ends, or if router advertisements
@@ -338,6 +400,9 @@ func (a *autoconf) run(static []tcpip.Route) {
 		dns := a.dnsLocked()
 		usable := maps.Clone(a.generated)
 		maps.DeleteFunc(usable, func(_ netip.Addr, ok bool) bool { return !ok })
+		if a.leased.IsValid() {
+			usable[a.leased] = true
+		}
 		complete := a.completeLocked()
 		a.mu.Unlock()
 
@@ -403,21 +468,21 @@ func (a *autoconf) dnsLocked() (dns []netip.Addr) {
 
 // completeLocked reports whether the host has what NewHost waits for.
 func (a *autoconf) completeLocked() bool {
-	linkLocal, global, tentative := false, false, false
-	for addr, usable := range a.generated {
-		switch {
-		case !usable:
-			tentative = true
-		case addr.IsLinkLocalUnicast():
-			linkLocal = true
-		default:
-			global = true
-		}
-	}
-	if a.mode != IPv6Static && (!a.heard || !global && (tentative || len(a.fixed) == 0)) {
+	if !a.linkLocalLocked().IsValid() {
 		return false
 	}
-	return linkLocal
+	if a.mode == IPv6Static {
+		return true
+	}
+	if !a.heard || a.dhcp != nil && a.dhcp.other.Err() != nil && !a.reported {
+		return false
+	}
+	global, tentative := a.leased.IsValid(), false
+	for addr, usable := range a.generated {
+		global = global || usable && !addr.IsLinkLocalUnicast()
+		tentative = tentative || !usable
+	}
+	return global || !tentative && len(a.fixed) > 0
 }
 
 // missing says what completeLocked waits for.
@@ -431,6 +496,8 @@ func (a *autoconf) missing() error {
 		return errors.New("no router advertisement")
 	case a.duplicate.IsValid():
 		return fmt.Errorf("%v: %w", a.duplicate, ErrAddressConflict)
+	case a.dhcp != nil && a.dhcp.managed.Err() != nil:
+		return cmp.Or(a.leaseErr, errNoAnswer)
 	}
 	return errors.New("no router advertises a prefix for addresses")
 }

@@ -6,7 +6,10 @@ package netstack_test
 import (
 	"errors"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/go-vde/sdk/internal/testpeers"
@@ -65,4 +68,51 @@ func startDnsmasq6(t *testing.T, vnl string, args ...string) (*testpeers.KernelT
 		}, args...),
 		Namespace: kernel.Namespace,
 	})
+}
+
+// TestDnsmasqDHCPv6 gets an address by DHCPv6 from dnsmasq and releases it, and gets name
+// servers only.
+func TestDnsmasqDHCPv6(t *testing.T) {
+	testpeers.Need(t, "dnsmasq", "vde_plug", "ip", "CAP_NET_ADMIN", "/dev/net/tun")
+	t.Parallel()
+	for _, tc := range []struct{ name, option string }{
+		{"stateful", "--dhcp-range=fd98::50,fd98::60,64,2m"},
+		{"stateless", "--dhcp-range=fd98::,ra-stateless,64,2m"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			vnl := listeningSwitch(t)
+			leases := filepath.Join(t.TempDir(), "leases")
+			kernel, server := startDnsmasq6(t, vnl, tc.option, "--dhcp-option=option6:dns-server,[fd98::53]", "--dhcp-leasefile="+leases)
+			h, err := netstack.NewHostContext(bound(t), open(t, vnl), netstack.HostConfig{
+				IPv6: netstack.IPv6Auto, IPv6Timeout: watchdog, MAC: netstack.StableMAC("dnsmasq"), Hostname: "web",
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer h.Close()
+			if got := h.DNS(); !slices.Equal(got, []netip.Addr{netip.MustParseAddr("fd98::53")}) {
+				t.Errorf("name servers %v", got)
+			}
+			if _, err := h.Ping(bound(t), kernel.Addr6()); err != nil {
+				t.Error(err)
+			}
+			if tc.name == "stateless" {
+				if !hasAddr(h, eui64("fd98::/64", h.MAC())) {
+					t.Errorf("addresses %v", h.Addrs())
+				}
+				awaitLog(t, server, "information request", func(log string) bool { return strings.Contains(log, "DHCPINFORMATION-REQUEST") })
+				return
+			}
+			leased := slices.IndexFunc(h.Addrs(), func(p netip.Prefix) bool { return p.Bits() == 128 })
+			if leased < 0 || len(h.Addrs()) != 2 {
+				t.Fatalf("addresses %v", h.Addrs())
+			}
+			if b, err := os.ReadFile(leases); err != nil || !strings.Contains(string(b), h.Addrs()[leased].Addr().String()+" web ") {
+				t.Errorf("leases %q, %v", b, err)
+			}
+			h.Close()
+			awaitLog(t, server, "release", func(log string) bool { return strings.Contains(log, "DHCPRELEASE") })
+		})
+	}
 }

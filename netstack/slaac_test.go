@@ -417,6 +417,30 @@ func TestSolicitAfterRestart(t *testing.T) {
 	eventually(t, "an advertisement of the new router", func() bool { return len(h.DNS()) == 1 })
 }
 
+func TestIPv6ModeText(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[netstack.IPv6Mode]string{netstack.IPv6Static: "static", netstack.IPv6SLAAC: "slaac", netstack.IPv6Auto: "auto"} {
+		b, err := mode.MarshalText()
+		if err != nil || string(b) != want || mode.String() != want {
+			t.Errorf("%d is %q, %v", mode, b, err)
+		}
+		var got netstack.IPv6Mode
+		if err := got.UnmarshalText(b); err != nil || got != mode {
+			t.Errorf("%q became %v, %v", b, got, err)
+		}
+	}
+	if s := netstack.IPv6Mode(7).String(); s != "IPv6Mode(7)" {
+		t.Errorf("got %q", s)
+	}
+	if _, err := netstack.IPv6Mode(-1).MarshalText(); err == nil {
+		t.Error("an unknown mode has a text form")
+	}
+	m := netstack.IPv6Auto
+	if err := m.UnmarshalText([]byte("dhcp")); err == nil || m != netstack.IPv6Auto {
+		t.Errorf("%v, %v", m, err)
+	}
+}
+
 // TestEUI64 checks the helper against the example in RFC 4291, appendix A.
 func TestEUI64(t *testing.T) {
 	if a := eui64("fe80::/64", frame.MAC{0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde}); a.String() != "fe80::3656:78ff:fe9a:bcde" {
