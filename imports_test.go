@@ -63,16 +63,17 @@ var floors = []floor{
 	{"bench/...", []string{"bench/...", "frame", "pool", "ringbuf", "vde", "vswitch", "netstack/...", "testutil"}},
 	{"cmd/...", []string{"cmd/...", "frame", "pool", "ringbuf", "vnl", "link", "vde", "vswitch", "netstack/...", "capture/..."}},
 	{"internal/soak/...", []string{"frame", "pool", "vde", "vswitch", "impair", "netstack/...", "testutil", "internal/testframe", "internal/testpeers"}},
+	{"internal/libtest", nil},
 	{"internal/tools/...", []string{"internal/tools/..."}},
 }
 
 // forTests lists the internal packages that serve tests. A row has to name them:
 // "internal/..." does not stand for them.
-var forTests = []string{"internal/openfiles", "internal/recordtb", "internal/testframe", "internal/testpeers", "internal/conntest", "internal/switchtest", "internal/soak/...", "internal/tools/..."}
+var forTests = []string{"internal/openfiles", "internal/recordtb", "internal/testframe", "internal/testpeers", "internal/conntest", "internal/switchtest", "internal/libtest", "internal/soak/...", "internal/tools/..."}
 
 // ownDependencies lists the nested modules, which may depend on what they like.
 // Everything else is the SDK, and what it needs its users have to carry.
-var ownDependencies = []string{"capture/...", "metrics/...", "netstack/...", "bench/...", "cmd/...", "internal/soak/...", "internal/tools/..."}
+var ownDependencies = []string{"capture/...", "metrics/...", "netstack/...", "bench/...", "cmd/...", "internal/libtest", "internal/soak/...", "internal/tools/..."}
 
 func matches(pattern, pkg string) bool {
 	if dir, ok := strings.CutSuffix(pattern, "/..."); ok {
