@@ -49,16 +49,8 @@ func (h *Host) announce(addrs ...netip.Addr) {
 	})
 }
 
-// sendAnnouncements announces addrs. A frame that the queue does not take is not
-// needed: the switch learns from the next packet too, and neighbours notice after a
-// while that what they have cached is wrong.
-func (h *Host) sendAnnouncements(addrs ...netip.Addr) {
-	var frames [][]byte
-	for _, a := range addrs {
-		frames = append(frames, announcement(h.MAC(), a))
-	}
-	_, _ = h.ep.Conn().TryWriteBatch(frames)
-}
+// sendAnnouncements announces addrs.
+func (h *Host) sendAnnouncements(addrs ...netip.Addr) { h.ep.Announce(addrs...) }
 
 // ownAddrs returns the addresses of the host without their prefixes.
 func (h *Host) ownAddrs() (addrs []netip.Addr) {
