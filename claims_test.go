@@ -269,7 +269,7 @@ var figures = []figure{
 	{"docs/netstack.md", "`DHCPTimeout` \\((\\d+ seconds)\\)", "", `defaultDHCPTimeout += (.*)`},
 	{"docs/netstack.md", "`IPv6Timeout` \\((\\d+ seconds)\\)", "", `defaultIPv6Timeout += (.*)`},
 	{"docs/netstack.md", "`MaxRTO` \\| (\\d+ s) ", "", `defaultMaxRTO += (.*)`},
-	{"docs/netstack.md", "`MTU` \\| (\\d+) ", "", `\tDefaultMTU = (\d+)`},
+	{"docs/netstack.md", "`MTU` \\| (\\d+) ", "netstack/config.go", `\tDefaultMTU = (\d+)`},
 	{"docs/netstack.md", "the limit is (\\d+)", "", `\tMaxMTU = (\d+)`},
 	{"docs/netstack.md", "`Queue` \\| (\\d+) frames", "", `defaultQueue = (\d+)`},
 	{"docs/netstack.md", "needs Go ([\\d.]+), as gVisor", "netstack/go.mod", `\ngo (.*)`},

@@ -60,6 +60,7 @@ var floors = []floor{
 	{"capture/...", []string{"frame", "vde"}},
 	{"metrics/...", []string{"pool", "vde", "vswitch", "impair"}},
 	{"netstack/...", []string{"netstack/...", "frame", "pool", "link", "vde", "internal/deadline", "internal/jsonconf"}},
+	{"wgtun", []string{"frame", "vde", "netstack"}},
 	{"bench/...", []string{"bench/...", "frame", "pool", "ringbuf", "vde", "vswitch", "netstack/...", "testutil"}},
 	{"cmd/...", []string{"cmd/...", "frame", "pool", "ringbuf", "vnl", "link", "vde", "vswitch", "netstack/...", "capture/..."}},
 	{"internal/soak/...", []string{"frame", "pool", "vde", "vswitch", "impair", "netstack/...", "testutil", "internal/testframe", "internal/testpeers"}},
@@ -73,7 +74,7 @@ var forTests = []string{"internal/openfiles", "internal/recordtb", "internal/tes
 
 // ownDependencies lists the nested modules, which may depend on what they like.
 // Everything else is the SDK, and what it needs its users have to carry.
-var ownDependencies = []string{"capture/...", "metrics/...", "netstack/...", "bench/...", "cmd/...", "internal/libtest", "internal/soak/...", "internal/tools/..."}
+var ownDependencies = []string{"capture/...", "metrics/...", "netstack/...", "wgtun", "bench/...", "cmd/...", "internal/libtest", "internal/soak/...", "internal/tools/..."}
 
 func matches(pattern, pkg string) bool {
 	if dir, ok := strings.CutSuffix(pattern, "/..."); ok {

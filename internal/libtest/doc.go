@@ -7,5 +7,5 @@
 // uses the SDK inherits what these libraries depend on.
 //
 // nettest.TestConn and a client of DHCP, which the module netstack needs anyway, are
-// tested there.
+// tested there, and wireguard-go in the module wgtun.
 package libtest
