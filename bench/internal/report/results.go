@@ -21,6 +21,10 @@ type Result struct {
 	Values map[string]float64
 }
 
+// Stalled reports whether nothing arrived for a quarter of the usual 200 ms of a
+// run. Such a run measures a retransmission timeout, and no rate.
+func (r Result) Stalled() bool { return r.Values["gap-ms"] >= 50 }
+
 // Results are what was measured, in the order in which it was.
 type Results []Result
 
@@ -84,10 +88,10 @@ func readRound(r io.Reader, name, round string) (rs Results, err error) {
 type Keys = map[string]string
 
 // Values returns what the benchmarks of the suite with all these keys have
-// measured, by round.
+// measured, by round. Runs that stalled have measured nothing.
 func (rs Results) Values(suite string, keys Keys, unit string) (rounds []string, values []float64) {
 	for _, r := range rs {
-		if r.Suite != suite || !contains(r.Keys, keys) {
+		if r.Suite != suite || !contains(r.Keys, keys) || r.Stalled() {
 			continue
 		}
 		if v, ok := r.Values[unit]; ok {
@@ -134,6 +138,31 @@ func (rs Results) Ratio(suite string, a, b Keys, unit string) (s Summary, ok boo
 		return s, false
 	}
 	return Summarize(ratios), true
+}
+
+// Stalls returns in how many rounds a benchmark of the suite with all keys of one of
+// these choices stalled, of those in which there was one of each choice.
+func (rs Results) Stalls(suite string, choices ...Keys) (stalled, rounds int) {
+	ran, stood := make([]map[string]bool, len(choices)), map[string]bool{}
+	for i, keys := range choices {
+		ran[i] = map[string]bool{}
+		for _, r := range rs {
+			if r.Suite == suite && contains(r.Keys, keys) {
+				ran[i][r.Round] = true
+				stood[r.Round] = stood[r.Round] || r.Stalled()
+			}
+		}
+	}
+	for round, s := range stood {
+		if slices.ContainsFunc(ran, func(in map[string]bool) bool { return !in[round] }) {
+			continue
+		}
+		rounds++
+		if s {
+			stalled++
+		}
+	}
+	return stalled, rounds
 }
 
 // Of returns the different values of a key in a suite, in order of appearance.

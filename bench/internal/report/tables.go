@@ -147,15 +147,7 @@ func Grid(rs Results, suite, row, column string, figures []Figure) string {
 		line := []string{r}
 		for _, c := range columns {
 			for _, f := range figures {
-				s, ok := rs.Summary(suite, Keys{row: r, column: c}, f.Unit)
-				switch {
-				case !ok:
-					line = append(line, missing)
-				case f.Spread:
-					line = append(line, fmt.Sprintf("%s ±%.0f %%", Number(s.Median/f.Scale), s.Spread()))
-				default:
-					line = append(line, Number(s.Median/f.Scale))
-				}
+				line = append(line, f.cell(rs, suite, Keys{row: r, column: c}))
 			}
 		}
 		rows = append(rows, line)
@@ -171,6 +163,34 @@ type Figure struct {
 	Spread bool
 }
 
+// cell is the median. With the spread it also says how many runs stalled, which the
+// median leaves out.
+func (f Figure) cell(rs Results, suite string, keys Keys) string {
+	s, ok := rs.Summary(suite, keys, f.Unit)
+	text := missing
+	if ok {
+		text = Number(s.Median / f.Scale)
+	}
+	if !f.Spread {
+		return text
+	}
+	if ok {
+		text += fmt.Sprintf(" ±%.0f %%", s.Spread())
+	}
+	if stalls := stalls(rs.Stalls(suite, keys)); stalls != "" {
+		text += "<br>" + stalls
+	}
+	return text
+}
+
+// stalls says in how many rounds there was a stall; none is not mentioned.
+func stalls(stalled, rounds int) string {
+	if stalled == 0 {
+		return ""
+	}
+	return fmt.Sprintf("stalled in %d of %d rounds", stalled, rounds)
+}
+
 // A Target is a ratio: A divided by B is at least Want, or at most if Lower.
 type Target struct {
 	What  string
@@ -183,33 +203,47 @@ type Target struct {
 }
 
 // Ratios is a table of the targets with the ratios measured, within each round, and
-// the reasons for those missed.
+// the reasons for those missed. A round in which one side stalled has no ratio.
 func Ratios(rs Results, targets []Target) string {
 	rows := [][]string{{"ratio of", "median", "least … most", "target", ""}}
 	var missed reasons
 	for _, t := range targets {
-		s, ok := rs.Ratio(t.Suite, t.A, t.B, t.Unit)
-		if !ok {
-			rows = append(rows, []string{t.What, missing, missing, t.want(), "not measured"})
-			continue
+		row, reached := t.row(rs)
+		rows = append(rows, row)
+		if !reached && t.Why != nil {
+			missed.add(t.Why(rs), fmt.Sprintf("%s: %s instead of %s.", t.What, row[1], t.want()))
 		}
-		verdict := ""
-		if t.Want > 0 {
-			verdict = "met"
-			if t.misses(s.Median, t.Want) {
-				verdict = "**missed**"
-				if t.Why != nil {
-					missed.add(t.Why(rs), fmt.Sprintf("%s: %s instead of %s.", t.What, Number(s.Median), t.want()))
-				}
-			}
-		}
-		rows = append(rows, []string{t.What, Number(s.Median), Number(s.Min) + " … " + Number(s.Max), t.want(), verdict})
 	}
 	text := table(rows)
 	if len(missed.order) > 0 {
 		text += "\nTargets missed, with the reasons:\n" + missed.String()
 	}
 	return text
+}
+
+// row is the line of a target in the table, and reports whether the target was
+// reached or could not be.
+func (t Target) row(rs Results) (row []string, reached bool) {
+	stalls := stalls(rs.Stalls(t.Suite, t.A, t.B))
+	s, ok := rs.Ratio(t.Suite, t.A, t.B, t.Unit)
+	switch {
+	case !ok && stalls != "":
+		return []string{t.What, missing, stalls, t.want(), "no ratio"}, true
+	case !ok:
+		return []string{t.What, missing, missing, t.want(), "not measured"}, true
+	}
+	span := Number(s.Min) + " … " + Number(s.Max)
+	if stalls != "" {
+		span += "<br>" + stalls
+	}
+	verdict, reached := "", true
+	if t.Want > 0 {
+		verdict = "met"
+		if t.misses(s.Median, t.Want) {
+			verdict, reached = "**missed**", false
+		}
+	}
+	return []string{t.What, Number(s.Median), span, t.want(), verdict}, reached
 }
 
 // Behind lists those of the comparisons in which the first is behind the second,
