@@ -90,18 +90,20 @@ type endpoint struct {
 // and returns when it is on its network.
 func startEndpoint(t testing.TB, program, role, network string, l load, batch int, fd *os.File) *endpoint {
 	t.Helper()
-	return startProgram(t, fd, program, role, network, l.list(), strconv.Itoa(batch))
+	var files []*os.File
+	if fd != nil {
+		files = []*os.File{fd}
+	}
+	return startProgram(t, files, program, role, network, l.list(), strconv.Itoa(batch))
 }
 
 // startProgram starts a program that says "ready" and ends with its standard
-// input.
-func startProgram(t testing.TB, fd *os.File, program string, args ...string) *endpoint {
+// input. Its descriptors from 3 on are files.
+func startProgram(t testing.TB, files []*os.File, program string, args ...string) *endpoint {
 	t.Helper()
 	cmd := exec.Command(program, args...)
 	cmd.Stderr = os.Stderr
-	if fd != nil {
-		cmd.ExtraFiles = []*os.File{fd}
-	}
+	cmd.ExtraFiles = files
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -80,19 +80,22 @@ func (n *tcpNetwork) echoed(t testing.TB) net.Conn {
 // oneByOne is a reader without the methods that let io.Copy do otherwise.
 type oneByOne struct{ io.Reader }
 
-// run lets all flows stream for a time and returns how many bytes arrived. What
-// is on its way at the end arrives in the next run. (A number of bytes would be
-// no measure: a stack that loses much may sit in its timeouts for minutes.)
-func (f *flows) run(d time.Duration) (received int64, err error) {
-	var total, given atomic.Int64
+// run lets all flows stream for a time and returns how many bytes arrived, and the
+// longest time in which none did. What is on its way at the end arrives in the next
+// run. (A number of bytes would be no measure: a stack that loses much may sit in its
+// timeouts for minutes.)
+func (f *flows) run(d time.Duration) (received int64, gap time.Duration, err error) {
+	var total atomic.Int64
+	var arrived arrivals
 	errs := make([]error, 2*len(f.in))
-	deadline := time.Now().Add(d)
-	stream := func(c net.Conn, op func([]byte) (int, error), count *atomic.Int64, err *error) {
+	start := time.Now()
+	deadline := start.Add(d)
+	stream := func(c net.Conn, op func([]byte) (int, error), count func(int), err *error) {
 		c.SetDeadline(deadline)
 		buf := make([]byte, 256<<10)
 		for {
 			n, e := op(buf)
-			count.Add(int64(n))
+			count(n)
 			if ne, ok := errors.AsType[net.Error](e); ok && ne.Timeout() {
 				return
 			}
@@ -102,16 +105,40 @@ func (f *flows) run(d time.Duration) (received int64, err error) {
 			}
 		}
 	}
+	read := func(n int) {
+		if n > 0 {
+			total.Add(int64(n))
+			arrived.at(time.Since(start))
+		}
+	}
 	var wg sync.WaitGroup
 	for i := range f.in {
 		if f.out != nil {
-			wg.Go(func() { stream(f.out[i], f.out[i].Write, &given, &errs[2*i]) })
+			wg.Go(func() { stream(f.out[i], f.out[i].Write, func(int) {}, &errs[2*i]) })
 		}
-		wg.Go(func() { stream(f.in[i], f.in[i].Read, &total, &errs[2*i+1]) })
+		wg.Go(func() { stream(f.in[i], f.in[i].Read, read, &errs[2*i+1]) })
 	}
 	wg.Wait()
-	return total.Load(), errors.Join(errs...)
+	arrived.at(d)
+	return total.Load(), arrived.longest(), errors.Join(errs...)
 }
+
+// An arrivals is the longest time between arrivals on all flows together.
+type arrivals struct{ last, gap atomic.Int64 }
+
+// at notes an arrival at a time since the start. That of a slower goroutine may be
+// before the last one.
+func (a *arrivals) at(now time.Duration) {
+	gap := int64(now) - a.last.Swap(int64(now))
+	for {
+		longest := a.gap.Load()
+		if gap <= longest || a.gap.CompareAndSwap(longest, gap) {
+			return
+		}
+	}
+}
+
+func (a *arrivals) longest() time.Duration { return time.Duration(a.gap.Load()) }
 
 // slice is how long an iteration of BenchmarkTCP streams.
 const slice = 200 * time.Millisecond
@@ -123,8 +150,8 @@ func BenchmarkTCP(b *testing.B) {
 			b.Run(fmt.Sprintf("mtu=%d/streams=%d", mtu, streams), func(b *testing.B) {
 				for _, s := range inOrder(tcpStacks) {
 					leaf(b, "stack="+s.name, func(t testing.TB) *flows {
-						f := s.make(t, mtu).connect(t, streams)
-						if _, err := f.run(slice / 2); err != nil { // the windows open
+						f := s.make(t, tcpShape{mtu, streams}).connect(t, streams)
+						if _, _, err := f.run(slice / 2); err != nil { // the windows open
 							t.Fatal(err)
 						}
 						return f
@@ -159,20 +186,24 @@ func (f *flows) bench(b *testing.B) {
 	processes := subject{pids: f.pids}
 	before, counts, start := processes.spent(b), f.counts(), time.Now()
 	var total int64
+	var longest time.Duration
 	for range b.N {
-		n, err := f.run(slice)
+		n, gap, err := f.run(slice)
 		if err != nil {
 			b.Fatal(err)
 		}
 		total += n
+		longest = max(longest, gap)
 	}
 	elapsed := time.Since(start)
 	b.StopTimer()
-	if total == 0 {
-		b.Fatal("nothing arrived")
-	}
 	gb := float64(total) / 1e9
 	b.ReportMetric(gb*8/elapsed.Seconds(), "Gbit/s")
+	b.ReportMetric(float64(longest)/float64(time.Millisecond), "gap-ms")
+	b.ReportMetric(0, "ns/op")
+	if total == 0 {
+		return // nothing to divide by; the report says that the run stalled
+	}
 	b.ReportMetric(processes.spent(b).minus(before).total().Seconds()/gb, "cpu-s/GB")
 	now := f.counts()
 	b.ReportMetric(float64(now.retransmits-counts.retransmits)/gb, "retransmits/GB")
@@ -180,7 +211,6 @@ func (f *flows) bench(b *testing.B) {
 		b.ReportMetric(float64(now.drops-counts.drops)/gb, "drops/GB")
 		b.ReportMetric(float64(now.frames-counts.frames)/float64(calls), "frames/call")
 	}
-	b.ReportMetric(0, "ns/op")
 }
 
 // BenchmarkTCPLatency sends one byte and waits for one.
@@ -190,7 +220,7 @@ func BenchmarkTCPLatency(b *testing.B) {
 			continue
 		}
 		var last []time.Duration
-		leaf(b, "stack="+s.name, func(t testing.TB) net.Conn { return s.make(t, 1500).echoed(t) }, func(c net.Conn, b *testing.B) {
+		leaf(b, "stack="+s.name, func(t testing.TB) net.Conn { return s.make(t, tcpShape{1500, 1}).echoed(t) }, func(c net.Conn, b *testing.B) {
 			one := make([]byte, 1)
 			last = make([]time.Duration, 0, b.N)
 			for range b.N {

@@ -5,25 +5,21 @@ package bench_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
-	"gvisor.dev/gvisor/pkg/tcpip/link/fdbased"
-	"gvisor.dev/gvisor/pkg/tcpip/link/qdisc/fifo"
-	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
-	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
-	"gvisor.dev/gvisor/pkg/tcpip/stack"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
-
+	"github.com/go-vde/sdk/bench/internal/gvisor"
 	"github.com/go-vde/sdk/netstack"
 	"github.com/go-vde/sdk/vde"
 )
+
+// A tcpShape is what a network is to carry.
+type tcpShape struct{ mtu, streams int }
 
 // A tcpNetwork is two TCP stacks: listen on one, dial on the other.
 type tcpNetwork struct {
@@ -58,43 +54,51 @@ const (
 // much of the time is that of the benchmark itself.
 var tcpStacks = []struct {
 	name string
-	make func(t testing.TB, mtu int) *tcpNetwork
+	make func(testing.TB, tcpShape) *tcpNetwork
 }{
 	{"netstack", netstackNetwork},
 	{"netstack-inproc", netstackPorts},
-	{"netstack-shm", func(t testing.TB, mtu int) *tcpNetwork { return netstackProcesses(t, mtu, "shm:") }},
-	{"netstack-sockets", func(t testing.TB, mtu int) *tcpNetwork { return netstackProcesses(t, mtu, "sockets:") }},
-	{"fdbased", fdbasedNetwork(fdbasedKind{})},
-	{"fdbased-fifo", fdbasedNetwork(fdbasedKind{queue: true})},
-	{"fdbased-buffered", fdbasedNetwork(fdbasedKind{buffered: true})},
+	{"netstack-shm", netstackProcesses("shm:")},
+	{"netstack-sockets", netstackProcesses("sockets:")},
+	{"fdbased", gvisorNetwork("fdbased")},
+	{"fdbased-fifo", gvisorNetwork("fdbased-fifo")},
+	{"fdbased-buffered", gvisorNetwork("fdbased-buffered")},
+	{"fdbased-vnet", gvisorNetwork("fdbased-vnet")},
+	{"fdbased-vnet-processes", gvisorProcesses("fdbased-vnet")},
+	{"sharedmem", gvisorNetwork("sharedmem")},
+	{"sharedmem-processes", gvisorProcesses("sharedmem")},
 	{"unix", unixNetwork},
 }
 
-func netstackNetwork(t testing.TB, mtu int) *tcpNetwork {
-	a, b := direct(t, max(mtu+14, 1514))
-	return hosts(newHost(t, a, "10.0.0.1/24", mtu), newHost(t, b, "10.0.0.2/24", mtu))
+func netstackNetwork(t testing.TB, shape tcpShape) *tcpNetwork {
+	a, b := direct(t, max(shape.mtu+14, 1514))
+	return hosts(newHost(t, a, "10.0.0.1/24", shape.mtu), newHost(t, b, "10.0.0.2/24", shape.mtu))
 }
 
 // netstackPorts is two ports of a switch in this process.
-func netstackPorts(t testing.TB, mtu int) *tcpNetwork {
-	sw := newSwitch(t, max(mtu+14, 1514))
-	return hosts(newHost(t, attach(t, sw, mtu+14), "10.0.0.1/24", mtu), newHost(t, attach(t, sw, mtu+14), "10.0.0.2/24", mtu))
+func netstackPorts(t testing.TB, shape tcpShape) *tcpNetwork {
+	size := shape.mtu + 14
+	sw := newSwitch(t, max(size, 1514))
+	return hosts(newHost(t, attach(t, sw, size), "10.0.0.1/24", shape.mtu), newHost(t, attach(t, sw, size), "10.0.0.2/24", shape.mtu))
 }
 
 // netstackProcesses is three processes: this one, the switch, and a host with
 // services.
-func netstackProcesses(t testing.TB, mtu int, how string) *tcpNetwork {
-	name, pids := switchProcess(how)(t, load{sizes: []int{mtu + 14}})
-	sender := startProgram(t, nil, program(t, "gohost"), name, "10.0.0.1/24", strconv.Itoa(mtu))
-	var opts []vde.Option
-	if how == "sockets:" {
-		opts = sockets
-	}
-	h := newHost(t, open(t, strings.TrimPrefix(name, how), mtu+14, opts...), "10.0.0.2/24", mtu)
-	return &tcpNetwork{
-		dial:   func(ctx context.Context, addr string) (net.Conn, error) { return h.DialContext(ctx, "tcp", addr) },
-		pids:   append(pids, sender.pid),
-		counts: func() tcpCounts { return hostCounts(h) },
+func netstackProcesses(how string) func(testing.TB, tcpShape) *tcpNetwork {
+	return func(t testing.TB, shape tcpShape) *tcpNetwork {
+		size := shape.mtu + 14
+		name, pids := switchProcess(how)(t, load{sizes: []int{size}})
+		sender := startProgram(t, nil, program(t, "gohost"), name, "10.0.0.1/24", strconv.Itoa(shape.mtu))
+		var opts []vde.Option
+		if how == "sockets:" {
+			opts = sockets
+		}
+		h := newHost(t, open(t, strings.TrimPrefix(name, how), size, opts...), "10.0.0.2/24", shape.mtu)
+		return &tcpNetwork{
+			dial:   func(ctx context.Context, addr string) (net.Conn, error) { return h.DialContext(ctx, "tcp", addr) },
+			pids:   append(pids, sender.pid),
+			counts: func() tcpCounts { return hostCounts(h) },
+		}
 	}
 }
 
@@ -117,105 +121,89 @@ func hosts(ha, hb *netstack.Host) *tcpNetwork {
 	}
 }
 
-// An fdbasedKind is a way to set up gVisor's own endpoint.
-type fdbasedKind struct {
-	queue    bool // gVisor's queue in front of the endpoint
-	buffered bool // GRO, and a send buffer that holds the window of a TCP connection
-}
-
-// tcpWindow is the largest TCP window, in buffers that the kernel counts twice: data
-// and overhead.
-const tcpWindow = 16 << 20
-
-// fdbasedNetwork is gVisor's own endpoint on a socketpair.
-func fdbasedNetwork(kind fdbasedKind) func(testing.TB, int) *tcpNetwork {
-	return func(t testing.TB, mtu int) *tcpNetwork {
-		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			t.Fatal(err)
+// gvisorNetwork is two stacks of this process, joined by endpoints of gVisor.
+func gvisorNetwork(name string) func(testing.TB, tcpShape) *tcpNetwork {
+	return func(t testing.TB, shape tcpShape) *tcpNetwork {
+		kind, link := gvisorLink(t, name, shape)
+		listener := gvisorStack(t, kind, gvisor.Receiver, link, "10.0.0.1/24", shape.mtu)
+		dialer := gvisorStack(t, kind, gvisor.Sender, link, "10.0.0.2/24", shape.mtu)
+		return &tcpNetwork{
+			listen: func() (net.Listener, error) { return listener.Listen(0) },
+			dial:   dialBare(dialer),
+			counts: func() tcpCounts { return tcpCounts{retransmits: listener.Retransmits() + dialer.Retransmits()} },
 		}
-		var stacks [2]*stack.Stack
-		for i, fd := range fds {
-			if kind.buffered {
-				if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, tcpWindow); err != nil {
-					t.Skipf("missing: a send buffer of %d bytes (run the benchmark as root)", tcpWindow)
-				}
-			}
-			stacks[i] = fdbasedStack(t, fd, byte(i+1), mtu, kind)
-		}
-		t.Cleanup(func() {
-			// Not Destroy: it waits, with the stack locked, for fdbased's receiver,
-			// which may be waiting for that lock. The rest stays until the end.
-			for _, s := range stacks {
-				s.Close()
-			}
-		})
-		return stackNetwork(stacks)
 	}
 }
 
-// fdbasedStack is a stack with the settings of a Host, and the address 10.0.0.host.
-func fdbasedStack(t testing.TB, fd int, host byte, mtu int, kind fdbasedKind) *stack.Stack {
-	ep, err := fdbased.New(&fdbased.Options{
-		FDs: []int{fd}, MTU: uint32(mtu), EthernetHeader: true, Address: tcpip.LinkAddress([]byte{2, 0, 0, 0, 0, host}),
-		GSOMaxSize: 65536, GVisorGSOEnabled: true, GRO: kind.buffered,
-		PacketDispatchMode: fdbased.RecvMMsg, ProcessorsPerChannel: 1,
-	})
+// gvisorProcesses is two processes: this one, and a bare stack with services.
+func gvisorProcesses(name string) func(testing.TB, tcpShape) *tcpNetwork {
+	return func(t testing.TB, shape tcpShape) *tcpNetwork {
+		kind, link := gvisorLink(t, name, shape)
+		sender := startProgram(t, link[gvisor.Sender], program(t, "gohost"), "gvisor:"+name, "10.0.0.1/24", strconv.Itoa(shape.mtu))
+		s := gvisorStack(t, kind, gvisor.Receiver, link, "10.0.0.2/24", shape.mtu)
+		return &tcpNetwork{
+			dial:   dialBare(s),
+			pids:   []int{sender.pid},
+			counts: func() tcpCounts { return tcpCounts{retransmits: s.Retransmits()} },
+		}
+	}
+}
+
+func gvisorLink(t testing.TB, name string, shape tcpShape) (gvisor.Kind, gvisor.Link) {
+	t.Helper()
+	kind, err := gvisor.KindOf(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := stack.New(stack.Options{
-		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
-		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol},
-	})
-	for _, opt := range []tcpip.SettableTransportProtocolOption{
-		new(tcpip.TCPSACKEnabled(true)),
-		new(tcpip.CongestionControlOption("reno")),
-		new(tcpip.TCPRecovery(0)),
-		&tcpip.TCPSendBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: tcp.DefaultSendBufferSize, Max: 4 << 20},
-		&tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: tcp.DefaultReceiveBufferSize, Max: 4 << 20},
-	} {
-		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, opt); err != nil {
-			t.Fatal(err)
-		}
+	link, err := kind.Join(shape.streams)
+	if errors.Is(err, os.ErrPermission) {
+		t.Skipf("missing: a send buffer beyond the limit of the kernel (run the benchmark as root)")
 	}
-	var opts stack.NICOptions
-	if kind.queue {
-		opts.QDisc = fifo.New(ep, 1, 1000)
-	}
-	if err := s.CreateNICWithOptions(1, ep, opts); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
-	addr := tcpip.ProtocolAddress{Protocol: ipv4.ProtocolNumber, AddressWithPrefix: tcpip.AddressWithPrefix{
-		Address: tcpip.AddrFrom4([4]byte{10, 0, 0, host}), PrefixLen: 24}}
-	if err := s.AddProtocolAddress(1, addr, stack.AddressProperties{}); err != nil {
+	t.Cleanup(link.Close)
+	return kind, link
+}
+
+func gvisorStack(t testing.TB, kind gvisor.Kind, side int, link gvisor.Link, prefix string, mtu int) *gvisor.BareStack {
+	t.Helper()
+	ep, err := kind.Endpoint(side, link[side], mtu)
+	if err != nil {
 		t.Fatal(err)
 	}
-	s.AddRoute(tcpip.Route{Destination: addr.AddressWithPrefix.Subnet(), NIC: 1})
+	s, err := gvisor.NewBareStack(ep, netip.MustParsePrefix(prefix), kind.Queue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
 	return s
 }
 
-// stackNetwork is a network of two bare stacks.
-func stackNetwork(stacks [2]*stack.Stack) *tcpNetwork {
-	return &tcpNetwork{
-		listen: func() (net.Listener, error) {
-			return gonet.ListenTCP(stacks[0], tcpip.FullAddress{NIC: 1, Port: 0}, ipv4.ProtocolNumber)
-		},
-		dial: func(ctx context.Context, addr string) (net.Conn, error) {
-			_, port, _ := net.SplitHostPort(addr)
-			n, err := strconv.ParseUint(port, 10, 16)
-			if err != nil {
-				return nil, err
+// dialBare dials the host 10.0.0.1, whatever the host in the address is: a listener
+// of a bare stack does not know it.
+func dialBare(s *gvisor.BareStack) func(context.Context, string) (net.Conn, error) {
+	return func(ctx context.Context, addr string) (net.Conn, error) {
+		_, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, err
+		}
+		to, err := netip.ParseAddrPort("10.0.0.1:" + port)
+		if err != nil {
+			return nil, err
+		}
+		for {
+			// A server of sharedmem cannot send before its client has handed it
+			// buffers, and an ARP request that cannot be sent fails the dial at once.
+			c, err := s.Dial(ctx, to)
+			if err == nil || ctx.Err() != nil {
+				return c, err
 			}
-			return gonet.DialContextTCP(ctx, stacks[1], tcpip.FullAddress{NIC: 1, Addr: tcpip.AddrFrom4([4]byte{10, 0, 0, 1}), Port: uint16(n)}, ipv4.ProtocolNumber)
-		},
-		counts: func() tcpCounts {
-			return tcpCounts{retransmits: stacks[0].Stats().TCP.Retransmits.Value() + stacks[1].Stats().TCP.Retransmits.Value()}
-		},
+		}
 	}
 }
 
-func unixNetwork(t testing.TB, _ int) *tcpNetwork {
+func unixNetwork(t testing.TB, _ tcpShape) *tcpNetwork {
 	path := t.TempDir() + "/s"
 	return &tcpNetwork{
 		listen: func() (net.Listener, error) { return net.Listen("unix", path) },

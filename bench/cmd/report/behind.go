@@ -63,9 +63,37 @@ func comparisons() (ts []report.Target) {
 		pair("vswitch", "bridge", becauseKernel)
 		pair("vswitch-shm", "bridge", becauseKernel)
 	}
+	ts = append(ts, tcpComparisons()...)
 	for _, ours := range []string{"inproc", "vswitch-shm", "vswitch"} {
 		of := func(name string) keys { return keys{"ports": "1000", "switch": name} }
 		ts = append(ts, report.Target{What: "memory for a port, of 1,000: `" + ours + "` to `vde_switch`", Suite: "Ports", A: of(ours), B: of("vde_switch"), Unit: "B/port", Lower: true, Why: becauseMemory})
+	}
+	return ts
+}
+
+// tcpComparisons are those with the natural rivals of each stack of netstack.
+func tcpComparisons() (ts []report.Target) {
+	for _, pair := range []struct {
+		ours, theirs string
+		why          func(report.Results) string
+	}{
+		{"netstack", "fdbased-buffered", whyTCP},
+		{"netstack-inproc", "fdbased-vnet", whyShort},
+		{"netstack-inproc", "sharedmem", whyShort},
+		{"netstack-shm", "fdbased-vnet-processes", whySwitched},
+		{"netstack-shm", "sharedmem-processes", whySwitched},
+	} {
+		for _, streams := range []string{"1", "8", "64"} {
+			what := "TCP, " + streams + " streams"
+			if streams == "1" {
+				what = "TCP, one stream"
+			}
+			for _, mtu := range []string{"1500", "9000", "65520"} {
+				ts = append(ts, tcp(what, mtu, streams, pair.ours, pair.theirs, 0, pair.why))
+			}
+		}
+		ts = append(ts, report.Target{What: "TCP round trip, median: `" + pair.ours + "` to `" + pair.theirs + "`", Suite: "TCPLatency",
+			A: keys{"stack": pair.ours}, B: keys{"stack": pair.theirs}, Unit: "p50-ns", Lower: true, Why: whyLatency})
 	}
 	return ts
 }

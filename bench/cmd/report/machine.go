@@ -9,31 +9,61 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-vde/sdk/bench/internal/gvisor"
 )
 
+// machineFile says what the last run of all benchmarks was measured on, and how.
 const machineFile = "machine.md"
 
-// describe writes down what was measured on, and how.
-func (s *session) describe(loadBefore string) error {
-	command := "go run ./cmd/report " + strings.Join(os.Args[1:], " ")
-	rows := [][2]string{
-		{"machine", fmt.Sprintf("%s, %d processors, %s", field("/proc/cpuinfo", "model name"), runtime.NumCPU(), memory())},
-		{"kernel", output("uname", "-srm")},
-		{"system", strings.Trim(field("/etc/os-release", "PRETTY_NAME"), `"`)},
-		{"Go", output("go", "env", "GOVERSION") + ", GOMAXPROCS " + fmt.Sprint(runtime.GOMAXPROCS(0))},
-		{"this repository", revision()},
-		{"`vde_switch`", version("vde-switch", "vde_switch")},
-		{"libvdeplug, `vde_plug`", version("libvdeplug2", "vde_plug")},
-		{"gcc", first(output("gcc", "--version"))},
-		{"gVisor", module("gvisor.dev/gvisor")},
-		{"gvisor-tap-vsock", module("github.com/containers/gvisor-tap-vsock")},
-		{"command", "`" + strings.TrimSpace(command) + "`, in directory `bench`"},
-		{"repetitions", fmt.Sprintf("%d rounds of all benchmarks, %v each (round trips %v), every other round in reverse order", s.round, s.benchtime, 3*s.benchtime)},
-		{"duration", fmt.Sprintf("%v, ended %s", time.Since(s.start).Round(time.Second), time.Now().UTC().Format("2006-01-02 15:04 MST"))},
-		{"load average", fmt.Sprintf("%s before, %s at the end, of which the benchmarks are a part", loadBefore, loadAverage())},
+// laterFile is the same of a later run of some of them.
+func laterFile(only string) string {
+	return "later-" + strings.ToLower(strings.ReplaceAll(only, ",", "-")) + ".md"
+}
+
+// laterFiles returns the paths of all such files.
+func laterFiles(dir string) ([]string, error) {
+	return filepath.Glob(filepath.Join(dir, laterFile("*")))
+}
+
+// settingsFile holds the settings of the TCP stacks.
+const settingsFile = "settings.md"
+
+// describeStacks writes down the settings of the TCP stacks that were measured.
+func (s *session) describeStacks() error {
+	if !slices.ContainsFunc(s.suites, func(s suite) bool { return s.name == "TCP" }) {
+		return nil
 	}
+	text, err := gvisor.Describe()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(s.results, settingsFile), []byte(text), 0o666)
+}
+
+// describe writes down what was measured on, and how. A run of some benchmarks is
+// described beside those before, a run of all in place of them.
+func (s *session) describe(loadBefore string) error {
+	file, benchmarks := machineFile, "all benchmarks"
+	var rows [][2]string
+	if s.only != "" {
+		file, benchmarks = laterFile(s.only), strings.ReplaceAll(s.only, ",", ", ")
+		rows = append(rows, [2]string{"measured later", benchmarks})
+	} else {
+		outdated, err := laterFiles(s.results)
+		if err != nil {
+			return err
+		}
+		for _, name := range outdated {
+			if err := os.Remove(name); err != nil {
+				return err
+			}
+		}
+	}
+	rows = append(rows, s.conditions(benchmarks, loadBefore)...)
 	var b strings.Builder
 	b.WriteString("| | |\n|---|---|\n")
 	for _, r := range rows {
@@ -51,7 +81,28 @@ func (s *session) describe(loadBefore string) error {
 		}
 		fmt.Fprintf(&b, "- `%s`\n", line)
 	}
-	return os.WriteFile(filepath.Join(s.results, machineFile), []byte(b.String()), 0o666)
+	return os.WriteFile(filepath.Join(s.results, file), []byte(b.String()), 0o666)
+}
+
+// conditions are what was measured on, and how.
+func (s *session) conditions(benchmarks, loadBefore string) [][2]string {
+	command := "go run ./cmd/report " + strings.Join(os.Args[1:], " ")
+	return [][2]string{
+		{"machine", fmt.Sprintf("%s, %d processors, %s", field("/proc/cpuinfo", "model name"), runtime.NumCPU(), memory())},
+		{"kernel", output("uname", "-srm")},
+		{"system", strings.Trim(field("/etc/os-release", "PRETTY_NAME"), `"`)},
+		{"Go", output("go", "env", "GOVERSION") + ", GOMAXPROCS " + fmt.Sprint(runtime.GOMAXPROCS(0))},
+		{"this repository", revision()},
+		{"`vde_switch`", version("vde-switch", "vde_switch")},
+		{"libvdeplug, `vde_plug`", version("libvdeplug2", "vde_plug")},
+		{"gcc", first(output("gcc", "--version"))},
+		{"gVisor", module("gvisor.dev/gvisor")},
+		{"gvisor-tap-vsock", module("github.com/containers/gvisor-tap-vsock")},
+		{"command", "`" + strings.TrimSpace(command) + "`, in directory `bench`"},
+		{"repetitions", fmt.Sprintf("%d rounds of %s, %v each (round trips %v), every other round in reverse order", s.round, benchmarks, s.benchtime, 3*s.benchtime)},
+		{"duration", fmt.Sprintf("%v, ended %s", time.Since(s.start).Round(time.Second), time.Now().UTC().Format("2006-01-02 15:04 MST"))},
+		{"load average", fmt.Sprintf("%s before, %s at the end, of which the benchmarks are a part", loadBefore, loadAverage())},
+	}
 }
 
 func output(name string, args ...string) string {

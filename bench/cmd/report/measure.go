@@ -94,8 +94,13 @@ func measure(ctx context.Context, o options, names []suite, progress io.Writer) 
 		longest = max(longest, time.Since(begin))
 	}
 	s.round--
-	if err := s.profile(ctx); err != nil {
+	if err := s.describeStacks(); err != nil {
 		return err
+	}
+	if o.only == "" { // profiles are of all benchmarks
+		if err := s.profile(ctx); err != nil {
+			return err
+		}
 	}
 	_ = s.bar.Finish()
 	if err := s.describe(before); err != nil {

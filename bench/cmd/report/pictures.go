@@ -18,7 +18,7 @@ var (
 	switched = []string{"inproc", "shm", "vswitch", "c-vswitch", "c-vde_switch", "c-vdeplug4", "gvtap-stream", "bridge"}
 	pinged   = []string{"inproc", "shm", "vswitch", "c-vswitch", "c-vde_switch", "c-vdeplug4", "gvtap-packet", "bridge"}
 	scaled   = []string{"inproc", "vswitch-shm", "vswitch", "vde_switch"}
-	stacks   = []string{"netstack-inproc", "netstack-shm", "netstack", "netstack-sockets", "fdbased", "fdbased-fifo", "fdbased-buffered"}
+	stacks   = []string{"netstack-inproc", "netstack-shm", "netstack", "netstack-sockets", "fdbased-vnet", "fdbased-buffered", "sharedmem-processes", "fdbased-vnet-processes"}
 )
 
 const (
@@ -53,11 +53,11 @@ var pictures = []picture{
 	{"connections", "Connections", report.Lines{Title: "Many connections send to one in turn, 64-byte frames", X: "sending connections", Y: rate,
 		Suite: "Connections", Key: "kind", Shown: scaled[:3], Over: "conns", Unit: "frames/s", Scale: 1e6}},
 	{"tcp", "TCP", report.Bars{Title: "One TCP stream between two stacks, MTU 1500", Subject: "Gbit/s",
-		Suite: "TCP", Key: "stack", Groups: [][]string{stacks[:4], stacks[4:], {"unix"}}, Where: keys{"mtu": "1500", "streams": "1"}, Unit: "Gbit/s"}},
+		Suite: "TCP", Key: "stack", Groups: [][]string{stacks[:4], stacks[4:]}, Where: keys{"mtu": "1500", "streams": "1"}, Unit: "Gbit/s"}},
 	{"tcp-mtu", "TCP", report.Lines{Title: "Eight TCP streams between two stacks", X: "MTU, bytes", Y: "Gbit/s",
 		Suite: "TCP", Key: "stack", Shown: stacks, Over: "mtu", Where: keys{"streams": "8"}, Unit: "Gbit/s", Scale: 1}},
 	{"tcp-latency", "TCPLatency", report.Times{Title: "One byte there and back over TCP, MTU 1500",
-		Suite: "TCPLatency", Key: "stack", Shown: append(stacks[:5:5], "unix")}},
+		Suite: "TCPLatency", Key: "stack", Shown: stacks}},
 }
 
 // draw saves all pictures that there are results for.

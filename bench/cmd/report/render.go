@@ -19,18 +19,36 @@ func render(o options) error {
 	if err != nil {
 		return err
 	}
-	machine, err := os.ReadFile(filepath.Join(o.results, machineFile))
+	texts, err := readTexts(o.results)
 	if err != nil {
 		return err
 	}
-	profiles, err := os.ReadFile(filepath.Join(o.results, profileFile))
-	if err != nil {
-		return err
-	}
-	if err := document(o.document, rs, hs, string(machine), string(profiles)); err != nil {
+	if err := document(o.document, rs, hs, texts); err != nil {
 		return err
 	}
 	return draw(o.plots, rs, hs)
+}
+
+// texts are what a session has written down besides results.
+type texts struct{ machine, later, settings, profiles string }
+
+func readTexts(dir string) (t texts, err error) {
+	read := func(path string) (text string) {
+		if err == nil {
+			var b []byte
+			b, err = os.ReadFile(path)
+			text = string(b)
+		}
+		return text
+	}
+	t.machine = read(filepath.Join(dir, machineFile))
+	t.settings = read(filepath.Join(dir, settingsFile))
+	t.profiles = read(filepath.Join(dir, profileFile))
+	later, globErr := laterFiles(dir)
+	for _, path := range later {
+		t.later += "\n" + read(path)
+	}
+	return t, errors.Join(err, globErr)
 }
 
 // load reads the results of all suites that are in a directory.
@@ -63,7 +81,7 @@ func load(dir string) (rs report.Results, hs report.Histograms, err error) {
 }
 
 // document writes the tables between their markers.
-func document(name string, rs report.Results, hs report.Histograms, machine, profiles string) error {
+func document(name string, rs report.Results, hs report.Histograms, t texts) error {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return err
@@ -72,7 +90,7 @@ func document(name string, rs report.Results, hs report.Histograms, machine, pro
 	millions := report.Figure{Name: "M frames/s", Unit: "frames/s", Scale: 1e6, Spread: true}
 	cpu := report.Figure{Name: "CPU s per million", Unit: "cpu-s/Mframe", Scale: 1}
 	for _, section := range []struct{ name, text string }{
-		{"machine", machine},
+		{"machine", t.machine + t.later},
 		{"direct", report.Throughput(rs, "Direct")},
 		{"direct details", report.Details(rs, "Direct", "64") + "\n" + report.Details(rs, "Direct", "1514")},
 		{"switch", report.Throughput(rs, "Switch")},
@@ -82,13 +100,14 @@ func document(name string, rs report.Results, hs report.Histograms, machine, pro
 		{"connections", report.Grid(rs, "Connections", "conns", "kind", []report.Figure{millions, cpu,
 			{Name: "KiB each", Unit: "B/conn", Scale: 1024}, {Name: "descriptors each", Unit: "files/conn", Scale: 1}, {Name: "µs to open", Unit: "open-µs/conn", Scale: 1}})},
 		{"tcp", tcpTables(rs)},
+		{"tcp settings", t.settings},
 		{"tcp latency", report.RoundTrips(rs, hs, "TCPLatency", "stack", []string{""})},
 		{"ratios core", report.Ratios(rs, core())},
 		{"ratios vswitch", report.Ratios(rs, vswitch())},
 		{"ratios shm", report.Ratios(rs, sharedMemory())},
 		{"ratios netstack", report.Ratios(rs, netstack())},
 		{"behind", report.Behind(rs, comparisons())},
-		{"profiles", profiles},
+		{"profiles", t.profiles},
 	} {
 		if doc, err = report.Replace(doc, section.name, section.text); err != nil {
 			return fmt.Errorf("%s: %w", name, err)

@@ -114,6 +114,7 @@ func TestRender(t *testing.T) {
 	write(histogramFile, "")
 	write(machineFile, "| machine | a test |\n")
 	write(profileFile, "")
+	write(settingsFile, "")
 	// A plot needs every figure it draws.
 	write("ports.txt", "BenchmarkPorts/ports=2/switch=inproc-2 100 7 ns/op 1000000 frames/s\n")
 	o := options{results: dir, document: document, plots: filepath.Join(dir, "plots")}

@@ -44,17 +44,40 @@ func whySwitch(rs report.Results) string {
 	return text
 }
 
+// whyTCP says what the time of a stream goes into.
 func whyTCP(rs report.Results) string {
-	text := "The rate of `fdbased` varies with its losses, from a full stall to few retransmissions."
+	text := "Most of the time of a stream is spent in the TCP stack, which is the same in both, and in the kernel or in copies."
 	of := func(name string) keys { return keys{"mtu": "9000", "streams": "1", "stack": name} }
-	if s, ok := rs.Ratio("TCP", of("netstack"), of("fdbased"), "cpu-s/GB"); ok {
-		text += fmt.Sprintf(" At MTU 9000, `netstack` needs %s times the processor time of `fdbased` for a gigabyte, most of it in the TCP stack, which is the same in both, and in the kernel.", report.Number(s.Median))
+	if s, ok := rs.Ratio("TCP", of("netstack"), of("fdbased-buffered"), "cpu-s/GB"); ok {
+		text += fmt.Sprintf(" At MTU 9000, `netstack` needs %s times the processor time of `fdbased-buffered` for a gigabyte.", report.Number(s.Median))
+	}
+	return text
+}
+
+// whyShort is about streams that are not divided into segments of the MTU.
+func whyShort(rs report.Results) string {
+	text := "Both sides pass TCP segments of up to 64 KB on undivided, without checksums. Between two ports of a switch in process, a segment crosses the switch and two connections."
+	of := func(name string) keys { return keys{"mtu": "1500", "streams": "1", "stack": name} }
+	if s, ok := rs.Ratio("TCP", of("netstack-inproc"), of("fdbased-vnet"), "cpu-s/GB"); ok {
+		text += fmt.Sprintf(" At MTU 1500, `netstack-inproc` needs %s times the processor time of `fdbased-vnet` for a gigabyte.", report.Number(s.Median))
+	}
+	return text
+}
+
+// whySwitched is about streams through a switch in a process of its own.
+func whySwitched(rs report.Results) string {
+	text := "`netstack-shm` is three processes, and the switch copies each frame from one region of shared memory to another. The endpoints of gVisor are two processes without a switch."
+	of := func(name string) keys { return keys{"mtu": "1500", "streams": "1", "stack": name} }
+	for _, rival := range []string{"fdbased-vnet-processes", "sharedmem-processes"} {
+		if s, ok := rs.Ratio("TCP", of("netstack-shm"), of(rival), "cpu-s/GB"); ok {
+			text += fmt.Sprintf(" At MTU 1500, `netstack-shm` needs %s times the processor time of `%s` for a gigabyte.", report.Number(s.Median), rival)
+		}
 	}
 	return text
 }
 
 func whyLatency(report.Results) string {
-	return "Both times are those of a few wake-ups of goroutines; see the spread."
+	return "A round trip is a few wake-ups of goroutines and threads. One through a switch in another process has four of them, one between two processes has two."
 }
 
 // core returns the targets of package vde.
@@ -132,32 +155,62 @@ func sharedMemory() (ts []report.Target) {
 		ts = append(ts, report.Target{What: "round trip, " + q.name + ": `shm` to C clients on `vde_switch`", Suite: "RTT",
 			A: keys{"load": "closed", "path": "shm"}, B: keys{"load": "closed", "path": "c-vde_switch"}, Unit: q.unit, Want: q.want, Lower: true, Why: whyWake})
 	}
+	return append(ts, sharedTCP()...)
+}
+
+// tcp compares two stacks in one suite of TCP.
+func tcp(what, mtu, streams, a, b string, want float64, why func(report.Results) string) report.Target {
+	stack := func(name string) keys { return keys{"mtu": mtu, "streams": streams, "stack": name} }
+	return report.Target{What: what + ", MTU " + mtu + ": `" + a + "` to `" + b + "`", Suite: "TCP", A: stack(a), B: stack(b), Unit: "Gbit/s", Want: want, Why: why}
+}
+
+// sharedTCP returns the targets of TCP through shared memory. Its natural rivals are
+// the endpoints of gVisor that carry GSO packets, or share memory, between processes.
+func sharedTCP() (ts []report.Target) {
 	for _, t := range []struct {
 		mtu, other string
 		want       float64
-	}{{"1500", "fdbased", 9}, {"1500", "fdbased-fifo", 9}, {"1500", "netstack-sockets", 0}, {"1500", "memcpy", 0}, {"9000", "fdbased", 0}} {
-		stack := func(name string) keys { return keys{"mtu": t.mtu, "streams": "1", "stack": name} }
-		ts = append(ts, report.Target{What: "TCP, one stream, MTU " + t.mtu + ": `netstack-shm` to `" + t.other + "`", Suite: "TCP",
-			A: stack("netstack-shm"), B: stack(t.other), Unit: "Gbit/s", Want: t.want, Why: whyTCP})
+		why        func(report.Results) string
+	}{
+		{"1500", "sharedmem-processes", 1, whySwitched},
+		{"1500", "fdbased-vnet-processes", 1, whySwitched},
+		{"65520", "sharedmem-processes", 1, whySwitched},
+		{"65520", "fdbased-vnet-processes", 1, whySwitched},
+		{"1500", "fdbased-buffered", 9, whyTCP},
+		{"1500", "fdbased", 0, whyTCP},
+		{"1500", "netstack-sockets", 0, whyTCP},
+		{"1500", "memcpy", 0, whyTCP},
+	} {
+		ts = append(ts, tcp("TCP, one stream", t.mtu, "1", "netstack-shm", t.other, t.want, t.why))
+	}
+	for _, other := range []string{"sharedmem-processes", "fdbased-vnet-processes"} {
+		ts = append(ts, report.Target{What: "TCP round trip, median: `netstack-shm` to `" + other + "`", Suite: "TCPLatency",
+			A: keys{"stack": "netstack-shm"}, B: keys{"stack": other}, Unit: "p50-ns", Want: 1, Lower: true, Why: whyLatency})
 	}
 	return ts
 }
 
-// netstack returns the targets of module netstack.
+// netstack returns the targets of module netstack. The rival of frames of the MTU on
+// sockets is fdbased with a buffer that loses nothing; that of GSO packets in process
+// are fdbased with a virtio-net header and sharedmem.
 func netstack() (ts []report.Target) {
 	for _, t := range []struct {
 		mtu  string
 		want float64
-	}{{"1500", 2}, {"9000", 4}, {"65520", 0}} {
-		for _, other := range []string{"fdbased", "fdbased-fifo"} {
-			stack := func(name string) keys { return keys{"mtu": t.mtu, "streams": "1", "stack": name} }
-			ts = append(ts, report.Target{What: "one stream, MTU " + t.mtu + ": `netstack` to `" + other + "`", Suite: "TCP",
-				A: stack("netstack"), B: stack(other), Unit: "Gbit/s", Want: t.want, Why: whyTCP})
-		}
+	}{{"1500", 2}, {"9000", 4}, {"65520", 1}} {
+		ts = append(ts,
+			tcp("one stream", t.mtu, "1", "netstack", "fdbased-buffered", t.want, whyTCP),
+			tcp("one stream", t.mtu, "1", "netstack", "fdbased", 0, whyTCP),
+			tcp("one stream", t.mtu, "1", "netstack", "fdbased-fifo", 0, whyTCP),
+			tcp("one stream", t.mtu, "1", "netstack-inproc", "fdbased-vnet", 1, whyShort),
+			tcp("one stream", t.mtu, "1", "netstack-inproc", "sharedmem", 1, whyShort),
+		)
 	}
 	for _, q := range []struct{ unit, name string }{{"p50-ns", "median"}, {"p99-ns", "99 %"}} {
-		ts = append(ts, report.Target{What: "round trip, " + q.name + ": `netstack` to `fdbased`", Suite: "TCPLatency",
-			A: keys{"stack": "netstack"}, B: keys{"stack": "fdbased"}, Unit: q.unit, Want: 1, Lower: true, Why: whyLatency})
+		for _, pair := range [][2]string{{"netstack", "fdbased"}, {"netstack-inproc", "sharedmem"}} {
+			ts = append(ts, report.Target{What: "round trip, " + q.name + ": `" + pair[0] + "` to `" + pair[1] + "`", Suite: "TCPLatency",
+				A: keys{"stack": pair[0]}, B: keys{"stack": pair[1]}, Unit: q.unit, Want: 1, Lower: true, Why: whyLatency})
+		}
 	}
 	return ts
 }

@@ -68,14 +68,14 @@ var styles = map[string]style{
 	"bridge":       {lilac, draw.RingGlyph{}, true},
 
 	// TCP stacks. Those of netstack look as the path that they run on.
-	"netstack-inproc":  {blue, draw.CircleGlyph{}, false},
-	"netstack-shm":     {red, draw.BoxGlyph{}, false},
-	"netstack-sockets": {amber, draw.PyramidGlyph{}, false},
-	"netstack":         {teal, draw.BoxGlyph{}, false},
-	"fdbased":          {black, draw.RingGlyph{}, true},
-	"fdbased-buffered": {violet, draw.RingGlyph{}, true},
-	"fdbased-fifo":     {wine, draw.CrossGlyph{}, true},
-	"unix":             {lilac, draw.SquareGlyph{}, true},
+	"netstack-inproc":        {blue, draw.CircleGlyph{}, false},
+	"netstack-shm":           {red, draw.BoxGlyph{}, false},
+	"netstack-sockets":       {amber, draw.PyramidGlyph{}, false},
+	"netstack":               {teal, draw.BoxGlyph{}, false},
+	"fdbased-vnet":           {black, draw.RingGlyph{}, true},
+	"fdbased-buffered":       {violet, draw.RingGlyph{}, true},
+	"sharedmem-processes":    {wine, draw.CrossGlyph{}, true},
+	"fdbased-vnet-processes": {lilac, draw.SquareGlyph{}, true},
 }
 
 func (s style) line() draw.LineStyle {

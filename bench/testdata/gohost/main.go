@@ -7,7 +7,9 @@
 //
 //	gohost NETWORK PREFIX MTU
 //
-// NETWORK is "shm:" or "sockets:" and a locator: how frames are to go.
+// NETWORK is "shm:" or "sockets:" and a locator: how frames are to go. With "gvisor:"
+// and the name of a kind, the host is a stack of gVisor with an endpoint of that
+// kind, on the descriptors from 3 on.
 package main
 
 import (
@@ -21,6 +23,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-vde/sdk/bench/internal/gvisor"
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/netstack"
 	"github.com/go-vde/sdk/vde"
@@ -35,25 +38,17 @@ func run(network, prefix, mtuText string) error {
 	if err != nil {
 		return err
 	}
-	how, vnl, _ := strings.Cut(network, ":")
-	mode := vde.SharedMemoryNever
-	if how == "shm" {
-		mode = vde.SharedMemoryAlways
+	join := joinVDE
+	if strings.HasPrefix(network, "gvisor:") {
+		join = joinGVisor
 	}
-	c, err := vde.Open(context.Background(), vnl, vde.WithSharedMemory(mode), vde.WithMaxFrameSize(max(mtu+frame.HeaderLen, frame.DefaultMaxSize)))
-	if err != nil {
-		return err
-	}
-	if c.Caps().SharedMemory != (how == "shm") {
-		return errors.New("the switch did not take the offer of shared memory")
-	}
-	host, err := netstack.NewHost(c, netstack.HostConfig{Addrs: []netip.Prefix{addr}, MTU: mtu})
+	listen, err := join(network, addr, mtu)
 	if err != nil {
 		return err
 	}
 	ended := make(chan error)
-	for port, answer := range map[string]func(net.Conn) error{":7": echo, ":9": source} {
-		l, err := host.Listen("tcp", port)
+	for port, answer := range map[uint16]func(net.Conn) error{7: echo, 9: source} {
+		l, err := listen(port)
 		if err != nil {
 			return err
 		}
@@ -65,6 +60,51 @@ func run(network, prefix, mtuText string) error {
 		os.Exit(0)
 	}()
 	return <-ended
+}
+
+// A listener listens on a port of TCP.
+type listener func(port uint16) (net.Listener, error)
+
+// joinVDE returns a host on a VDE network.
+func joinVDE(network string, addr netip.Prefix, mtu int) (listener, error) {
+	how, vnl, _ := strings.Cut(network, ":")
+	mode := vde.SharedMemoryNever
+	if how == "shm" {
+		mode = vde.SharedMemoryAlways
+	}
+	c, err := vde.Open(context.Background(), vnl, vde.WithSharedMemory(mode), vde.WithMaxFrameSize(max(mtu+frame.HeaderLen, frame.DefaultMaxSize)))
+	if err != nil {
+		return nil, err
+	}
+	if c.Caps().SharedMemory != (how == "shm") {
+		return nil, errors.New("the switch did not take the offer of shared memory")
+	}
+	host, err := netstack.NewHost(c, netstack.HostConfig{Addrs: []netip.Prefix{addr}, MTU: mtu})
+	if err != nil {
+		return nil, err
+	}
+	return func(port uint16) (net.Listener, error) { return host.Listen("tcp", fmt.Sprintf(":%d", port)) }, nil
+}
+
+// joinGVisor returns a bare stack, the side of a link that sends.
+func joinGVisor(network string, addr netip.Prefix, mtu int) (listener, error) {
+	kind, err := gvisor.KindOf(strings.TrimPrefix(network, "gvisor:"))
+	if err != nil {
+		return nil, err
+	}
+	files := make([]*os.File, kind.Files())
+	for i := range files {
+		files[i] = os.NewFile(uintptr(3+i), "link")
+	}
+	ep, err := kind.Endpoint(gvisor.Sender, files, mtu)
+	if err != nil {
+		return nil, err
+	}
+	s, err := gvisor.NewBareStack(ep, addr, kind.Queue)
+	if err != nil {
+		return nil, err
+	}
+	return s.Listen, nil
 }
 
 func serve(l net.Listener, answer func(net.Conn) error) error {
