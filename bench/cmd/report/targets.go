@@ -56,7 +56,7 @@ func whyTCP(rs report.Results) string {
 
 // whyShort is about streams that are not divided into segments of the MTU.
 func whyShort(rs report.Results) string {
-	text := "Both sides pass TCP segments of up to 64 KB on undivided, without checksums. Between two ports of a switch in process, a segment crosses the switch and two connections."
+	text := "`fdbased-vnet` passes TCP segments of up to 64 KB on undivided and without checksums, as ports in process do; `sharedmem` leaves out checksums, and its packets are as long at MTU 65520. Between two ports in process, a segment crosses the switch and two connections."
 	of := func(name string) keys { return keys{"mtu": "1500", "streams": "1", "stack": name} }
 	if s, ok := rs.Ratio("TCP", of("netstack-inproc"), of("fdbased-vnet"), "cpu-s/GB"); ok {
 		text += fmt.Sprintf(" At MTU 1500, `netstack-inproc` needs %s times the processor time of `fdbased-vnet` for a gigabyte.", report.Number(s.Median))
