@@ -72,8 +72,8 @@ func New(c *vde.Conn, cfg Config) (*Device, error) {
 	var err error
 	d.ep, err = netstack.NewEndpoint(c, netstack.EndpointConfig{
 		MAC: cfg.MAC, MTU: cfg.EthernetMTU, Queue: cfg.Queue,
-		NoOffload: true, // a longer packet does not fit the tunnel
-		OnEnd:     d.end,
+		Forwarding: true,
+		OnEnd:      d.end,
 	})
 	if err != nil {
 		return nil, err
