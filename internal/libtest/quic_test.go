@@ -13,10 +13,10 @@ import (
 	"github.com/quic-go/quic-go"
 )
 
-// TestQUIC sends streams of several megabytes there and back at the same time, over
+// TestQUIC sends streams of a megabyte each there and back at the same time, over
 // both families, on sockets of hosts.
 func TestQUIC(t *testing.T) {
-	const streams, size = 2, 2 << 20
+	const streams, size = 2, 1 << 20
 	first, second := hosts(t)
 	server, client := tlsConfigs(t, "echo")
 	in, err := first.ListenPacket("udp", ":4433")
