@@ -141,23 +141,23 @@ func fragment(b []byte, offset uint16) []byte {
 // cut returns b without its last n bytes.
 func cut(b []byte, n int) []byte { return b[:len(b)-n] }
 
-// TestDropped sends packets that must not be forwarded, from the Ethernet and from the
-// tunnel, and looks at the counters.
-func TestDropped(t *testing.T) {
-	t.Parallel()
-	d, from := lone(t, wgtun.Config{Addrs: addrs(1, 1), Routes: networks(2)})
+// A badPacket must not be forwarded.
+type badPacket struct {
+	name    string
+	counter string
+	tunnel  bool // only from the tunnel
+	p       []byte
+}
+
+// badPackets returns a packet for each reason, and for each family.
+func badPackets() []badPacket {
 	here4, there4 := addr4(1, 9), addr4(2, 9)
 	here6, there6 := addr6(1, 9), addr6(2, 9)
 	loopback4, loopback6 := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")
 	local6, nowhere4, nowhere6 := netip.MustParseAddr("fe80::9"), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
 	mapped := netip.MustParseAddr("::ffff:10.0.2.9")
 	short, long := datagram(100), datagram(1440)
-	for _, c := range []struct {
-		name    string
-		counter string
-		tunnel  bool // only from the tunnel
-		p       []byte
-	}{
+	return []badPacket{
 		{"no next header", "LongHeaders", false, packet{here6, there6, 64, noNextHeader, make([]byte, 1300), false}.bytes()},
 		{"long options", "LongHeaders", false, packet{here6, there6, 64, destinationOp, append(options(1304), short...), false}.bytes()},
 		{"half a header", "Malformed", false, cut(packet{here4, there4, 64, udp, nil, false}.bytes(), 10)},
@@ -184,7 +184,15 @@ func TestDropped(t *testing.T) {
 		{"too long in IPv6", "TooLong", false, packet{here6, there6, 64, udp, long, false}.bytes()},
 		{"another version", "WriteInvalid", true, []byte{0x50, 0}},
 		{"nothing", "WriteInvalid", true, nil},
-	} {
+	}
+}
+
+// TestDropped sends packets that must not be forwarded, from the Ethernet and from the
+// tunnel, and looks at the counters.
+func TestDropped(t *testing.T) {
+	t.Parallel()
+	d, from := lone(t, wgtun.Config{Addrs: addrs(1, 1), Routes: networks(2)})
+	for _, c := range badPackets() {
 		check := func(side string, send func()) {
 			before := dropped(d.Stats())
 			send()
