@@ -161,7 +161,9 @@ type EndpointConfig struct {
 	// Forwarding is for a stack that forwards packets between interfaces. The
 	// endpoint then delivers no packet that is longer than a frame on the wire,
 	// because the next link could not take it: GRO is off, whatever GRO says, and
-	// NoOffload is implied. Set it for every interface of the stack.
+	// NoOffload is implied. Set it for every interface of the stack, which needs a
+	// filter as well: in this release of gVisor, some packets that are to be forwarded
+	// end the process (docs/architecture.md, section WireGuard).
 	Forwarding bool
 
 	// NoChecksums omits transport checksums in packets that are sent and does
@@ -287,12 +289,6 @@ type HostConfig struct {
 
 	// NoGRO disables EndpointConfig.GRO, which a Host otherwise uses.
 	NoGRO bool
-
-	// Forwarding makes the host a router: its stack forwards IPv4 and IPv6 packets
-	// between this interface and those that the caller adds to Host.Stack, and the
-	// endpoint delivers none that is too long for them; see EndpointConfig. No other
-	// setting is needed.
-	Forwarding bool
 
 	// CongestionControl is TCP's algorithm, "reno" (the default) or "cubic". On a
 	// network that loses nothing they perform alike. With 1 % loss and a delay of

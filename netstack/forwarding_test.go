@@ -11,7 +11,11 @@ import (
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
 
 	"github.com/go-vde/sdk/netstack"
 	"github.com/go-vde/sdk/vswitch"
@@ -36,12 +40,20 @@ func TestForwarding(t *testing.T) {
 		Addrs:   []netip.Prefix{p("10.2.0.2/24"), p("fd02::2/64")},
 		Gateway: netip.MustParseAddr("10.2.0.1"), Gateway6: netip.MustParseAddr("fd02::1"),
 	})
-	router := host(t, attach(t, nets[0]), netstack.HostConfig{
-		Addrs:      []netip.Prefix{p("10.1.0.1/24"), p("fd01::1/64")},
-		Forwarding: true,
+	router := stack.New(stack.Options{
+		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol, arp.NewProtocol},
+		TransportProtocols: []stack.TransportProtocolFactory{icmp.NewProtocol4, icmp.NewProtocol6},
 	})
+	defer router.Destroy()
+	first := endpoint(t, attach(t, nets[0]), netstack.EndpointConfig{GRO: true, Forwarding: true})
 	second := endpoint(t, attach(t, nets[1]), netstack.EndpointConfig{GRO: true, Forwarding: true})
-	addInterface(t, router.Stack(), 2, second, p("10.2.0.1/24"), p("fd02::1/64"))
+	addInterface(t, router, 1, first, p("10.1.0.1/24"), p("fd01::1/64"))
+	addInterface(t, router, 2, second, p("10.2.0.1/24"), p("fd02::1/64"))
+	for _, protocol := range []tcpip.NetworkProtocolNumber{ipv4.ProtocolNumber, ipv6.ProtocolNumber} {
+		if err := router.SetForwardingDefaultAndAllNICs(protocol, true); err != nil {
+			t.Fatal(err)
+		}
+	}
 
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 	for _, hop := range []struct{ from, to *netstack.Host }{{left, right}, {right, left}} {
@@ -66,12 +78,12 @@ func TestForwarding(t *testing.T) {
 		}
 		l.Close()
 	}
-	stats := router.Stack().Stats().IP
+	stats := router.Stats().IP
 	if n := stats.Forwarding.PacketTooBig.Value(); n != 0 {
 		t.Errorf("%d packets were too long for the next link", n)
 	}
 	// Each packet that was forwarded is one frame.
-	if frames := router.Endpoint().Stats().RxDelivered; frames < uint64(len(sent))/1500 {
+	if frames := first.Stats().RxDelivered; frames < uint64(len(sent))/1500 {
 		t.Errorf("the router received %d frames", frames)
 	}
 }

@@ -114,7 +114,6 @@ func NewHostContext(ctx context.Context, c *vde.Conn, cfg HostConfig) (*Host, er
 		NoOffload:   cfg.NoOffload,
 		NoChecksums: cfg.NoChecksums,
 		GRO:         !cfg.NoGRO,
-		Forwarding:  cfg.Forwarding,
 		OnEnd:       h.end,
 	})
 	if err != nil {

@@ -66,11 +66,6 @@ func newStack(cfg *HostConfig, v6 *ipv6.Options, arp stack.NetworkProtocolFactor
 			panic(fmt.Sprintf("netstack: %T: %v", opt, err)) // check has validated the values
 		}
 	}
-	for _, p := range []tcpip.NetworkProtocolNumber{ipv4.ProtocolNumber, ipv6.ProtocolNumber} {
-		if p == ipv4.ProtocolNumber || v6 != nil {
-			_ = s.SetForwardingDefaultAndAllNICs(p, cfg.Forwarding) // fails only for protocols that the stack has not
-		}
-	}
 	return s
 }
 
