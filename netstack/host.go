@@ -86,8 +86,8 @@ func NewHost(c *vde.Conn, cfg HostConfig) (*Host, error) {
 
 // NewHostContext returns a host on c and takes c over. When ctx ends while
 // NewHostContext waits for a DHCP lease, for a router, or for the end of probes, it
-// returns the error of ctx at once. After that, ctx has no effect on the host. If NewHostContext fails, c is
-// still open and the caller's.
+// returns the error of ctx at once. After that, ctx has no effect on the host. If
+// NewHostContext fails, c is still open and the caller's.
 func NewHostContext(ctx context.Context, c *vde.Conn, cfg HostConfig) (*Host, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("netstack: %w", err)

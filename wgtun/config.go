@@ -141,7 +141,7 @@ func (cfg *Config) checkGateways() error {
 			return fmt.Errorf("gateway %v is of the other family", gw)
 		case slices.ContainsFunc(cfg.Addrs, func(p netip.Prefix) bool { return p.Addr() == gw }):
 			return fmt.Errorf("gateway %v is this device", gw)
-		case !slices.ContainsFunc(cfg.Addrs, func(p netip.Prefix) bool { return p.Contains(gw) }):
+		case !gw.IsLinkLocalUnicast() && !slices.ContainsFunc(cfg.Addrs, func(p netip.Prefix) bool { return p.Contains(gw) }):
 			return fmt.Errorf("gateway %v is on no network of this device", gw)
 		}
 	}

@@ -66,6 +66,7 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%+v: %v, want %q", cfg, err, c.want)
 		}
 	}
+	good.Addrs, good.Gateway6 = prefixes("10.0.1.1/24", "fd00::1/64"), addr("fe80::9") // on each Ethernet
 	d, err := wgtun.New(conn, good)
 	if err != nil {
 		t.Fatal(err)

@@ -87,8 +87,9 @@ func runCapture(ctx context.Context, out, messages io.Writer, vnl string, o capt
 		return err
 	}
 	n, err := r.run(ctx, f, o.text(messages), o)
-	if err = errors.Join(err, f.Close()); err == nil && o.json {
-		err = printJSON(out, captureResult{r.conn.LocalAddr().String(), o.output, n, r.conn.Stats()})
+	err = errors.Join(err, f.Close())
+	if o.json {
+		err = errors.Join(err, printJSON(out, captureResult{r.conn.LocalAddr().String(), o.output, n, r.conn.Stats()}))
 	}
 	return err
 }

@@ -8,6 +8,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -42,14 +43,7 @@ func TestCaptureJoinsFirst(t *testing.T) {
 // not only when a buffer is full.
 func TestCaptureIsLive(t *testing.T) {
 	testutil.NoLeaks(t)
-	sw := vswitch.New(vswitch.Config{})
-	defer sw.Close()
-	other, err := sw.Attach()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
-	dir := listen(t, sw, filepath.Join(testutil.ShortDir(t), "sw"))
+	dir, other := listenWithStation(t)
 	// A FIFO, because to read from one waits for what is written.
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
@@ -91,15 +85,18 @@ func TestCaptureIsLive(t *testing.T) {
 	}
 }
 
-// A failingFile is written well, and fails to close.
-type failingFile struct{ bytes.Buffer }
+// A memoryFile is written well, and returns err when it is closed.
+type memoryFile struct {
+	bytes.Buffer
+	err error
+}
+
+func (f *memoryFile) Close() error { return f.err }
 
 var errClose = errors.New("disk full")
 
-func (f *failingFile) Close() error { return errClose }
-
 // TestCaptureReportsClose checks that what is known only when the file is closed is
-// reported.
+// reported, beside the object that says what has been captured.
 func TestCaptureReportsClose(t *testing.T) {
 	testutil.NoLeaks(t)
 	sw := vswitch.New(vswitch.Config{})
@@ -107,11 +104,16 @@ func TestCaptureReportsClose(t *testing.T) {
 	dir := listen(t, sw, filepath.Join(testutil.ShortDir(t), "sw"))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	o := captureOptions{output: "x", create: func(context.Context, string) (io.WriteCloser, error) {
+	o := captureOptions{jsonOption: jsonOption{true}, output: "x", create: func(context.Context, string) (io.WriteCloser, error) {
 		cancel() // as soon as it has begun
-		return new(failingFile), nil
+		return &memoryFile{err: errClose}, nil
 	}}
-	if err := runCapture(ctx, io.Discard, io.Discard, dir, o); !errors.Is(err, errClose) {
+	var out bytes.Buffer
+	if err := runCapture(ctx, &out, io.Discard, dir, o); !errors.Is(err, errClose) {
 		t.Errorf("%v, want %v", err, errClose)
+	}
+	var got captureResult
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || got.File != "x" {
+		t.Errorf("%v: %q", err, out.Bytes())
 	}
 }

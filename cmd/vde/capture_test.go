@@ -17,7 +17,6 @@ import (
 	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
-	"github.com/go-vde/sdk/vswitch"
 )
 
 // broadcast sends n frames to every port.
@@ -34,14 +33,7 @@ func broadcast(t *testing.T, c *vde.Conn, n int) {
 func TestCapture(t *testing.T) {
 	testutil.NoLeaks(t)
 	testpeers.Need(t, "tcpdump")
-	sw := vswitch.New(vswitch.Config{})
-	defer sw.Close()
-	other, err := sw.Attach()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
-	dir := listen(t, sw, filepath.Join(testutil.ShortDir(t), "sw"))
+	dir, other := listenWithStation(t)
 
 	name := filepath.Join(t.TempDir(), "x.pcapng")
 	for _, limit := range []string{"3", "0"} {

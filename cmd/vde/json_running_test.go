@@ -16,24 +16,16 @@ import (
 	"testing"
 
 	"github.com/go-vde/sdk/testutil"
-	"github.com/go-vde/sdk/vswitch"
 )
 
 // TestCaptureJSON captures frames and checks the object at the end, beside which
 // nothing is printed.
 func TestCaptureJSON(t *testing.T) {
 	testutil.NoLeaks(t)
-	sw := vswitch.New(vswitch.Config{})
-	defer sw.Close()
-	other, err := sw.Attach()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
-	dir := listen(t, sw, filepath.Join(testutil.ShortDir(t), "sw"))
+	dir, other := listenWithStation(t)
 	o := captureOptions{jsonOption: jsonOption{true}, output: "x", count: 3, create: func(context.Context, string) (io.WriteCloser, error) {
 		broadcast(t, other, 3) // when the capture has joined
-		return nopCloser{io.Discard}, nil
+		return new(memoryFile), nil
 	}}
 	var out, messages bytes.Buffer
 	if err := runCapture(t.Context(), &out, &messages, dir, o); err != nil {
@@ -50,10 +42,6 @@ func TestCaptureJSON(t *testing.T) {
 		t.Errorf("both on the standard output: %v\n%s", err, text)
 	}
 }
-
-type nopCloser struct{ io.Writer }
-
-func (nopCloser) Close() error { return nil }
 
 // TestServeJSON checks the object that says where files are served.
 func TestServeJSON(t *testing.T) {

@@ -58,6 +58,19 @@ func listen(t *testing.T, sw *vswitch.Switch, dir string) string {
 	return dir
 }
 
+// listenWithStation serves a switch to which other is attached, until the test ends.
+func listenWithStation(t *testing.T) (dir string, other *vde.Conn) {
+	t.Helper()
+	sw := vswitch.New(vswitch.Config{})
+	t.Cleanup(func() { sw.Close() })
+	other, err := sw.Attach()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.Close() })
+	return listen(t, sw, filepath.Join(testutil.ShortDir(t), "sw")), other
+}
+
 func TestDemo(t *testing.T) {
 	testutil.NoLeaks(t)
 	for _, test := range []struct {
