@@ -78,18 +78,12 @@ func (c bubbleClock) NowMonotonic() tcpip.MonotonicTime {
 
 // start begins to process the segments of s.
 func (b *bubble) start(s *stack.Stack) {
-	if b == nil {
-		return
-	}
 	b.stack = s
 	b.running.Go(b.run)
 }
 
 // wake says that there may be segments to process.
 func (b *bubble) wake() {
-	if b == nil {
-		return
-	}
 	select {
 	case b.queued <- struct{}{}:
 	default:

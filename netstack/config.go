@@ -383,6 +383,13 @@ func (cfg *HostConfig) checkIPv6() error {
 	if cfg.IPv6Timeout <= 0 {
 		cfg.IPv6Timeout = defaultIPv6Timeout
 	}
+	if cfg.IPv6 == IPv6Auto && cfg.Hostname != "" {
+		for label := range strings.SplitSeq(strings.TrimSuffix(cfg.Hostname, "."), ".") {
+			if len(label) == 0 || len(label) > 63 {
+				return fmt.Errorf("host name %q: a label has 1 to 63 bytes", cfg.Hostname)
+			}
+		}
+	}
 	if cfg.MTU == 0 {
 		cfg.MTU = DefaultMTU
 	}

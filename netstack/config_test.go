@@ -53,6 +53,8 @@ func TestNewHostRefusesConfig(t *testing.T) {
 		{Addrs: prefixes("10.0.0.1/24"), IPv6: -1},
 		{IPv6: netstack.IPv6SLAAC, MTU: 1279},
 		{IPv6: netstack.IPv6SLAAC, IPv6Secret: []byte("too short")},
+		{IPv6: netstack.IPv6Auto, Hostname: "a..b"},
+		{IPv6: netstack.IPv6Auto, Hostname: strings.Repeat("a", 64) + ".b"},
 	} {
 		h, err := netstack.NewHost(c, bad)
 		if err == nil {

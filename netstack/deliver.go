@@ -138,7 +138,9 @@ func (d *delivery) deliver(b buffer.Buffer, frames int, trusted bool) {
 		d.r.dispatcher.DeliverLinkPacket(protocol, pkt)
 	}
 	d.r.dispatcher.DeliverNetworkPacket(protocol, pkt)
-	d.e.delivered()
+	if d.e.delivered != nil {
+		d.e.delivered()
+	}
 	d.e.stats.rxDelivered.Add(uint64(frames))
 }
 

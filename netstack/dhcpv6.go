@@ -159,9 +159,10 @@ func serverID(duid []byte) dhcpv6.Option {
 // A retransmission says how long to wait for an answer, and how often to ask (RFC 8415,
 // section 15). A zero means no limit.
 type retransmission struct {
-	first, longest time.Duration // IRT and MRT
-	count          int           // MRC
-	total          time.Duration // MRD
+	first   time.Duration  // IRT
+	longest *time.Duration // MRT, which an answer may change; nil for no limit
+	count   int            // MRC
+	total   time.Duration  // MRD
 }
 
 // next returns the time to wait after one of rt, or at first if rt is 0. early says that
@@ -175,8 +176,8 @@ func (r retransmission) next(rt time.Duration, early bool) time.Duration {
 		return r.first + time.Duration(jitter*float64(r.first))
 	}
 	next := 2*rt + time.Duration(jitter*float64(rt))
-	if r.longest > 0 && next > r.longest {
-		next = r.longest + time.Duration(jitter*float64(r.longest))
+	if r.longest != nil && next > *r.longest {
+		next = *r.longest + time.Duration(jitter*float64(*r.longest))
 	}
 	return next
 }
@@ -263,7 +264,7 @@ func (d *dhcp6Client) unanswered() bool {
 // inform requests information, and returns the time after which to do that again.
 func (d *dhcp6Client) inform(ctx context.Context) time.Duration {
 	refresh := dhcp6Pause
-	err := d.exchange(ctx, d.message(dhcpv6.MessageTypeInformationRequest), retransmission{first: time.Second, longest: d.maxInform}, func(m *dhcpv6.Message) bool {
+	err := d.exchange(ctx, d.message(dhcpv6.MessageTypeInformationRequest), retransmission{first: time.Second, longest: &d.maxInform}, func(m *dhcpv6.Message) bool {
 		if m.MessageType != dhcpv6.MessageTypeReply || statusError(m.Options.Status()) != nil {
 			return false
 		}
@@ -285,6 +286,7 @@ func (d *dhcp6Client) acquire() error {
 	}
 	check := d.a.check(l.addr)
 	if err := d.h.addAddrOnly(netip.PrefixFrom(l.addr, 128)); err != nil {
+		d.a.uncheck(l.addr)
 		return err
 	}
 	select {
@@ -307,7 +309,7 @@ func (d *dhcp6Client) solicit() (*lease6, error) {
 	preference, waited := -1, false
 	var refused error
 	m := d.message(dhcpv6.MessageTypeSolicit, identity(d.iaid, netip.Addr{}), &dhcpv6.OptionGeneric{OptionCode: dhcpv6.OptionRapidCommit})
-	err := d.exchange(d.ctx, m, retransmission{first: time.Second, longest: d.maxSolicit}, func(m *dhcpv6.Message) bool {
+	err := d.exchange(d.ctx, m, retransmission{first: time.Second, longest: &d.maxSolicit}, func(m *dhcpv6.Message) bool {
 		l, err := leaseOf(m, d.iaid, netip.Addr{})
 		switch {
 		case err != nil:
@@ -342,7 +344,7 @@ func (d *dhcp6Client) solicit() (*lease6, error) {
 // request requests the address that a server has advertised.
 func (d *dhcp6Client) request(offer *lease6) (l *lease6, err error) {
 	m := d.message(dhcpv6.MessageTypeRequest, serverID(offer.server), identity(d.iaid, offer.addr))
-	failed := d.exchange(d.ctx, m, retransmission{first: time.Second, longest: 30 * time.Second, count: 10}, func(m *dhcpv6.Message) bool {
+	failed := d.exchange(d.ctx, m, retransmission{first: time.Second, longest: new(30 * time.Second), count: 10}, func(m *dhcpv6.Message) bool {
 		if m.MessageType == dhcpv6.MessageTypeReply {
 			l, err = leaseOf(m, d.iaid, offer.addr)
 			return true
@@ -384,7 +386,7 @@ func (d *dhcp6Client) renew(l *lease6, typ dhcpv6.MessageType, end time.Time) (n
 	if typ == dhcpv6.MessageTypeRenew {
 		m.AddOption(serverID(l.server))
 	}
-	failed := d.exchange(d.ctx, m, retransmission{first: 10 * time.Second, longest: 10 * time.Minute, total: left}, func(m *dhcpv6.Message) bool {
+	failed := d.exchange(d.ctx, m, retransmission{first: 10 * time.Second, longest: new(10 * time.Minute), total: left}, func(m *dhcpv6.Message) bool {
 		if m.MessageType != dhcpv6.MessageTypeReply {
 			return false
 		}
@@ -436,8 +438,7 @@ func (d *dhcp6Client) forget() {
 	d.lease = nil
 }
 
-// decline tells the server that another host has the address of l, and waits before the
-// client looks for another one.
+// decline tells the server that another host has the address of l.
 func (d *dhcp6Client) decline(l *lease6) {
 	m := d.message(dhcpv6.MessageTypeDecline, serverID(l.server), identity(d.iaid, l.addr))
 	_ = d.exchange(d.ctx, m, retransmission{first: time.Second, count: 5, total: dhcp6Pause}, func(m *dhcpv6.Message) bool {

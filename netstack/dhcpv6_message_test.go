@@ -89,14 +89,16 @@ func TestRetransmission(t *testing.T) {
 			t.Errorf("%v is not between %v and %v", d, least, most)
 		}
 	}
-	r := retransmission{first: time.Second, longest: 30 * time.Second}
+	r := retransmission{first: time.Second, longest: new(30 * time.Second)}
 	for range 100 {
 		within(r.next(0, true), time.Second, 1100*time.Millisecond)
 		within(r.next(0, false), 900*time.Millisecond, 1100*time.Millisecond)
 		within(r.next(10*time.Second, false), 19*time.Second, 21*time.Second)
 		within(r.next(20*time.Second, false), 27*time.Second, 33*time.Second)
 	}
-	r.longest = 0
+	*r.longest = time.Minute // a server says so during the exchange
+	within(r.next(40*time.Second, false), 54*time.Second, 66*time.Second)
+	r.longest = nil
 	within(r.next(time.Hour, false), 114*time.Minute, 126*time.Minute)
 }
 

@@ -52,7 +52,7 @@ type Endpoint struct {
 	probes bool // the connection reconnects, so that tail is needed
 
 	paths     *pathMTUs // nil if the stack alone handles path MTUs; set before Attach
-	delivered func()    // called after each delivery of a packet; set before Attach
+	delivered func()    // if not nil, called after each delivery of a packet; set before Attach
 
 	// rxTrusted is set while a packet is delivered that need not be verified.
 	rxTrusted atomic.Bool
@@ -118,7 +118,6 @@ func NewEndpoint(c *vde.Conn, cfg EndpointConfig) (*Endpoint, error) {
 		processors:  cfg.Processors,
 		onEnd:       cfg.OnEnd,
 		probes:      c.Caps().State != nil,
-		delivered:   func() {},
 		offload:     !cfg.NoOffload && cfg.MTU <= maxOffloadMTU,
 	}
 	if cfg.NoChecksums {

@@ -40,20 +40,11 @@ func TestForwarding(t *testing.T) {
 		Addrs:   []netip.Prefix{p("10.2.0.2/24"), p("fd02::2/64")},
 		Gateway: netip.MustParseAddr("10.2.0.1"), Gateway6: netip.MustParseAddr("fd02::1"),
 	})
-	router := stack.New(stack.Options{
-		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol, arp.NewProtocol},
-		TransportProtocols: []stack.TransportProtocolFactory{icmp.NewProtocol4, icmp.NewProtocol6},
-	})
-	defer router.Destroy()
+	router := routerStack(t)
 	first := endpoint(t, attach(t, nets[0]), netstack.EndpointConfig{GRO: true, Forwarding: true})
 	second := endpoint(t, attach(t, nets[1]), netstack.EndpointConfig{GRO: true, Forwarding: true})
 	addInterface(t, router, 1, first, p("10.1.0.1/24"), p("fd01::1/64"))
 	addInterface(t, router, 2, second, p("10.2.0.1/24"), p("fd02::1/64"))
-	for _, protocol := range []tcpip.NetworkProtocolNumber{ipv4.ProtocolNumber, ipv6.ProtocolNumber} {
-		if err := router.SetForwardingDefaultAndAllNICs(protocol, true); err != nil {
-			t.Fatal(err)
-		}
-	}
 
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 	for _, hop := range []struct{ from, to *netstack.Host }{{left, right}, {right, left}} {
@@ -86,6 +77,22 @@ func TestForwarding(t *testing.T) {
 	if frames := first.Stats().RxDelivered; frames < uint64(len(sent))/1500 {
 		t.Errorf("the router received %d frames", frames)
 	}
+}
+
+// routerStack returns a stack that forwards packets.
+func routerStack(t *testing.T) *stack.Stack {
+	t.Helper()
+	s := stack.New(stack.Options{
+		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol, arp.NewProtocol},
+		TransportProtocols: []stack.TransportProtocolFactory{icmp.NewProtocol4, icmp.NewProtocol6},
+	})
+	t.Cleanup(s.Destroy)
+	for _, protocol := range []tcpip.NetworkProtocolNumber{ipv4.ProtocolNumber, ipv6.ProtocolNumber} {
+		if err := s.SetForwardingDefaultAndAllNICs(protocol, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
 }
 
 // addInterface adds e to s as the interface id with addresses and the routes to their

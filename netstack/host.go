@@ -143,8 +143,10 @@ func (h *Host) start(ctx context.Context, cfg *HostConfig) error {
 		v6 = &opts
 	}
 	h.stack = newStack(cfg, v6, h.newARP, h.bubble.clock())
-	h.ep.delivered = h.bubble.wake
-	h.bubble.start(h.stack)
+	if h.bubble != nil {
+		h.ep.delivered = h.bubble.wake
+		h.bubble.start(h.stack)
+	}
 	h.ep.paths = &pathMTUs{stack: h.stack}
 	if cfg.IPv6 != IPv6Static {
 		h.ep.paths.autoconf = h.autoconf

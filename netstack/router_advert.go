@@ -6,7 +6,6 @@ package netstack
 import (
 	"encoding/binary"
 
-	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
@@ -33,10 +32,7 @@ func (p *pathMTUs) receiveAdvert(ip header.IPv6, icmp header.ICMPv6, whole bool)
 		p.isLocal(header.IPv6ProtocolNumber, ip.SourceAddress()) {
 		return false
 	}
-	sum := header.ICMPv6Checksum(header.ICMPv6ChecksumParams{
-		Header: icmp[:raSize], Src: ip.SourceAddress(), Dst: ip.DestinationAddress(),
-		PayloadCsum: checksum.Checksum(icmp[raSize:], 0), PayloadLen: len(icmp) - raSize,
-	})
+	sum := header.ICMPv6Checksum(header.ICMPv6ChecksumParams{Header: icmp, Src: ip.SourceAddress(), Dst: ip.DestinationAddress()})
 	if sum != icmp.Checksum() || ip.HopLimit() != header.NDPHopLimit || icmp.Code() != 0 ||
 		!header.IsV6LinkLocalUnicastAddress(ip.SourceAddress()) ||
 		ip.DestinationAddress() != header.IPv6AllNodesMulticastAddress && !p.isLocal(header.IPv6ProtocolNumber, ip.DestinationAddress()) {

@@ -48,18 +48,17 @@ const (
 type autoconf struct {
 	h      *Host
 	mode   IPv6Mode
-	opaque bool                // interface identifiers by RFC 7217
-	fixed  map[netip.Addr]bool // IPv6 addresses of the configuration
-	dhcp   *dhcp6Client        // nil without DHCPv6
+	opaque bool         // interface identifiers by RFC 7217
+	fixed  bool         // the configuration has IPv6 addresses
+	dhcp   *dhcp6Client // nil without DHCPv6
 
 	ready   chan struct{}  // closed when the host has what NewHost waits for
 	failed  chan error     // capacity 1; the link-local address is a duplicate
 	worker  sync.WaitGroup // of the goroutines
 	adverts atomic.Uint64  // valid router advertisements
 
-	soliciting atomic.Bool // solicit runs
-
 	mu        sync.Mutex
+	solicits  solicits                  // guarded by mu
 	news      chan struct{}             // guarded by mu; closed at the next change
 	heard     bool                      // guarded by mu; there was a router advertisement
 	generated map[netip.Addr]bool       // guarded by mu; addresses that the stack generated, and whether they are usable
@@ -101,17 +100,12 @@ func newAutoconf(h *Host, cfg *HostConfig) *autoconf {
 		h:         h,
 		mode:      cfg.IPv6,
 		opaque:    cfg.IPv6 != IPv6Static && len(cfg.IPv6Secret) > 0,
-		fixed:     make(map[netip.Addr]bool),
+		fixed:     slices.ContainsFunc(cfg.Addrs, func(p netip.Prefix) bool { return p.Addr().Is6() }),
 		ready:     make(chan struct{}),
 		failed:    make(chan error, 1),
 		news:      make(chan struct{}),
 		generated: make(map[netip.Addr]bool),
 		checks:    make(map[netip.Addr]chan error),
-	}
-	for _, p := range cfg.Addrs {
-		if addr := p.Addr(); addr.Is6() {
-			a.fixed[addr] = true
-		}
 	}
 	if a.mode == IPv6Auto {
 		a.dhcp = newDHCP6Client(a, cfg)
@@ -156,8 +150,8 @@ func (a *autoconf) changed() {
 	a.news = make(chan struct{})
 }
 
-// OnDuplicateAddressDetectionResult implements ipv6.NDPDispatcher. Results other than
-// these two mean that the address has been removed.
+// OnDuplicateAddressDetectionResult implements ipv6.NDPDispatcher. With a result that is
+// not named here the address has been removed, or its probe could not be sent.
 func (a *autoconf) OnDuplicateAddressDetectionResult(_ tcpip.NICID, addr tcpip.Address, res stack.DADResult) {
 	ip := netipAddr(addr)
 	a.mu.Lock()
@@ -167,6 +161,9 @@ func (a *autoconf) OnDuplicateAddressDetectionResult(_ tcpip.NICID, addr tcpip.A
 	case *stack.DADSucceeded:
 		if _, ok := a.generated[ip]; ok {
 			a.generated[ip] = true
+			if a.duplicate.IsLinkLocalUnicast() && ip.IsLinkLocalUnicast() {
+				a.duplicate = netip.Addr{} // this one replaces it
+			}
 		}
 		a.checkedLocked(ip, nil)
 	case *stack.DADDupAddrDetected:
@@ -175,6 +172,8 @@ func (a *autoconf) OnDuplicateAddressDetectionResult(_ tcpip.NICID, addr tcpip.A
 		if !a.checkedLocked(ip, err) {
 			a.lostLocked(ip, err)
 		}
+	default:
+		a.checkedLocked(ip, fmt.Errorf("%v: duplicate address detection has been broken off", ip))
 	}
 }
 
@@ -204,6 +203,13 @@ func (a *autoconf) lostLocked(addr netip.Addr, err error) {
 	case a.failed <- err:
 	default:
 	}
+}
+
+// uncheck says that nobody waits for the result for addr any more.
+func (a *autoconf) uncheck(addr netip.Addr) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.checks, addr)
 }
 
 // check returns a channel for the result of duplicate address detection for addr, which
@@ -482,7 +488,7 @@ func (a *autoconf) completeLocked() bool {
 		global = global || usable && !addr.IsLinkLocalUnicast()
 		tentative = tentative || !usable
 	}
-	return global || !tentative && len(a.fixed) > 0
+	return global || !tentative && a.fixed
 }
 
 // missing says what completeLocked waits for.
@@ -540,25 +546,43 @@ func (a *autoconf) wait(ctx context.Context, cfg *HostConfig, checks []<-chan er
 // solicit asks for router advertisements until there is one: the link is up again, and
 // there may be other routers. When the host starts, the stack asks.
 func (a *autoconf) solicit() {
-	if a == nil || a.mode == IPv6Static || !a.soliciting.CompareAndSwap(false, true) {
+	if a == nil || a.mode == IPv6Static {
 		return
 	}
-	defer a.soliciting.Store(false)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	heard := a.adverts.Load()
-	for range solicitations {
+	a.mu.Lock()
+	running := a.solicits.running
+	a.solicits = solicits{running: true, left: solicitations, before: a.adverts.Load()}
+	a.mu.Unlock()
+	if running {
+		return // the one that runs begins again
+	}
+	for a.nextSolicit() {
+		_, _ = a.h.ep.Conn().TryWriteBatch([][]byte{routerSolicitation(a.h.MAC())}) // is repeated
+		timer := time.NewTimer(solicitInterval)
 		select {
 		case <-timer.C:
 		case <-a.h.done:
+			timer.Stop()
 			return
 		}
-		if a.adverts.Load() != heard {
-			return
-		}
-		_, _ = a.h.ep.Conn().TryWriteBatch([][]byte{routerSolicitation(a.h.MAC())}) // is repeated
-		timer.Reset(solicitInterval)
 	}
+}
+
+// solicits is the state of solicit.
+type solicits struct {
+	running bool
+	left    int    // solicitations
+	before  uint64 // router advertisements before the link was up
+}
+
+// nextSolicit reports whether to send another solicitation.
+func (a *autoconf) nextSolicit() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := &a.solicits
+	s.running = s.left > 0 && a.adverts.Load() == s.before
+	s.left--
+	return s.running
 }
 
 // routerSolicitation returns a frame to all routers. It has no source address, so the

@@ -23,7 +23,7 @@ type EndpointStats struct {
 
 	// RxFiltered counts frames for other addresses, received while being detached, with
 	// an ICMPv6 Packet Too Big message of less than 1280 bytes, or with a router
-	// advertisement that is malformed.
+	// advertisement that a host must ignore.
 	RxFiltered uint64
 
 	TxDroppedFull    uint64 // the queue was full: with TailDrop, or for a packet that must not wait

@@ -110,8 +110,7 @@ func (c *UDPConn) checkSource(source netip.Addr, to *tcpip.FullAddress) error {
 		return nil
 	}
 	if to != nil && (local.Addr.BitLen() == 0 || local.Addr.Unspecified()) {
-		dst := address(netipAddr(to.Addr))
-		r, err := c.h.stack.FindRoute(to.NIC, tcpip.Address{}, dst, protocolOf(netipAddr(to.Addr)), false)
+		r, err := c.h.stack.FindRoute(to.NIC, tcpip.Address{}, to.Addr, protocolOf(netipAddr(to.Addr)), false)
 		if err != nil {
 			return errno("sendmsg", err)
 		}
