@@ -238,9 +238,9 @@ func (n *network) closeAndWait(w changes, before []string, conns ...*vde.Conn) {
 // overSocket is for a station whose queue has to be looked at from outside.
 var overSocket = vde.WithSharedMemory(vde.SharedMemoryNever)
 
-// settle waits until the switch has forwarded what c, a station over a socket, had sent. No switch reports that.
-// But a frame that the switch has taken no longer counts against c's queue, and a switch that then answers a new
-// client has forwarded what it took before. If others keep sending through c, settle gives up after the given
+// settle waits until the switch has taken what c, a station over a socket, had sent: what it has taken no longer
+// counts against c's queue. A switch that does one thing at a time and then answers a new client has forwarded it
+// too; for one that is Concurrent, see passedOn. If others keep sending through c, settle gives up after the given
 // number of rounds.
 func (n *network) settle(c *vde.Conn, rounds int) {
 	n.Helper()
@@ -253,6 +253,20 @@ func (n *network) settle(c *vde.Conn, rounds int) {
 		n.round(w)
 		if queued == 0 {
 			return
+		}
+	}
+}
+
+// passedOn waits until the switch has forwarded what a had sent, by sending two frames to witness, one after the
+// other. The first may be forwarded together with what a sent before it, in any order; the second is taken after all
+// of that has been forwarded.
+func (n *network) passedOn(a, witness *station) {
+	n.Helper()
+	for seq := range uint64(2) {
+		f := testFrame(witness.mac, a.mac, 100, seq)
+		n.write(a.Conn, f)
+		for !bytes.Equal(n.read(witness.Conn), f) {
+			// A hub shows the witness what others exchange.
 		}
 	}
 }
