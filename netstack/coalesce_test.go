@@ -200,7 +200,11 @@ func TestCoalesceRandom(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	for round := range 300 {
+	rounds := 300
+	if testing.Short() {
+		rounds = 100
+	}
+	for round := range rounds {
 		testCoalesce(t, rand.New(rand.NewPCG(seed, uint64(round))))
 	}
 }

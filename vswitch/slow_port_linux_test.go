@@ -206,7 +206,7 @@ func (r *slowPortRun) check() {
 func TestSlowPort(t *testing.T) {
 	for _, kind := range endpointKinds {
 		for i, p := range slowPatterns {
-			if testing.Short() && kind != "in-process" && i > 0 {
+			if testing.Short() && i > 0 && (kind != "in-process" || i > 2) {
 				break
 			}
 			t.Run(kind+"/"+p.name, func(t *testing.T) {
