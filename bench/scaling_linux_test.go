@@ -112,7 +112,7 @@ type many struct {
 
 func newMany(t testing.TB, kind string, n int) *many {
 	// The sink's senders wait for room however long it takes, so nothing is lost.
-	sw := vswitch.New(vswitch.Config{NumPorts: 20_000, DefaultPort: vswitch.PortConfig{Wait: vswitch.Forever}})
+	sw := vswitch.New(vswitch.Config{NumPorts: 20_000, MaxSharedMemory: ringsForAll, DefaultPort: vswitch.PortConfig{Wait: vswitch.Forever}})
 	t.Cleanup(func() { sw.Close() })
 	join := func() *vde.Conn { return attach(t, sw, peer.MinSize) }
 	if kind != "inproc" {
