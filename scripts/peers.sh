@@ -22,6 +22,7 @@ iproute2        | ip                      | tests against the stack of the kerne
 tcpdump         | tcpdump                 | tests that look at the traffic of the kernel
 iperf3          | iperf3                  | throughput through the stack of the kernel
 qemu-system-x86 | qemu-system-x86_64      | the recipe for a virtual machine
+busybox-static  | busybox                 | tests with a guest of QEMU
 tshark          | tshark                  | the recipe for captures
 dnsmasq-base    | dnsmasq                 | tests against a DHCP server
 '
@@ -69,6 +70,31 @@ if [ -n "$lacking" ]; then
 		[ -n "$package" ] || continue
 		echo "peers: MISSING $sign (Debian package $package); skipped without it: $reason"
 	done < <(missing)
+fi
+
+# A guest of QEMU needs a kernel. It is not installed, which would have the machine
+# boot it, but taken out of its package.
+guest=${XDG_CACHE_HOME:-$HOME/.cache}/go-vde/guest
+modules='virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net'
+
+# guest_kernel puts the kernel and its modules into $guest.
+guest_kernel() (
+	dir=$(mktemp -d)
+	trap 'rm -rf "$dir"' EXIT
+	package=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image/ { print $2; exit }')
+	cd "$dir" && mkdir -p "$guest" &&
+		apt-get -qq -o APT::Sandbox::User=root download "$package" &&
+		dpkg-deb -x ./*.deb . || return
+	for m in $modules; do
+		cp "$(find lib -name "$m.ko")" "$guest/" || return
+	done
+	# Last, and at once: it is what the tests look for.
+	cp boot/vmlinuz-* "$guest/vmlinuz.new" && mv "$guest/vmlinuz.new" "$guest/vmlinuz"
+)
+
+if [ ! -e "$guest/vmlinuz" ] && command -v apt-get >/dev/null; then
+	echo "peers: taking the kernel for a guest out of its package"
+	guest_kernel || echo "peers: MISSING $guest/vmlinuz (Debian package linux-image-cloud-amd64); skipped without it: tests with a guest of QEMU"
 fi
 
 if [ "$(id -u)" != 0 ]; then

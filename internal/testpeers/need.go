@@ -62,6 +62,7 @@ var packages = map[string]string{
 	"ip":           "iproute2",
 	"tcpdump":      "tcpdump",
 	"iperf3":       "iperf3",
+	"busybox":      "busybox-static",
 }
 
 // missing returns nil if name is present, and otherwise an error whose text is the remedy.
