@@ -17,7 +17,7 @@ var witness = regexp.MustCompile("`([a-z]+)\\.((?:Test|Fuzz)[A-Za-z0-9_]+)(?:/([
 
 // TestDocsWitnesses looks for the tests that documents call as witnesses.
 func TestDocsWitnesses(t *testing.T) {
-	dirs := map[string]string{"wire": "internal/wire", "sockfile": "internal/sockfile", "vdeplug": "links/vdeplug", "transport": "internal/transport", "sockio": "internal/sockio", "shm": "internal/shm", "gso": "internal/gso", "testpeers": "internal/testpeers", "testframe": "internal/testframe", "soak": "internal/soak", "fdb": "vswitch/internal/fdb"}
+	dirs := map[string]string{"wire": "internal/wire", "sockfile": "internal/sockfile", "vdeplug": "links/vdeplug", "exec": "links/exec", "vdestream": "internal/vdestream", "transport": "internal/transport", "sockio": "internal/sockio", "shm": "internal/shm", "gso": "internal/gso", "testpeers": "internal/testpeers", "testframe": "internal/testframe", "soak": "internal/soak", "fdb": "vswitch/internal/fdb"}
 	texts := map[string]string{}
 	// text returns all Go files of a directory with that ending.
 	text := func(dir, ending string) string {

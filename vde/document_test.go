@@ -34,15 +34,17 @@ func TestDocumentNamesTests(t *testing.T) {
 		return all.String()
 	}
 	packages := map[string]string{
-		"":        sources("*_test.go") + sources("../links/vdeplug/*_test.go") + sources("../vnl/*_test.go"),
-		"wire.":   sources("../internal/wire/*_test.go"),
-		"sockio.": sources("../internal/sockio/*_test.go"),
+		"":           sources("*_test.go") + sources("../links/vdeplug/*_test.go") + sources("../vnl/*_test.go"),
+		"wire.":      sources("../internal/wire/*_test.go"),
+		"sockio.":    sources("../internal/sockio/*_test.go"),
+		"exec.":      sources("../links/exec/*_test.go"),
+		"vdestream.": sources("../links/vdestream/*_test.go") + sources("../internal/vdestream/*_test.go"),
 	}
 	subtests := map[string]string{
 		"TestConformance": sources("../testutil/conformance*.go"),
 		"TestInterop":     sources("../internal/switchtest/*.go"),
 	}
-	names := regexp.MustCompile("`((?:wire\\.|sockio\\.)?)((?:Test|Fuzz|Example)\\w*)(?:/(\\w+))?`").FindAllStringSubmatch(string(text), -1)
+	names := regexp.MustCompile("`((?:\\w+\\.)?)((?:Test|Fuzz|Example)\\w*)(?:/(\\w+))?`").FindAllStringSubmatch(string(text), -1)
 	if len(names) < 50 {
 		t.Errorf("only %d tests are named", len(names))
 	}

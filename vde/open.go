@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/go-vde/sdk/link"
+	"github.com/go-vde/sdk/links/exec"
 	"github.com/go-vde/sdk/links/vdeplug"
 )
 
@@ -23,6 +24,8 @@ import (
 //	/run/vde.ctl[lan]         its port group "lan"
 //	/run/vde.ctl[port=5/group=users/mode=0770]
 //	/home/me/network          a regular file whose first line is a locator
+//	cmd://ssh server vde_plug a command that exchanges frames over its standard streams;
+//	                          see package links/exec
 //	vde://                    the system's switch: /var/run/vde.ctl, else /tmp/vde.ctl
 //	                          (empty) $HOME/.vdeplug/default, else
 //	                          $HOME/.vde2/default.switch, else as vde://
@@ -82,7 +85,10 @@ func open(ctx context.Context, vnl string, opts []Option) (*Conn, error) {
 }
 
 // drivers are those that Open knows by itself.
-var drivers = link.Mux{"vde": vdeplug.Driver{}}
+var drivers = link.Mux{
+	"cmd": exec.Driver{},
+	"vde": vdeplug.Driver{},
+}
 
 // Locate returns the control directories that [Open] would try for vnl, in this
 // order, at least one. It looks up default networks and locator files, but not
