@@ -8,6 +8,7 @@ package exec_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -17,8 +18,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/link"
+	"github.com/go-vde/sdk/links/exec"
 	"github.com/go-vde/sdk/testutil"
+	"github.com/go-vde/sdk/vnl"
 )
 
 // pidIn waits for a command to send a frame with a process id in it.
@@ -169,5 +173,21 @@ func TestUnsent(t *testing.T) {
 	// What the pipe had taken was sent: up to its capacity of 8192 bytes.
 	if c := l.Caps().Counters(); int(c.Unsent) > accepted || accepted-int(c.Unsent) > 8 {
 		t.Errorf("%d frames unsent of %d", c.Unsent, accepted)
+	}
+}
+
+// TestForeground checks in which process group a command is.
+func TestForeground(t *testing.T) {
+	testpeers.Need(t, "linux", "sh", "cut")
+	for _, foreground := range []bool{false, true} {
+		l, err := exec.Driver{Foreground: foreground}.Open(t.Context(), vnl.Parse("cmd://"+exec.Quote("sh", "-c", "cut -d' ' -f5 /proc/$$/stat >&2")), link.Settings{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		ours := strings.HasSuffix(ended(t, l).Error(), fmt.Sprintf(": %d", unix.Getpgrp()))
+		if ours != foreground {
+			t.Errorf("Foreground %v: %v", foreground, l.Err())
+		}
 	}
 }

@@ -187,19 +187,3 @@ func TestStderr(t *testing.T) {
 		t.Errorf("%q, %v", text, err)
 	}
 }
-
-// TestForeground checks in which process group a command is.
-func TestForeground(t *testing.T) {
-	testpeers.Need(t, "linux", "sh", "cut")
-	for _, foreground := range []bool{false, true} {
-		l, err := exec.Driver{Foreground: foreground}.Open(t.Context(), vnl.Parse("cmd://"+exec.Quote("sh", "-c", "cut -d' ' -f5 /proc/$$/stat >&2")), link.Settings{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ours := strings.HasSuffix(ended(t, l).Error(), fmt.Sprintf(": %d", syscall.Getpgrp()))
-		if ours != foreground {
-			t.Errorf("Foreground %v: %v", foreground, l.Err())
-		}
-	}
-}

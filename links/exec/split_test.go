@@ -126,8 +126,7 @@ func splitByCharacter(line string) (words []string) {
 		double
 		variable
 	)
-	var word []byte
-	state := between
+	word, state := []byte(nil), between
 	for _, c := range []byte(line) {
 		blank := c == ' ' || c == '\t' || c == '\n'
 		switch state {
