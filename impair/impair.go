@@ -92,7 +92,8 @@ type Config struct {
 	In   Impairment // of frames read from it
 }
 
-func (c Config) check() error {
+// Validate returns what is wrong with c, or nil. [New] and [Line.Set] do the same.
+func (c Config) Validate() error {
 	if err := c.Out.check("Out"); err != nil {
 		return fmt.Errorf("impair: %w", err)
 	}
@@ -145,7 +146,7 @@ type Line struct {
 // takes. Received frames are handed over in the buffers that c has received them
 // in, whichever pool [vde.WithFrames] names.
 func New(c *vde.Conn, cfg Config, opts ...vde.Option) (*Line, error) {
-	if err := cfg.check(); err != nil {
+	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	opts = slices.Concat([]vde.Option{vde.WithName(c.LocalAddr().String()), vde.WithMaxFrameSize(c.MaxFrameSize())}, opts)
@@ -187,7 +188,7 @@ func (l *Line) Conn() *vde.Conn { return l.outer }
 // Set replaces the impairments. Frames that are under way are not affected, and
 // Seed is not used again.
 func (l *Line) Set(cfg Config) error {
-	if err := cfg.check(); err != nil {
+	if err := cfg.Validate(); err != nil {
 		return err
 	}
 	l.out.set(cfg.Out)

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
 // Command vde puts programs and people on Virtual Distributed Ethernet networks:
-// a switch in the foreground, TCP/IP hosts that download, serve and ping, a doctor
-// for networks that cannot be joined, captures, and a demonstration of what the SDK does.
+// a switch in the foreground, cables between networks, TCP/IP hosts that download,
+// serve and ping, a doctor for networks that cannot be joined, captures, and a demonstration of what the SDK does.
 package main
 
 import (
@@ -23,6 +23,7 @@ func runMain() int {
 	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	defer stop()
 	root := newRoot()
+	root.SetArgs(commandLine(os.Args))
 	started := false
 	watchStart(root, &started)
 	cmd, err := root.ExecuteContextC(ctx)
@@ -51,6 +52,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newCapture(), newDemo(), newDoctor(), newGet(), newMan(), newPing(), newServe(), newSwitch(), newVersion())
+	root.AddCommand(newCapture(), newDemo(), newDoctor(), newGet(), newMan(), newPing(), newPlug(), newServe(), newSwitch(), newVersion())
 	return root
 }
