@@ -31,6 +31,7 @@ func TestJSON(t *testing.T) {
 			[]string{"get", "http://10.0.0.1:8080/image", "--net", h.net, "--addr", "10.0.0.2/24", "-o", filepath.Join(h.got, "copy")},
 			map[string]any{"bytes": float64(len(h.content)), "host": nil},
 		},
+		{[]string{"plug", h.net, "cmd://true"}, map[string]any{"networks": nil, "conns": nil, "passed": nil, "reason": nil}},
 		{[]string{"demo", "--size", "1"}, map[string]any{"bytes": 1048576.0, "server": nil, "dropped": nil}},
 		{[]string{"demo", "frames", "--frames", "100"}, map[string]any{"flows": nil, "ports": nil}},
 	} {

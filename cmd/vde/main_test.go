@@ -41,7 +41,7 @@ func execute(ctx context.Context, args ...string) (string, error) {
 	root := newRoot()
 	root.SetOut(&out)
 	root.SetErr(&out)
-	root.SetArgs(args)
+	root.SetArgs(commandLine(append([]string{"vde"}, args...)))
 	err := root.ExecuteContext(ctx)
 	return out.String(), err
 }

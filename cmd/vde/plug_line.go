@@ -31,30 +31,47 @@ func commandLine(argv []string) []string {
 	return args
 }
 
-// impairOptions are the flags that make a line a bad one.
+// impairOptions are the flags that make a line a bad one, each with a value for each
+// direction.
 type impairOptions struct {
-	values map[string]*string
-	seed   uint64
+	delay, jitter, loss, duplicate, reorder, rate, queue string
+	seed                                                 uint64
 }
 
-// impairments are the flags with a value for each direction.
-var impairments = []struct {
-	name, usage string
+func (o *impairOptions) register(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.delay, "delay", "", "`time` that a frame is under way")
+	f.StringVar(&o.jitter, "jitter", "", "largest deviation from the delay, as `time`")
+	f.StringVar(&o.loss, "loss", "", "`probability` that a frame is lost, 0 to 1")
+	f.StringVar(&o.duplicate, "duplicate", "", "`probability` that a frame comes twice")
+	f.StringVar(&o.reorder, "reorder", "", "`probability` that a frame skips the delay")
+	f.StringVar(&o.rate, "rate", "", "`bits` per second, also as 10k, 10M or 1G")
+	f.StringVar(&o.queue, "impair-queue", "", "`frames` that may be under way")
+	f.Uint64Var(&o.seed, "seed", 0, "of the random numbers: with the same one, the same frames meet the same fate")
+}
+
+// An impairFlag is the name and the value of a flag, and what reads it.
+type impairFlag struct {
+	name, value string
 	set         func(i *impair.Impairment, value string) error
-}{
-	{"delay", "`time` that a frame is under way", durationOf(func(i *impair.Impairment) *time.Duration { return &i.Delay })},
-	{"jitter", "largest deviation from the delay, as `time`", durationOf(func(i *impair.Impairment) *time.Duration { return &i.Jitter })},
-	{"loss", "`probability` that a frame is lost, 0 to 1", probabilityOf(func(i *impair.Impairment) *float64 { return &i.Loss })},
-	{"duplicate", "`probability` that a frame comes twice", probabilityOf(func(i *impair.Impairment) *float64 { return &i.Duplicate })},
-	{"reorder", "`probability` that a frame skips the delay", probabilityOf(func(i *impair.Impairment) *float64 { return &i.Reorder })},
-	{"rate", "`bits` per second, also as 10k, 10M or 1G", func(i *impair.Impairment, value string) (err error) {
-		i.Rate, err = parseRate(value)
-		return err
-	}},
-	{"impair-queue", "`frames` that may be under way", func(i *impair.Impairment, value string) (err error) {
-		i.Queue, err = strconv.Atoi(value)
-		return err
-	}},
+}
+
+func (o *impairOptions) flags() []impairFlag {
+	return []impairFlag{
+		{"delay", o.delay, durationOf(func(i *impair.Impairment) *time.Duration { return &i.Delay })},
+		{"jitter", o.jitter, durationOf(func(i *impair.Impairment) *time.Duration { return &i.Jitter })},
+		{"loss", o.loss, probabilityOf(func(i *impair.Impairment) *float64 { return &i.Loss })},
+		{"duplicate", o.duplicate, probabilityOf(func(i *impair.Impairment) *float64 { return &i.Duplicate })},
+		{"reorder", o.reorder, probabilityOf(func(i *impair.Impairment) *float64 { return &i.Reorder })},
+		{"rate", o.rate, func(i *impair.Impairment, value string) (err error) {
+			i.Rate, err = parseRate(value)
+			return err
+		}},
+		{"impair-queue", o.queue, func(i *impair.Impairment, value string) (err error) {
+			i.Queue, err = strconv.Atoi(value)
+			return err
+		}},
+	}
 }
 
 func durationOf(field func(*impair.Impairment) *time.Duration) func(*impair.Impairment, string) error {
@@ -87,34 +104,25 @@ func parseRate(text string) (int64, error) {
 	return int64(f * factor), err
 }
 
-func (o *impairOptions) register(cmd *cobra.Command) {
-	o.values = map[string]*string{}
-	for _, i := range impairments {
-		o.values[i.name] = cmd.Flags().String(i.name, "", i.usage)
-	}
-	cmd.Flags().Uint64Var(&o.seed, "seed", 0, "of the random numbers: with the same one, the same frames meet the same fate")
-}
-
 // config returns the line that the flags describe, or nil for a good one.
 func (o *impairOptions) config() (*impair.Config, error) {
 	cfg := impair.Config{Seed: o.seed}
 	given := false
-	for _, i := range impairments {
-		text := *o.values[i.name]
-		if text == "" {
+	for _, f := range o.flags() {
+		if f.value == "" {
 			continue
 		}
 		given = true
-		out, in, both := strings.Cut(text, ",")
+		out, in, both := strings.Cut(f.value, ",")
 		if !both {
 			in = out
 		}
-		err := i.set(&cfg.Out, out)
+		err := f.set(&cfg.Out, out)
 		if err == nil {
-			err = i.set(&cfg.In, in)
+			err = f.set(&cfg.In, in)
 		}
 		if err != nil {
-			return nil, usageErrorf("--%s %q: %w", i.name, text, err)
+			return nil, usageErrorf("--%s %q: %w", f.name, f.value, err)
 		}
 	}
 	if !given {

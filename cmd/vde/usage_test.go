@@ -50,17 +50,24 @@ func TestExitStatus(t *testing.T) {
 		{"version", 0, ""},
 		{"", 0, ""},
 	} {
-		var messages bytes.Buffer
-		cmd := command(t, strings.Fields(test.args)...)
-		cmd.Stderr = &messages
-		_ = cmd.Run() // the status tells
-		text := messages.String()
-		if status := cmd.ProcessState.ExitCode(); status != test.status || !strings.Contains(text, test.want) {
-			t.Errorf("vde %s: status %d, want %d and %q in:\n%s", test.args, status, test.status, test.want, text)
-		}
-		if usage := strings.Contains(text, "Usage:"); usage != (test.status == 2) {
-			t.Errorf("vde %s: usage: %v\n%s", test.args, usage, text)
-		}
+		checkStatus(t, test.args, test.status, test.want)
+	}
+}
+
+// checkStatus runs the command line args and checks its exit status, what is in its
+// standard error, and whether its usage is.
+func checkStatus(t *testing.T, args string, status int, want string) {
+	t.Helper()
+	var messages bytes.Buffer
+	cmd := command(t, strings.Fields(args)...)
+	cmd.Stderr = &messages
+	_ = cmd.Run() // the status tells
+	text := messages.String()
+	if got := cmd.ProcessState.ExitCode(); got != status || !strings.Contains(text, want) {
+		t.Errorf("vde %s: status %d, want %d and %q in:\n%s", args, got, status, want, text)
+	}
+	if usage := strings.Contains(text, "Usage:"); usage != (status == 2) {
+		t.Errorf("vde %s: usage: %v\n%s", args, usage, text)
 	}
 }
 
@@ -72,6 +79,7 @@ func TestOneNameForTheNetwork(t *testing.T) {
 		{"doctor"},
 		{"get", "http://10.0.0.1/x", "--addr", "10.0.0.2/24"},
 		{"ping", "10.0.0.1", "--addr", "10.0.0.2/24"},
+		{"plug"},
 		{"serve", ".", "--addr", "10.0.0.2/24"},
 	} {
 		out, err := execute(t.Context(), append(args, "--net", "/nowhere/sw")...)

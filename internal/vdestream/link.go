@@ -46,6 +46,14 @@ type Config struct {
 	WriteSize int
 }
 
+// CheckMaxFrameSize returns an error if the format cannot carry frames of n bytes.
+func CheckMaxFrameSize(n int) error {
+	if n > MaxLen {
+		return fmt.Errorf("frames of up to %d bytes: a stream of vde_plug carries %d at most", n, MaxLen)
+	}
+	return nil
+}
+
 // New returns a link over c, which it owns from then on, also if it fails. Frames
 // longer than MaxFrameSize of cfg are refused by Send with EMSGSIZE, which concerns
 // no other frame. Frames of up to [DefaultLimit] bytes are accepted, or of up to
@@ -54,9 +62,9 @@ type Config struct {
 // If c is an [Explainer], the link ends with the errors that it gives.
 func New(c io.ReadWriteCloser, cfg Config) (link.Link, error) {
 	cfg.MaxFrameSize = cmp.Or(cfg.MaxFrameSize, frame.DefaultMaxSize)
-	if cfg.MaxFrameSize > MaxLen {
+	if err := CheckMaxFrameSize(cfg.MaxFrameSize); err != nil {
 		c.Close()
-		return nil, fmt.Errorf("frames of up to %d bytes: a stream of vde_plug carries %d at most", cfg.MaxFrameSize, MaxLen)
+		return nil, err
 	}
 	fc := &frameConn{Closer: c, decoder: NewDecoder(c, max(DefaultLimit, cfg.MaxFrameSize)), encoder: NewEncoder(c, cmp.Or(cfg.WriteSize, DefaultWriteSize))}
 	fc.explainer, _ = c.(Explainer)

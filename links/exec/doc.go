@@ -75,6 +75,9 @@ func (d Driver) Open(ctx context.Context, l vnl.Locator, s link.Settings) (link.
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if err := vdestream.CheckMaxFrameSize(s.MaxFrameSize); err != nil {
+		return nil, err
+	}
 	p, err := d.start(words)
 	if err != nil {
 		return nil, err

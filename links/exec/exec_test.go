@@ -29,6 +29,7 @@ import (
 // Close cannot count it.
 func TestLink(t *testing.T) {
 	testutil.NoLeaks(t)
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // a relay is to end at once
 	program := testpeers.TestBinary(t)
 	n := 0
 	linktest.Test(t, func(tb testing.TB) (a, b link.Link, err error) {
