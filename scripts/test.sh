@@ -26,6 +26,10 @@ if [ "$(go env CGO_ENABLED)" != 1 ] || ! command -v "$(go env CC | cut -d' ' -f1
 	race=()
 fi
 
+# Every process with the race detector sleeps for a second at its end, for goroutines
+# that still run. The tests check that there are none.
+export GORACE="${GORACE:+$GORACE }atexit_sleep_ms=0"
+
 # Packages of all modules are tested in one go, as many side by side as there
 # are processors.
 # What takes longest begins first, so that a processor is not left alone with it.
