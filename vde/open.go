@@ -13,6 +13,8 @@ import (
 
 	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/links/exec"
+	"github.com/go-vde/sdk/links/macvtap"
+	"github.com/go-vde/sdk/links/tap"
 	"github.com/go-vde/sdk/links/vdeplug"
 )
 
@@ -23,6 +25,8 @@ import (
 //	/run/vde.ctl[5]           port 5 of it; [0] is the management port
 //	/run/vde.ctl[lan]         its port group "lan"
 //	/run/vde.ctl[port=5/group=users/mode=0770]
+//	tap://lan0                the tap device lan0 of the kernel; see package links/tap
+//	macvtap://guest0          the macvtap device guest0; see package links/macvtap
 //	/home/me/network          a regular file whose first line is a locator
 //	cmd://ssh server vde_plug a command that exchanges frames over its standard streams;
 //	                          see package links/exec
@@ -86,8 +90,10 @@ func open(ctx context.Context, vnl string, opts []Option) (*Conn, error) {
 
 // drivers are those that Open knows by itself.
 var drivers = link.Mux{
-	"cmd": exec.Driver{},
-	"vde": vdeplug.Driver{},
+	"cmd":     exec.Driver{},
+	"macvtap": macvtap.Driver{},
+	"tap":     tap.Driver{},
+	"vde":     vdeplug.Driver{},
 }
 
 // Locate returns the control directories that [Open] would try for vnl, in this

@@ -43,6 +43,10 @@ type Options struct {
 	// NoCount says that Close does not know how many frames it discards.
 	NoCount bool
 
+	// SingleSegments says that a GSO frame with the payload of one segment may
+	// come as that segment, with a partial checksum. Linux makes such frames so.
+	SingleSegments bool
+
 	// Watchdog is how long a call may take before it counts as hanging (default
 	// one minute). A slow machine may need all of it: it bounds hangs, not speed.
 	Watchdog time.Duration

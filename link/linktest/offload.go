@@ -27,6 +27,10 @@ func gsoFrame(payload, size int) unfinished {
 	frame.PutHeader(f, frame.Broadcast(), frame.MAC{2, 0, 0, 0, 0, 1}, frame.EtherTypeIPv4)
 	total := len(f) - frame.HeaderLen
 	copy(f[14:], []byte{0x45, 0, byte(total >> 8), byte(total), 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2})
+	// A kernel on the way may check it: the sum of the words above, and the length.
+	sum := 0x4500 + total + 1 + 0x4000 + 0x4006 + 0x0a00 + 1 + 0x0a00 + 2
+	sum = ^(sum>>16 + sum&0xffff)
+	f[24], f[25] = byte(sum>>8), byte(sum)
 	tcp := total - 20
 	copy(f[34:], []byte{0xc0, 1, 0, 80, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x18, 1, 0xf6, 0, 0, 0, 0})
 	pseudo := 0x0a00 + 1 + 0x0a00 + 2 + 6 + tcp
@@ -121,6 +125,9 @@ func (s *suite) expectUnfinished(list []unfinished) {
 			s.Fatalf("Recv with Headers: %d, %v; %d frames are to come", n, err, len(list))
 		}
 		for i, u := range list[:n] {
+			if s.SingleSegments && headers[i] != u.header && len(u.finished()) == 1 {
+				u.header.GSOType, u.header.HdrLen, u.header.GSOSize = frame.GSONone, 0, 0
+			}
 			if headers[i] != u.header || sizes[i] != len(u.frame) || !bytes.Equal(bufs[i][:sizes[i]], u.frame) {
 				s.Fatalf("a frame of %d bytes came with the header %+v, sent were %d bytes with %+v", sizes[i], headers[i], len(u.frame), u.header)
 			}
