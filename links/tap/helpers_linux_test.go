@@ -9,16 +9,12 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/links/tap"
 	"github.com/go-vde/sdk/vnl"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // namespace returns a network namespace in which nothing sends unasked.
 func namespace(t testing.TB) *testpeers.Namespace {
