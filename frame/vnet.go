@@ -40,6 +40,7 @@ const (
 	GSONone  = 0
 	GSOTCPv4 = 1
 	GSOTCPv6 = 4
+	GSOUDP   = 5 // datagrams over IPv4 or IPv6 (VIRTIO_NET_HDR_GSO_UDP_L4), not fragments
 )
 
 // A VNetHeader is the virtio-net header: the offload metadata of one frame. It
@@ -57,7 +58,7 @@ const (
 type VNetHeader struct {
 	Flags      uint8  // VNetNeedsChecksum, VNetDataValid
 	GSOType    uint8  // GSONone, or the kind of segmentation
-	HdrLen     uint16 // bytes of Ethernet, IP and TCP header, repeated in each segment; from others a hint
+	HdrLen     uint16 // bytes of Ethernet, IP and TCP or UDP header, repeated in each segment; from others a hint
 	GSOSize    uint16 // bytes of payload in each segment but the last
 	CsumStart  uint16 // from the beginning of the frame to the first byte summed
 	CsumOffset uint16 // from there to the checksum

@@ -60,16 +60,27 @@ type Offload uint8
 const (
 	OffloadChecksum Offload = 1 << iota // a partial TCP or UDP checksum
 	OffloadTSO                          // TCP segments of up to [frame.MaxGSO] bytes, IPv4 and IPv6
+	OffloadUSO                          // UDP datagrams together of up to as many bytes, IPv4 and IPv6
 )
 
 // Takes reports whether a frame with header h may be sent as it is.
 func (o Offload) Takes(h frame.VNetHeader) bool {
-	return (h.GSOType == frame.GSONone || o&OffloadTSO != 0) &&
-		(h.Flags&frame.VNetNeedsChecksum == 0 || o&OffloadChecksum != 0)
+	var need Offload
+	if h.Flags&frame.VNetNeedsChecksum != 0 {
+		need = OffloadChecksum
+	}
+	switch h.GSOType {
+	case frame.GSONone:
+	case frame.GSOUDP:
+		need |= OffloadUSO
+	default:
+		need |= OffloadTSO
+	}
+	return o&need == need
 }
 
 // offloadNames are the names of the kinds, from the lowest bit on.
-var offloadNames = [...]string{"checksum", "tso"}
+var offloadNames = [...]string{"checksum", "tso", "uso"}
 
 // String returns the names of the kinds in o, such as "checksum+tso", or "none".
 func (o Offload) String() string {

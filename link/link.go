@@ -90,12 +90,16 @@ type Rx struct {
 	// if its end was cut off. There are at least as many as Bufs.
 	Sizes []int
 
-	// Headers, if not nil, says that the caller takes GSO frames and partial
+	// Headers, if not nil, says that the caller takes GSO frames of TCP and partial
 	// checksums: Headers[i] is set to the metadata of frame i, which has been
 	// checked against the frame. There are at least as many as Bufs. With nil
 	// the link completes checksums and segments GSO frames itself. A link may
 	// tell the other side at the first Recv with Headers.
 	Headers []frame.VNetHeader
+
+	// USO says that the caller with Headers takes GSO frames of UDP too. Without
+	// it the link segments those.
+	USO bool
 
 	// NoWait makes Recv return [ErrEmpty] instead of waiting, whatever the
 	// deadline.

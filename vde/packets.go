@@ -47,7 +47,7 @@ func (c *Conn) ReadPackets(bufs [][]byte, headers []frame.VNetHeader) (n int, er
 
 // WritePackets is [Conn.WriteBuffers] for frames with virtio-net headers, one for
 // each: a TCP segment of up to [frame.MaxGSO] bytes whose segments obey
-// MaxFrameSize, or a frame whose TCP or UDP checksum is partial. Frames that the
+// MaxFrameSize, UDP datagrams together of as many, or a frame whose TCP or UDP checksum is partial. Frames that the
 // other side does not take ([Conn.Caps]) are segmented, and their checksums
 // computed, in software before they are sent. A frame that is not what its header says is refused with an error that
 // matches [ErrOffload].
@@ -89,7 +89,7 @@ func (c *Conn) checkPacket(t *link.Tx, i int) error {
 	}
 	var space [gso.MaxHead]byte
 	head := space[:gso.Gather(space[:], t.Pieces[i])]
-	h, err := gso.Accept(h, head, n)
+	h, err := gso.AcceptUSO(h, head, n)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOffload, err)
 	}

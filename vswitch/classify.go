@@ -177,7 +177,7 @@ func (c *classifier) checkMetadata(it *item) bool {
 		it.cause = inGiant
 		return false
 	}
-	h, err := gso.Accept(it.header, it.data, it.size)
+	h, err := gso.AcceptUSO(it.header, it.data, it.size)
 	switch {
 	case err == gso.ErrSegments:
 		it.cause = inSegments

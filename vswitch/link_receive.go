@@ -104,7 +104,7 @@ func (r *linkReceiver) recv(l link.Link) (n int, err error) {
 	for i, b := range pool.Windows(r.windows[:], r.bufs[:want]) {
 		r.windows[i] = b[:r.longest]
 	}
-	return l.Recv(link.Rx{Bufs: r.windows[:want], Sizes: r.sizes[:], Headers: r.headers, NoWait: r.busy})
+	return l.Recv(link.Rx{Bufs: r.windows[:want], Sizes: r.sizes[:], Headers: r.headers, USO: true, NoWait: r.busy})
 }
 
 // forward forwards the n frames that were received for e.

@@ -21,6 +21,7 @@ var (
 	errLength   = errors.New("the length in the IP or UDP header is not the frame's")
 	errVersion  = errors.New("segmentation for the other version of IP")
 	errNotTCP   = errors.New("segmentation of what is not TCP")
+	errNotUDP   = errors.New("segmentation of what is not UDP")
 	errTunnel   = errors.New("segmentation of what is in a tunnel")
 	errSYN      = errors.New("segmentation of a segment that opens a connection")
 	errSize     = errors.New("segments without payload")
@@ -66,6 +67,8 @@ type layout struct {
 // TCP or UDP over IPv4 or IPv6 not in fragments, and of TCP or UDP in whatever IP
 // carries; and that it is to be segmented, of TCP over IPv4 or IPv6 without
 // extension headers. VLAN tags may precede. f may hold anything.
+//
+// GSO frames of UDP are only for those that have agreed to them: [AcceptUSO].
 func Check(o frame.VNetHeader, f []byte) error {
 	_, err := Accept(o, f, len(f))
 	return err
@@ -87,6 +90,14 @@ func CheckHead(o frame.VNetHeader, head []byte, n int) error {
 // to others. HdrLen is not looked at: it is a hint (Virtual I/O Device 1.2, section
 // 5.1.6.2.2).
 func Accept(o frame.VNetHeader, head []byte, n int) (frame.VNetHeader, error) {
+	if o.GSOType == frame.GSOUDP {
+		return o, errKind
+	}
+	return AcceptUSO(o, head, n)
+}
+
+// AcceptUSO is Accept that takes GSO frames of UDP too, within the same bounds.
+func AcceptUSO(o frame.VNetHeader, head []byte, n int) (frame.VNetHeader, error) {
 	switch {
 	case o.Flags&^(frame.VNetNeedsChecksum|frame.VNetDataValid) != 0:
 		return o, errFlags
@@ -145,7 +156,10 @@ func acceptNested(o frame.VNetHeader, l layout) (frame.VNetHeader, error) {
 
 // checkSegmentation is the part of Accept that is about segmentation.
 func checkSegmentation(o frame.VNetHeader, head []byte, n int, l layout) error {
-	switch {
+	switch udp := o.GSOType == frame.GSOUDP; {
+	case udp && l.proto != protoUDP:
+		return errNotUDP
+	case udp:
 	case o.GSOType != frame.GSOTCPv4 && o.GSOType != frame.GSOTCPv6:
 		return errKind
 	case l.v6 != (o.GSOType == frame.GSOTCPv6):
@@ -154,6 +168,8 @@ func checkSegmentation(o frame.VNetHeader, head []byte, n int, l layout) error {
 		return errNotTCP
 	case head[l.l4+13]&flagSYN != 0:
 		return errSYN
+	}
+	switch {
 	case o.GSOSize == 0:
 		return errSize
 	case l.end != n:

@@ -39,9 +39,9 @@ func Longest(o frame.VNetHeader, n int) int {
 	return min(n, int(o.HdrLen)+int(o.GSOSize))
 }
 
-// A Segmenter cuts a long TCP segment into frames, as the kernel and network
-// cards do: each has the headers of the whole with its own lengths, IPv4
-// identification, sequence number, flags and checksums.
+// A Segmenter cuts a long TCP segment, or UDP datagrams that came together, into
+// frames, as the kernel and network cards do: each has the headers of the whole with
+// its own lengths, IPv4 identification, sequence number, flags and checksums.
 //
 // A Segmenter must not be copied.
 type Segmenter struct {
@@ -104,15 +104,43 @@ func (s *Segmenter) Next(dst []byte) (n int, ok bool) {
 	s.done = s.left == 0
 
 	l := &s.l
-	ip, tcp := dst[l.ip:l.l4], dst[l.l4:]
+	ip, l4 := dst[l.ip:l.l4], dst[l.l4:]
 	if l.v6 {
-		binary.BigEndian.PutUint16(ip[4:], uint16(len(tcp)))
+		binary.BigEndian.PutUint16(ip[4:], uint16(len(l4)))
 	} else {
-		binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)+len(tcp)))
+		binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)+len(l4)))
 		binary.BigEndian.PutUint16(ip[4:], s.id)
 		binary.BigEndian.PutUint16(ip[10:], 0)
 		binary.BigEndian.PutUint16(ip[10:], ^fold(sum(0, ip)))
 	}
+	if l.proto == protoUDP {
+		s.putUDP(l4)
+	} else {
+		s.putTCP(l4)
+	}
+
+	s.seq += uint32(size)
+	s.id++
+	s.first = false
+	if s.done {
+		s.headers, s.pieces, s.one[0] = nil, nil, nil
+	}
+	return n, true
+}
+
+// putUDP finishes the header of a datagram.
+func (s *Segmenter) putUDP(udp []byte) {
+	binary.BigEndian.PutUint16(udp[4:], uint16(len(udp)))
+	binary.BigEndian.PutUint16(udp[udpSum:], 0)
+	check := ^fold(sum(word(s.base, uint16(len(udp))), udp))
+	if check == 0 {
+		check = 0xffff // 0 says that there is none (RFC 768)
+	}
+	binary.BigEndian.PutUint16(udp[udpSum:], check)
+}
+
+// putTCP finishes the header of a segment.
+func (s *Segmenter) putTCP(tcp []byte) {
 	binary.BigEndian.PutUint32(tcp[4:], s.seq)
 	if !s.first {
 		tcp[13] &^= flagCWR
@@ -122,14 +150,6 @@ func (s *Segmenter) Next(dst []byte) (n int, ok bool) {
 	}
 	binary.BigEndian.PutUint16(tcp[tcpSum:], 0)
 	binary.BigEndian.PutUint16(tcp[tcpSum:], ^fold(sum(word(s.base, uint16(len(tcp))), tcp)))
-
-	s.seq += uint32(size)
-	s.id++
-	s.first = false
-	if s.done {
-		s.headers, s.pieces, s.one[0] = nil, nil, nil
-	}
-	return n, true
 }
 
 // take fills dst with payload.

@@ -18,11 +18,14 @@ const (
 	offloadChecksum = 0x01
 	offloadTSO4     = 0x02
 	offloadTSO6     = 0x04
+	offloadUSO4     = 0x20
+	offloadUSO6     = 0x40
 )
 
 // steps are the settings of TUNSETOFFLOAD that are tried in this order: kernels
-// before Linux 2.6.27 have none.
+// before Linux 6.2 have no USO, and those before 2.6.27 none of them.
 var steps = []int{
+	offloadChecksum | offloadTSO4 | offloadTSO6 | offloadUSO4 | offloadUSO6,
 	offloadChecksum | offloadTSO4 | offloadTSO6,
 	offloadChecksum,
 	0,
@@ -110,9 +113,13 @@ func (d *Device) setHeaders(r Requests) error {
 	_ = r.Set(unix.TUNSETVNETLE, 1) // only a big-endian machine has another order
 	d.Offload = link.OffloadChecksum | link.OffloadTSO
 	for _, flags := range steps {
-		if r.SetOffload(flags) == nil {
-			break
+		if r.SetOffload(flags) != nil {
+			continue
 		}
+		if flags&offloadUSO4 != 0 {
+			d.Offload |= link.OffloadUSO // a kernel that gives it takes it
+		}
+		break
 	}
 	return nil
 }

@@ -71,6 +71,7 @@ func (k *kernel) Set(request uint, value int) error {
 const (
 	csum = 1
 	tso  = 2 | 4
+	uso  = 0x20 | 0x40
 )
 
 const tunHeaders = unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR | unix.IFF_MULTI_QUEUE
@@ -86,10 +87,11 @@ func TestAttachFallback(t *testing.T) {
 		set     int // flags of TUNSETOFFLOAD in the end
 		tries   int
 	}{
-		{"everything", kernel{flags: tunHeaders, takes: csum | tso}, true, both, csum | tso, 1},
-		{"no TSO", kernel{flags: tunHeaders, takes: csum}, true, both, csum, 2},
-		{"nothing unfinished to read", kernel{flags: tunHeaders}, true, both, 0, 3},
-		{"no TUNSETOFFLOAD", kernel{flags: tunHeaders, takes: -1, refuses: []uint{unix.TUNSETVNETHDRSZ, unix.TUNSETVNETLE}}, true, both, csum | tso, 1},
+		{"everything", kernel{flags: tunHeaders, takes: csum | tso | uso}, true, both | link.OffloadUSO, csum | tso | uso, 1},
+		{"no USO", kernel{flags: tunHeaders, takes: csum | tso}, true, both, csum | tso, 2},
+		{"no TSO", kernel{flags: tunHeaders, takes: csum}, true, both, csum, 3},
+		{"nothing unfinished to read", kernel{flags: tunHeaders}, true, both, 0, 4},
+		{"headers of one length", kernel{flags: tunHeaders, takes: csum | tso, refuses: []uint{unix.TUNSETVNETHDRSZ, unix.TUNSETVNETLE}}, true, both, csum | tso, 2},
 		{"no headers", kernel{flags: unix.IFF_TAP | unix.IFF_NO_PI, takes: csum | tso}, false, 0, 0, 0},
 		{"no TUNGETFEATURES", kernel{features: unix.EINVAL, flags: tunHeaders}, false, 0, 0, 0},
 	} {

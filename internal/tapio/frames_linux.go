@@ -100,7 +100,7 @@ func (r *receiver) take(buf []byte, n int) {
 	size, h := n, frame.VNetHeader{}
 	if r.headers {
 		var whole bool
-		if size, h, whole = parse(r.head[:], buf, n); !whole {
+		if size, h, whole = parse(r.head[:], buf, n, r.to.USO); !whole {
 			r.hold(h, buf[:size])
 			r.giveSegments()
 			return
@@ -120,9 +120,10 @@ func (r *receiver) store(size int, h frame.VNetHeader) {
 
 // parse returns the length and the metadata of the frame that a read of n bytes has
 // put behind head, in buf as far as it fits. What is no frame behind its header has a
-// length that no frame has. whole is false for a GSO frame that nobody is given: it
-// becomes more segments than are allowed, which the kernel may well do.
-func parse(head, buf []byte, n int) (size int, h frame.VNetHeader, whole bool) {
+// length that no frame has. whole is false for a GSO frame that is not given to the
+// receiver: of UDP without uso, or one that becomes more segments than are allowed,
+// or shorter ones, which the kernel may well do.
+func parse(head, buf []byte, n int, uso bool) (size int, h frame.VNetHeader, whole bool) {
 	if n <= len(head) {
 		return 1, h, true // no frame at all
 	}
@@ -130,12 +131,14 @@ func parse(head, buf []byte, n int) (size int, h frame.VNetHeader, whole bool) {
 	if size = n - len(head); size > len(buf) {
 		return size, frame.VNetHeader{}, true // cut off: it cannot be checked, nor used
 	}
-	h, err := gso.Accept(h, buf[:size], size)
+	h, err := gso.AcceptUSO(h, buf[:size], size)
 	switch {
-	case err == gso.ErrSegments && h.GSOSize >= frame.MinGSOSize:
+	case err == gso.ErrSegments && (h.GSOSize >= frame.MinGSOSize || gso.Count(h, buf[:size]) <= frame.MaxGSOSegments):
 		return size, h, false
 	case err != nil:
 		return 1, frame.VNetHeader{}, true
+	case h.GSOType == frame.GSOUDP && !uso:
+		return size, h, false
 	}
 	return size, h, true
 }

@@ -39,6 +39,7 @@ func TestParse(t *testing.T) {
 	small.GSOSize = 7
 	ecn := super
 	ecn.GSOType |= 0x80
+	head := make([]byte, frame.VNetHeaderLen)
 	for _, test := range []struct {
 		name  string
 		h     frame.VNetHeader
@@ -47,6 +48,7 @@ func TestParse(t *testing.T) {
 		want  frame.VNetHeader
 		whole bool
 	}{
+		{"datagrams of what is TCP", frame.VNetHeader{Flags: needs.Flags, GSOType: frame.GSOUDP, GSOSize: 40, CsumStart: 34, CsumOffset: 6}, 10 + len(f), 1, frame.VNetHeader{}, true},
 		{"ordinary", frame.VNetHeader{}, 10 + len(f), len(f), frame.VNetHeader{}, true},
 		{"verified", frame.VNetHeader{Flags: frame.VNetDataValid}, 10 + len(f), len(f), frame.VNetHeader{Flags: frame.VNetDataValid}, true},
 		{"partial checksum", needs, 10 + len(f), len(f), needs, true},
@@ -54,23 +56,27 @@ func TestParse(t *testing.T) {
 		{"header length is a hint", hint, 10 + len(f), len(f), super, true},
 		{"cut off", super, 10 + 5000, 5000, frame.VNetHeader{}, true},
 		{"unknown segmentation", ecn, 10 + len(f), 1, frame.VNetHeader{}, true},
-		{"segments without end", small, 10 + len(f), 1, frame.VNetHeader{}, true},
+		{"short segments", small, 10 + len(f), len(f), small, false},
 		{"header alone", frame.VNetHeader{}, 10, 1, frame.VNetHeader{}, true},
 		{"less than a header", frame.VNetHeader{}, 9, 1, frame.VNetHeader{}, true},
 	} {
-		head := make([]byte, frame.VNetHeaderLen)
 		test.h.Put(head)
-		if size, h, whole := tapio.Parse(head, f, test.n); size != test.size || h != test.want || whole != test.whole {
+		if size, h, whole := tapio.Parse(head, f, test.n, true); size != test.size || h != test.want || whole != test.whole {
 			t.Errorf("%s: %d, %+v, %v", test.name, size, h, whole)
 		}
+	}
+	small.Put(head)
+	tiny := append(unhex(t, tcp4)[:54], make([]byte, 2000)...)
+	binary.BigEndian.PutUint16(tiny[16:], uint16(len(tiny)-14))
+	if size, h, whole := tapio.Parse(head, tiny, 10+len(tiny), true); size != 1 || !whole {
+		t.Errorf("short segments without end: %d, %+v, %v", size, h, whole)
 	}
 	// More segments than a port of a switch takes, which a kernel whose peer has a
 	// small MTU makes.
 	long := append(unhex(t, tcp4)[:54], make([]byte, 50_000)...)
 	binary.BigEndian.PutUint16(long[16:], uint16(len(long)-14))
-	head := make([]byte, frame.VNetHeaderLen)
 	super.Put(head)
-	if size, h, whole := tapio.Parse(head, long, 10+len(long)); size != len(long) || whole || gso.Count(h, long) != 1250 {
+	if size, h, whole := tapio.Parse(head, long, 10+len(long), true); size != len(long) || whole || gso.Count(h, long) != 1250 {
 		t.Errorf("%d, %+v, %v", size, h, whole)
 	}
 }
@@ -86,10 +92,14 @@ func FuzzParse(f *testing.F) {
 		{Flags: 1, GSOType: 5, HdrLen: 54, GSOSize: 8, CsumStart: 34, CsumOffset: 6},
 	} {
 		h.Put(head)
-		f.Add(append(head[:len(head):len(head)], unhex(f, tcp4)...), 2000)
-		f.Add(append(head[:len(head):len(head)], unhex(f, tcp4)...), 60)
+		f.Add(append(head[:len(head):len(head)], unhex(f, tcp4)...), 2000, false)
+		f.Add(append(head[:len(head):len(head)], unhex(f, tcp4)...), 60, true)
 	}
-	f.Fuzz(func(t *testing.T, d []byte, room int) {
+	frame.VNetHeader{Flags: 1, GSOType: frame.GSOUDP, HdrLen: 42, GSOSize: 40, CsumStart: 34, CsumOffset: 6}.Put(head)
+	udp := unhex(f, "0200000000020200000000010800"+"450000803123400040110000"+"0a0000010a000002"+"30390050006c01f6"+strings.Repeat("5a", 100))
+	f.Add(append(head[:len(head):len(head)], udp...), 2000, false)
+	f.Add(append(head[:len(head):len(head)], udp...), 2000, true)
+	f.Fuzz(func(t *testing.T, d []byte, room int, uso bool) {
 		if room < 0 || room > 1<<16 {
 			return
 		}
@@ -97,7 +107,7 @@ func FuzzParse(f *testing.F) {
 		in := d[copy(head[:], d):]
 		buf := make([]byte, room)
 		copy(buf, in)
-		size, h, whole := tapio.Parse(head[:], buf, len(d))
+		size, h, whole := tapio.Parse(head[:], buf, len(d), uso)
 		switch {
 		case size == 1 && len(in) != 1:
 			if !h.IsZero() || !whole {
@@ -110,7 +120,7 @@ func FuzzParse(f *testing.F) {
 		case size != len(in):
 			t.Fatalf("%d bytes of %d", size, len(in))
 		case whole:
-			if accepted, err := gso.Accept(h, in, len(in)); err != nil || accepted != h {
+			if accepted, err := gso.AcceptUSO(h, in, len(in)); err != nil || accepted != h || h.GSOType == frame.GSOUDP && !uso {
 				t.Fatalf("%+v: %+v, %v", h, accepted, err)
 			}
 		default:
@@ -118,7 +128,7 @@ func FuzzParse(f *testing.F) {
 			for _, s := range gso.Segments(h, in) {
 				total += len(s) - int(h.HdrLen)
 			}
-			if n := gso.Count(h, in); n > len(in)/frame.MinGSOSize || total != len(in)-int(h.HdrLen) {
+			if n := gso.Count(h, in); n > max(len(in)/frame.MinGSOSize, frame.MaxGSOSegments) || total != len(in)-int(h.HdrLen) {
 				t.Fatalf("%+v: %d segments with %d bytes", h, n, total)
 			}
 		}

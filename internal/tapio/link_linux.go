@@ -76,7 +76,7 @@ func New(fd int, d Device, address string, w *Watch) (*Link, error) {
 	l.counters = l.count
 	l.down = fmt.Errorf("interface %s is down, set it up with: ip link set dev %s up: %w", d.Name, d.Name, os.NewSyscallError("writev", unix.EIO))
 	l.resolver.Source = func(bufs [][]byte, sizes []int, headers []frame.VNetHeader, wait bool) (int, error) {
-		return l.receive(link.Rx{Bufs: bufs, Sizes: sizes, Headers: headers, NoWait: !wait})
+		return l.receive(link.Rx{Bufs: bufs, Sizes: sizes, Headers: headers, USO: true, NoWait: !wait})
 	}
 	if w != nil {
 		l.running.Go(l.await)

@@ -52,6 +52,27 @@ func partial(payload int) unfinished {
 	return u
 }
 
+// gsoDatagrams returns datagrams of UDP with that much payload in all, to be cut into
+// datagrams with size bytes of it each.
+func gsoDatagrams(payload, size int) unfinished {
+	const headers = 42
+	u := gsoFrame(payload-12, size) // whose header is longer by 12 bytes
+	f := u.frame
+	f[23] = 17
+	sum := int(f[24])<<8 + int(f[25]) - 11 // of the IP header
+	if sum < 0 {
+		sum += 0xffff
+	}
+	f[24], f[25] = byte(sum>>8), byte(sum)
+	udp := len(f) - 34
+	f[38], f[39] = byte(udp>>8), byte(udp)
+	pseudo := 0x0a00 + 1 + 0x0a00 + 2 + 17 + udp
+	pseudo = pseudo>>16 + pseudo&0xffff
+	f[40], f[41] = byte(pseudo>>8), byte(pseudo)
+	u.header.GSOType, u.header.HdrLen, u.header.CsumOffset = frame.GSOUDP, headers, 6
+	return u
+}
+
 // finished returns the ordinary frames that u becomes.
 func (u unfinished) finished() [][]byte {
 	if u.header.GSOType != frame.GSONone {
@@ -70,6 +91,7 @@ func (s *suite) offload() {
 	for _, u := range []unfinished{
 		gsoFrame(5000, s.MaxFrameSize-100), gsoFrame(frame.MaxGSO-54, s.MaxFrameSize-54), gsoFrame(1, 1000),
 		partial(60), partial(301),
+		gsoDatagrams(5000, s.MaxFrameSize-100), gsoDatagrams(12800, 200),
 	} {
 		if takes.Takes(u.header) {
 			list = append(list, u)
@@ -120,7 +142,7 @@ func (s *suite) expectUnfinished(list []unfinished) {
 	bufs := [][]byte{make([]byte, 1<<16), make([]byte, 1<<16)}
 	sizes, headers := make([]int, 2), make([]frame.VNetHeader, 2)
 	for len(list) > 0 {
-		n, err := s.b.Recv(link.Rx{Bufs: bufs, Sizes: sizes, Headers: headers})
+		n, err := s.b.Recv(link.Rx{Bufs: bufs, Sizes: sizes, Headers: headers, USO: true})
 		if err != nil || n > len(list) {
 			s.Fatalf("Recv with Headers: %d, %v; %d frames are to come", n, err, len(list))
 		}
