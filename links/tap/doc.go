@@ -22,6 +22,11 @@
 //	ip tuntap add dev lan0 mode tap user alice
 //	ip link set dev lan0 up
 //
+// A persistent device remembers that its user took long segments. Close makes it
+// forget, but a program that is killed does not: before a program without virtio-net
+// headers, such as vde_plug, uses the device after that, open and close it once more,
+// or make it anew.
+//
 // The driver neither sets the interface up nor gives it addresses. While it is down,
 // sending on the link fails with an error that matches [syscall.EIO].
 //

@@ -174,6 +174,34 @@ func TestConn(t *testing.T) {
 	}
 }
 
+// TestDownOnSwitch has a switch count the frames for an interface that is down, and
+// go on once it is up.
+func TestDownOnSwitch(t *testing.T) {
+	sw, ns := newSwitch(t), namespace(t)
+	port := attach(t, sw, mustOpen(t, ns, tap.Driver{}, "lan0"))
+	c, err := sw.Attach()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range 3 {
+		if _, err := c.Write(testFrame(60, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out := portStats(t, sw, port).Out; out.Dropped.Refused != 3 || out.Frames != 0 {
+		t.Errorf("%+v", out)
+	}
+	ip(t, ns, "ip link set dev lan0 up")
+	p := testpeers.OpenPacketSocket(t, ns, "lan0", false)
+	if _, err := c.Write(testFrame(60, 2)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := p.Recv(); err != nil || !bytes.Equal(got, testFrame(60, 2)) {
+		t.Errorf("%x, %v", got, err)
+	}
+}
+
 // TestQueues opens several queues of a device. What the kernel sends comes on one of
 // them, flow by flow, and it takes frames from each.
 func TestQueues(t *testing.T) {
@@ -211,6 +239,35 @@ func TestQueues(t *testing.T) {
 			}
 		})
 	}
+	sendFlows(t, ns, flows, each)
+	var of [flows]map[int]bool // the queues of each flow
+	used := make(map[int]bool)
+	for range flows * each {
+		f := <-frames
+		if of[f[1]] == nil {
+			of[f[1]] = make(map[int]bool)
+		}
+		of[f[1]][f[0]], used[f[0]] = true, true
+	}
+	if len(used) < 2 {
+		t.Errorf("only %d queues were used", len(used))
+	}
+	for flow, m := range of {
+		if len(m) != 1 {
+			t.Errorf("flow %d is spread: %v", flow, m)
+		}
+	}
+	for _, q := range queues {
+		q.Close()
+	}
+	readers.Wait()
+	mustOpen(t, ns, tap.Driver{}, "lan0") // the device is gone, and the name free
+}
+
+// sendFlows has the kernel send so many datagrams of so many flows, each of which
+// begins with the number of the flow.
+func sendFlows(t *testing.T, ns *testpeers.Namespace, flows, each int) {
+	t.Helper()
 	for flow := range flows {
 		if err := ns.Do(func() error {
 			c, err := net.Dial("udp", "10.77.0.2:9")
@@ -228,27 +285,4 @@ func TestQueues(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var of [flows]map[int]int // frames by queue
-	used := make(map[int]bool)
-	for range flows * each {
-		f := <-frames
-		if of[f[1]] == nil {
-			of[f[1]] = make(map[int]int)
-		}
-		of[f[1]][f[0]]++
-		used[f[0]] = true
-	}
-	if len(used) < 2 {
-		t.Errorf("only %d queues were used", len(used))
-	}
-	for flow, m := range of {
-		if len(m) != 1 {
-			t.Errorf("flow %d is spread: %v", flow, m)
-		}
-	}
-	for _, q := range queues {
-		q.Close()
-	}
-	readers.Wait()
-	mustOpen(t, ns, tap.Driver{}, "lan0") // the device is gone, and the name free
 }

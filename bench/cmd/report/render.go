@@ -106,6 +106,7 @@ func document(name string, rs report.Results, hs report.Histograms, t texts) err
 		{"ratios vswitch", report.Ratios(rs, vswitch())},
 		{"ratios shm", report.Ratios(rs, sharedMemory())},
 		{"ratios netstack", report.Ratios(rs, netstack())},
+		{"ratios tap", report.Ratios(rs, taps())},
 		{"behind", report.Behind(rs, comparisons())},
 		{"profiles", t.profiles},
 	} {
