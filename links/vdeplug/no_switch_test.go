@@ -75,7 +75,7 @@ func noSwitches(dir, sw string) []noSwitch {
 		{"vde://" + sw + "[typo]", vde.ErrNoPortGroup, []string{"connect to the port group's socket " + sw + "/typo", "check its name", "without it joins any free port"}},
 		{"vde://" + sw + "[4x]", vde.ErrNoPortGroup, []string{sw + "/4x"}},
 		{"vde://" + sw + "[-1]", vde.ErrNoPortGroup, []string{sw + "/-1"}},
-		{"tap://tap0", errors.ErrUnsupported, []string{"tap", "no driver for scheme"}},
+		{"tap://longer-than-any-name", syscall.EINVAL, []string{"longer-than-any-name", "15"}},
 		{"vxvde://239.1.2.3", errors.ErrUnsupported, []string{"vxvde"}},
 		{"nonsense:///tmp/x", errors.ErrUnsupported, []string{"no driver for scheme", "nonsense"}},
 		{"vde:///tmp/x[foo=1]", syscall.EINVAL, []string{"unknown parameter", "foo"}},
