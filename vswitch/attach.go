@@ -42,6 +42,19 @@ func (sw *Switch) Attach(opts ...vde.Option) (*vde.Conn, error) {
 	})
 }
 
+// OpenLink is [Switch.Attach] for programs that use package link: it returns the link
+// that a Conn would stand on. Of the settings Description and Port have an effect.
+// Errors are bare.
+func (sw *Switch) OpenLink(s link.Settings) (link.Link, error) {
+	l := newInproc(sw, KindInProcess)
+	l.describe(s)
+	if err := sw.addEndpoint(l.endpoint, portRequest(s.Port), 1, sw.cfg.NumPorts); err != nil {
+		_, _ = l.Close() // nothing has come
+		return nil, err
+	}
+	return l, nil
+}
+
 // portRequest returns the argument of addEndpoint for a port as users give it.
 func portRequest(n int) int {
 	switch {
@@ -60,8 +73,7 @@ func (sw *Switch) attach(kind Kind, opts []vde.Option, add func(*endpoint, link.
 		return nil, sw.openError(err)
 	}
 	l := newInproc(sw, kind)
-	l.endpoint.info = Endpoint{Kind: kind, Description: settings.Description, Since: time.Now()}
-	l.endpoint.info.setOwner(LinkConfig{})
+	l.describe(settings)
 	addr := sw.addr()
 	conn, err := vde.NewConn(context.Background(), l, append(opts[:len(opts):len(opts)], vde.WithName(string(addr)))...)
 	if err != nil {
@@ -73,6 +85,13 @@ func (sw *Switch) attach(kind Kind, opts []vde.Option, add func(*endpoint, link.
 		return nil, sw.openError(err)
 	}
 	return conn, nil
+}
+
+// describe fills in what is shown of the endpoint.
+func (l *inproc) describe(s link.Settings) {
+	e := l.endpoint
+	e.info.Description, e.info.Since = s.Description, time.Now()
+	e.info.setOwner(LinkConfig{})
 }
 
 // setOwner fills in who is at the other side.

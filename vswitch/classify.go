@@ -72,6 +72,8 @@ func (c *classifier) classify() {
 			it.verdict = verdictFlood
 		case it.to == c.in:
 			it.cause = inLocal
+		case conf.Isolated && it.to.conf.Load().Isolated:
+			it.cause = inIsolated
 		default:
 			it.verdict = verdictPort
 		}
@@ -79,20 +81,6 @@ func (c *classifier) classify() {
 	t.RUnlock()
 	if c.retag {
 		c.putVLANs()
-	}
-}
-
-// classifyHub is classify in hub mode.
-func (c *classifier) classifyHub() {
-	for i := range c.b.items[:c.b.n] {
-		it := &c.b.items[i]
-		switch {
-		case !c.checkSize(it):
-		case c.conf.StormLimit > 0 && !c.in.storm.take(c.now):
-			it.cause = inStorm
-		default:
-			it.verdict = verdictHub
-		}
 	}
 }
 
@@ -140,6 +128,13 @@ func (c *classifier) putVLANs() {
 // checkVLAN finds the VLAN of an item, and whether the port may send to it.
 func (c *classifier) checkVLAN(it *item) bool {
 	it.tagged, it.vlan = isTagged(it.data), c.conf.VLAN
+	if c.sw.cfg.KeepTags {
+		it.vlan = 0
+		if it.tagged && it.size >= frame.HeaderLen+frame.TagLen {
+			it.vlan = tagVLAN(it.data)
+		}
+		return true
+	}
 	if it.tagged && !c.readTag(it) {
 		return false
 	}

@@ -51,6 +51,12 @@ type Config struct {
 	// Hub makes the switch start in hub mode; see [Switch.SetHub].
 	Hub bool
 
+	// KeepTags makes every port a trunk of all VLANs whose tags are never added, removed
+	// or changed, as in the nodes of libvdeplug: VLAN and Tagged of ports have no
+	// effect. The identifier in the tag of a frame, or 0, only tells addresses in
+	// different VLANs apart.
+	KeepTags bool `json:",omitempty"`
+
 	// MaxFrameSize is the length in bytes of the longest frame taken, header
 	// included (default [frame.DefaultMaxSize], at most [MaxFrameSizeLimit]).
 	// Longer ones are dropped and counted. Of a GSO frame it bounds the segments,
@@ -157,6 +163,16 @@ type PortConfig struct {
 	// power of two, and under [HeadDrop] the queue in front of the kernel's of a
 	// socket client (default 512). It takes effect for endpoints attached later.
 	Queue int
+
+	// Isolated keeps frames from this port off the other isolated ports: they go only
+	// to ports that are not, in hub mode too. If there is one such port in hub mode,
+	// frames wait for room there as those for a single port do.
+	Isolated bool `json:",omitempty"`
+
+	// RoundRobin, in hub mode, sends each frame from this port to one other port, to
+	// each in turn, beginning with the second. It waits for room there as a frame for
+	// a single port does.
+	RoundRobin bool `json:",omitempty"`
 
 	// StormLimit bounds the frames per second from this port that are flooded,
 	// with bursts of a tenth of that or 64, whichever is more (default 0: no

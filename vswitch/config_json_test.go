@@ -18,7 +18,7 @@ import (
 func TestConfigJSON(t *testing.T) {
 	pc := vswitch.PortConfig{
 		VLAN: 5, Tagged: []uint16{7}, Policy: vswitch.HeadDrop, Wait: 3 * time.Millisecond, Queue: 9,
-		StormLimit: 10, MACLimit: -1, Static: []vswitch.StaticEntry{{MAC: macA, VLAN: 5}},
+		Isolated: true, RoundRobin: true, StormLimit: 10, MACLimit: -1, Static: []vswitch.StaticEntry{{MAC: macA, VLAN: 5}},
 	}
 	forever := pc
 	forever.Wait = vswitch.Forever
@@ -29,7 +29,7 @@ func TestConfigJSON(t *testing.T) {
 	}{
 		{"zero", vswitch.Config{}, []string{`"Policy":"backpressure"`}},
 		{"all", vswitch.Config{
-			Name: "lab", NumPorts: 12, Hub: true, MaxFrameSize: 1518, AgeingTime: 100 * time.Second, MaxFDBEntries: 99,
+			Name: "lab", NumPorts: 12, Hub: true, KeepTags: true, MaxFrameSize: 1518, AgeingTime: 100 * time.Second, MaxFDBEntries: 99,
 			DefaultPort: forever, Ports: map[int]vswitch.PortConfig{3: pc},
 			PortGroups:   map[string]vswitch.PortGroup{"g": {First: 1, Last: 2, DefaultPort: pc}},
 			SharedMemory: vde.SharedMemoryNever, Mode: 0o660, DirMode: 0o770 | fs.ModeSetgid, Group: "vde",

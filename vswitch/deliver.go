@@ -20,6 +20,7 @@ type delivery struct {
 	tally   *tally
 	mirrors []*mirror // of in, as they were when forwarding began
 	exact   bool      // the sender wants to know how many frames were taken
+	asIs    bool      // frames leave as they came, whatever their VLAN
 
 	inVLAN   [maxBatch]uint8 // items that a port gets; see members
 	partials [maxBatch]uint8 // items that an endpoint gets; see eligible
@@ -30,31 +31,37 @@ type delivery struct {
 func (d *delivery) toPort(p *port, group []uint8) (n int, err error) {
 	d.settle(p)
 	conf := p.conf.Load()
-	items := d.members(group, conf)
+	as, items := conf, group
+	if d.asIs {
+		as = nil
+	} else {
+		items = d.members(group, conf)
+	}
 	endpoints, mirrors := *p.endpoints.Load(), *p.mirrors.Load()
 	if len(endpoints) != 1 || len(items) != len(group) || len(d.eligible(endpoints[0], items)) != len(items) {
 		// Several endpoints, on which the number of frames taken would differ, or
 		// none any more; or p left a VLAN just after a look-up in it, or got
 		// another endpoint.
 		if len(items) > 0 {
-			d.toAll(p, conf, items)
+			d.toAll(p, conf, as, items)
 		}
 		return len(group), nil
 	}
-	out := outgoing{d.batch, items, conf, len(mirrors) == 0 && len(d.mirrors) == 0}
+	out := outgoing{d.batch, items, as, len(mirrors) == 0 && len(d.mirrors) == 0}
 	n, err = d.toEndpoint(endpoints[0], conf, out)
 	if len(mirrors) > 0 {
-		d.mirror(mirrors, items[:n], conf)
+		d.mirror(mirrors, items[:n], as)
 	}
 	return n, err
 }
 
-// toAll hands items to all endpoints of p.
-func (d *delivery) toAll(p *port, conf *portConf, items []uint8) {
+// toAll hands items to all endpoints of p, whose configuration is conf, in the form
+// that as asks for.
+func (d *delivery) toAll(p *port, conf, as *portConf, items []uint8) {
 	exact := d.exact
 	d.exact = false
 	for _, e := range *p.endpoints.Load() {
-		out := outgoing{d.batch, d.eligible(e, items), conf, false}
+		out := outgoing{d.batch, d.eligible(e, items), as, false}
 		if d.wait.try {
 			d.offerAll(e, out)
 		} else {
@@ -63,16 +70,16 @@ func (d *delivery) toAll(p *port, conf *portConf, items []uint8) {
 	}
 	d.exact = exact
 	if mirrors := *p.mirrors.Load(); len(mirrors) > 0 {
-		d.mirror(mirrors, items, conf)
+		d.mirror(mirrors, items, as)
 	}
 }
 
 // flood hands those of group that p is to get to p's endpoints, without waiting.
 // In hub mode that is all of them, unchanged.
-func (d *delivery) flood(p *port, group []uint8, hub bool) {
+func (d *delivery) flood(p *port, group []uint8) {
 	var as *portConf
 	items := group
-	if !hub {
+	if !d.asIs {
 		as = p.conf.Load()
 		if items = d.members(group, as); len(items) == 0 {
 			return

@@ -16,7 +16,7 @@
 // of a control directory that [Switch.Serve] answers in, and links of any other
 // kind given to [Switch.AttachLink]. The switch learns addresses, floods frames
 // for unknown ones, knows VLANs as vde_switch does, can be a hub, and can mirror,
-// limit and lock ports; see [Config] and [PortConfig]. It has no spanning tree:
+// limit, lock and isolate ports; see [Config] and [PortConfig]. It has no spanning tree:
 // BPDUs are forwarded as any multicast, so the user has to avoid loops.
 //
 // The goroutine that receives frames forwards them, up to 64 together. Frames of

@@ -17,6 +17,8 @@ type forwarder struct {
 
 	exact bool            // the sender wants to know how many frames were taken
 	group [maxBatch]uint8 // items to deliver together
+
+	hubPorts []*port // memory for classifier.single
 }
 
 // newForwarder returns a forwarder with an empty batch of frames that come from
@@ -53,8 +55,10 @@ func (f *forwarder) free() {
 // says why not.
 func (f *forwarder) forward() (n int, err error) {
 	c := classifier{sw: f.sw, in: f.in, conf: f.in.conf.Load(), b: &f.batch, now: f.sw.fdb.Now()}
-	if f.sw.hub.Load() {
-		c.classifyHub()
+	hub := f.sw.hub.Load()
+	f.delivery.asIs = hub || f.sw.cfg.KeepTags
+	if hub {
+		c.classifyHub(f)
 	} else {
 		c.classify()
 	}
@@ -226,11 +230,12 @@ func (f *forwarder) flood(first int) int {
 	f.tally.flooded += uint64(len(group))
 	f.delivery.settle(nil)
 	copies := f.tally.copies
+	conf := f.in.conf.Load()
 	for p := range f.sw.active.Load().all {
-		if skips(f.in, p, kind) {
+		if skips(f.in, conf, p, kind) {
 			continue
 		}
-		f.delivery.flood(p, group, kind == verdictHub)
+		f.delivery.flood(p, group)
 		if f.tally.copies-copies >= longFlood {
 			f.yield()
 			copies = 0
@@ -250,9 +255,10 @@ func (f *forwarder) yield() {
 	f.sw.forwarding.RLock()
 }
 
-// skips reports whether frames from in that are flooded do not go to p.
-func skips(in, p *port, kind verdict) bool {
-	return p == in || kind == verdictHub && p.num == 0
+// skips reports whether frames from in, whose configuration is conf, that are flooded
+// do not go to p.
+func skips(in *port, conf *portConf, p *port, kind verdict) bool {
+	return p == in || kind == verdictHub && p.num == 0 || conf.Isolated && p.conf.Load().Isolated
 }
 
 // whole returns those of the first n items that are whole frames.

@@ -63,8 +63,9 @@ func (r *resolver) taken(it *item) bool {
 	case verdictPort:
 		return it.to.takesPartial(it)
 	case verdictFlood, verdictHub:
+		conf := r.in.conf.Load()
 		for p := range r.sw.active.Load().all {
-			if skips(r.in, p, it.verdict) || it.verdict == verdictFlood && !p.conf.Load().member(it.vlan) {
+			if skips(r.in, conf, p, it.verdict) || it.verdict == verdictFlood && !r.sw.cfg.KeepTags && !p.conf.Load().member(it.vlan) {
 				continue
 			}
 			if !p.takesPartial(it) {

@@ -80,7 +80,7 @@ func newInproc(sw *Switch, kind Kind) *inproc {
 		stop: make(chan struct{}), done: make(chan struct{}),
 		wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
 	}
-	l.endpoint = &endpoint{egress: l, ended: l.hangup}
+	l.endpoint = &endpoint{egress: l, info: Endpoint{Kind: kind}, ended: l.hangup}
 	l.readDeadline.OnExpire = l.wakeReader
 	l.caps = link.Caps{Name: l.endpoint.String, Offload: offloadAll, Buffers: l, Pools: sw.Pools, Counters: l.counters}
 	return l

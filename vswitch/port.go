@@ -26,6 +26,7 @@ type port struct {
 	out       [2]outCounters // see outNow
 	total     PortStats      // guarded by sw.statsMu; what was moved out of in and out
 	storm     bucket
+	turn      atomic.Uint64 // of PortConfig.RoundRobin: frames so far
 
 	fdb fdb.Port[*port]
 }

@@ -25,6 +25,7 @@ const (
 	inSegments                  // a GSO frame that would become too many segments
 	inGroup                     // from a group address
 	inTagged                    // tagged, on an access port
+	inIsolated                  // its destination is behind another isolated port
 	numInCauses
 )
 
@@ -126,6 +127,7 @@ type InDropped struct {
 	Segments uint64 // GSO frames of more than frame.MaxGSOSegments segments, or of shorter ones than frame.MinGSOSize
 	Group    uint64 // from a group address, which no station has
 	Tagged   uint64 // tagged, on an access port; see PortConfig.Tagged
+	Isolated uint64 // for an address behind another isolated port
 }
 
 // OutStats counts copies of frames for a port.
@@ -153,7 +155,7 @@ type OutDropped struct {
 // Sum returns the number of frames dropped for any cause.
 func (d InDropped) Sum() uint64 {
 	return d.Empty + d.Runt + d.Giant + d.VLAN + d.Security + d.Storm + d.Local + d.Closed + d.Offload +
-		d.Segments + d.Group + d.Tagged
+		d.Segments + d.Group + d.Tagged + d.Isolated
 }
 
 // Sum returns the number of copies dropped for any cause.
@@ -268,6 +270,7 @@ func (p *port) moveCounters(set uint32) PortStats {
 		inVLAN: &t.In.Dropped.VLAN, inSecurity: &t.In.Dropped.Security, inStorm: &t.In.Dropped.Storm,
 		inLocal: &t.In.Dropped.Local, inClosed: &t.In.Dropped.Closed, inOffload: &t.In.Dropped.Offload,
 		inSegments: &t.In.Dropped.Segments, inGroup: &t.In.Dropped.Group, inTagged: &t.In.Dropped.Tagged,
+		inIsolated: &t.In.Dropped.Isolated,
 	} {
 		move(to, &in.dropped[i])
 	}
