@@ -16,6 +16,7 @@ import (
 	"github.com/go-vde/sdk/links/macvtap"
 	"github.com/go-vde/sdk/links/tap"
 	"github.com/go-vde/sdk/links/vdeplug"
+	"github.com/go-vde/sdk/vnl"
 )
 
 // Open joins the network named by vnl, a Virtual Network Locator:
@@ -61,15 +62,40 @@ func open(ctx context.Context, vnl string, opts []Option) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	loc, from, err := systemPlaces().find(vnl)
+	l, loc, err := openLink(ctx, vnl, &cfg)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.name = vnl; vnl == "" {
+		cfg.name = cmp.Or(l.Caps().Address, loc.String())
+	}
+	return newConn(ctx, l, &cfg), nil
+}
+
+// OpenLink is [Open] for programs that use package link: it returns the link that a
+// Conn would stand on, such as one for a port of a switch of their own. Options that
+// are about a Conn have no effect. Errors are bare.
+func OpenLink(ctx context.Context, vnl string, opts ...Option) (link.Link, error) {
+	cfg, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	l, _, err := openLink(ctx, vnl, &cfg)
+	return l, err
+}
+
+// openLink opens the link that text, a locator, names, and returns the locator that it
+// was found to be.
+func openLink(ctx context.Context, text string, cfg *config) (link.Link, vnl.Locator, error) {
+	loc, from, err := systemPlaces().find(text)
+	if err != nil {
+		return nil, loc, err
 	}
 	mux := drivers.With(cfg.drivers)
 	dial := func(ctx context.Context) (link.Link, error) {
 		l, err := mux.Open(ctx, loc, cfg.Settings)
 		if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
-			err = fmt.Errorf("locator %q: %s%w", vnl, from, err)
+			err = fmt.Errorf("locator %q: %s%w", text, from, err)
 		}
 		return l, err
 	}
@@ -79,13 +105,7 @@ func open(ctx context.Context, vnl string, opts []Option) (*Conn, error) {
 	} else {
 		l, err = dial(ctx)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if cfg.name = vnl; vnl == "" {
-		cfg.name = cmp.Or(l.Caps().Address, loc.String())
-	}
-	return newConn(ctx, l, &cfg), nil
+	return l, loc, err
 }
 
 // drivers are those that Open knows by itself.

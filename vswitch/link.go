@@ -34,6 +34,10 @@ type Attachment struct{ l *linkEndpoint }
 // fails, and closes it when the endpoint ends: when l ends, after what had come
 // was forwarded, or by [Attachment.Close], [Switch.Disconnect] or [Switch.Close].
 //
+// A link that goes down and comes up again, as one of [link.Redial] does, keeps its
+// port meanwhile. What is for it while it is down is dropped and counted as Refused, and
+// changes are logged.
+//
 // Partial frames are handed to l as they are if its [link.Caps] take them, and
 // received from it if they do or if l is shared memory.
 func (sw *Switch) AttachLink(l link.Link, cfg LinkConfig) (*Attachment, error) {
@@ -45,8 +49,24 @@ func (sw *Switch) AttachLink(l link.Link, cfg LinkConfig) (*Attachment, error) {
 		_, _ = l.Close()
 		return nil, sw.openError(err)
 	}
+	if s := l.Caps().State; s != nil {
+		s.OnChange(e.linkChanged)
+	}
 	go e.receive()
 	return &Attachment{e}, nil
+}
+
+// linkChanged logs a change of a link that goes down and comes up again.
+func (e *linkEndpoint) linkChanged(s link.State) {
+	attrs := append(e.logAttrs(), "outage", s.Outage.Round(time.Millisecond))
+	switch log := e.sw.cfg.Logger; {
+	case s.Up:
+		log.Info("link up", append(attrs, "attempts", s.Attempt)...)
+	case s.Attempt <= 1:
+		log.Warn("link down, will be opened again", append(attrs, "attempts", s.Attempt, "reason", s.Err)...)
+	default:
+		log.Debug("link still down", append(attrs, "attempts", s.Attempt, "reason", s.Err)...)
+	}
 }
 
 // Port returns the number of the port.

@@ -23,6 +23,7 @@ type linkEndpoint struct {
 
 	link     link.Link       // nil until attached
 	linkDone <-chan struct{} // of link
+	redials  bool            // link comes up again when it is down
 	closing  chan struct{}   // closed by close
 	done     chan struct{}   // closed when all has ended
 	cause    error           // written before done is closed
@@ -61,7 +62,7 @@ func (e *linkEndpoint) attached(*endpoint) error {
 	if err != nil {
 		return err
 	}
-	e.link, e.linkDone = l, l.Done()
+	e.link, e.linkDone, e.redials = l, l.Done(), l.Caps().State != nil
 	e.sw.running.Add(1)
 	return nil
 }

@@ -20,20 +20,33 @@ func (e *linkEndpoint) receive() {
 		caps.Notifier.Serve(&linkNotified{e, caps.Notifier}) // its Ended says when that is over
 		return
 	}
-	r := newLinkReceiver(e.sw.buffers, caps.Offload != 0 || caps.SharedMemory)
-	err := e.receiveLoop(r)
-	r.release(0)
-	e.finish(err)
+	e.finish(e.receiveLoop(newLinkReceiver(e.sw.buffers, hasMetadata(caps))))
 }
 
-// receiveLoop forwards what r receives and returns why it has ended.
+// hasMetadata reports whether partial frames may come from a link.
+func hasMetadata(caps link.Caps) bool { return caps.Offload != 0 || caps.SharedMemory }
+
+// suiting returns a receiver for what the link of e has become since r was made, in
+// place of r, which holds no frames.
+func (r *linkReceiver) suiting(e *linkEndpoint) *linkReceiver {
+	metadata := hasMetadata(e.link.Caps())
+	if metadata == (r.headers != nil) {
+		return r
+	}
+	r.release(0)
+	return newLinkReceiver(e.sw.buffers, metadata)
+}
+
+// receiveLoop forwards what r receives, or the one that takes its place, and returns
+// why it has ended.
 func (e *linkEndpoint) receiveLoop(r *linkReceiver) error {
+	defer func() { r.release(0) }()
 	const fatal = 16 // errors in a row; one may be left over from something that is over
 	failed := 0
-	if pool.LeakMode {
-		r.owner = e.String() + " to receive in"
-	}
 	for {
+		if pool.LeakMode && r.owner == "" {
+			r.owner = e.String() + " to receive in"
+		}
 		n, err := r.recv(e.link)
 		switch {
 		case err == nil:
@@ -41,6 +54,9 @@ func (e *linkEndpoint) receiveLoop(r *linkReceiver) error {
 			r.forward(e, n)
 		case err == link.ErrEmpty:
 			r.busy = false
+			if e.redials {
+				r = r.suiting(e)
+			}
 		case e.isEnd(err):
 			return err
 		default:

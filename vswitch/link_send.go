@@ -114,8 +114,10 @@ func (e *linkEndpoint) causeOf(err error) dropCause {
 	case errno == syscall.ECONNREFUSED || errno == syscall.ENOTCONN || errno == syscall.EPIPE, errors.Is(err, link.ErrHangup):
 		// The peer has closed its data socket, and the kernel has forgotten the
 		// connection; or it is about to, and has shut it down for reading. Nothing
-		// brings it back.
-		e.peerGone.Store(true)
+		// brings it back, but another link in its place.
+		if !e.redials {
+			e.peerGone.Store(true)
+		}
 	}
 	return outRefused
 }

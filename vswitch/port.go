@@ -125,6 +125,7 @@ type Endpoint struct {
 	Since       time.Time
 	Queued      int          // frames in the switch's own queue to it
 	Offload     link.Offload `json:",omitempty"` // the partial frames it takes
+	Down        bool         `json:",omitempty"` // a link that will be opened again
 }
 
 // PortInfo describes a port.
@@ -147,6 +148,9 @@ func (sw *Switch) Ports() []PortInfo {
 		for _, c := range *p.endpoints.Load() {
 			info := c.info
 			info.Queued, info.Offload = c.egress.queued(), c.egress.offload()
+			if l, ok := c.egress.(*linkEndpoint); ok && l.redials {
+				info.Down = !l.link.Caps().State.State().Up
+			}
 			list[i].Endpoints = append(list[i].Endpoints, info)
 		}
 	}
