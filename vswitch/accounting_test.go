@@ -31,7 +31,7 @@ func checkAccounts(t testing.TB, s vswitch.Stats) {
 			t.Errorf("port %d: out: %+v", p.Port, p.Out)
 		}
 		copies += p.In.Copies
-		offered += p.Out.Offered
+		offered += p.Out.Offered - p.Out.Probes
 	}
 	if copies != offered {
 		t.Errorf("%d copies made, %d offered", copies, offered)

@@ -80,6 +80,7 @@ type batch struct {
 	items [maxBatch]item
 	n     int
 
+	probe    bool // it is a probe of the switch, which passes where ports are blocked
 	metadata bool // some of the headers are not zero
 	partial  bool // some of the frames may be partial
 
@@ -96,7 +97,7 @@ type batch struct {
 // reset makes b an empty batch.
 func (b *batch) reset() {
 	b.n, b.copyBreak = 0, smallBuffer+1
-	b.metadata, b.partial = false, false
+	b.metadata, b.partial, b.probe = false, false, false
 }
 
 // add appends a frame whose bytes are lent.

@@ -17,6 +17,8 @@ type classifier struct {
 	b    *batch
 	now  int64 // FDB time
 
+	guarded bool // there may be probes, or a blocked port
+
 	retag bool // some items are to be given their VLAN; see putVLANs
 }
 
@@ -32,7 +34,7 @@ func (c *classifier) classify() {
 	t.RLock()
 	for i := range c.b.items[:c.b.n] {
 		it := &c.b.items[i]
-		if !c.checkSize(it) || !c.checkVLAN(it) {
+		if !c.checkSize(it) || !c.checkVLAN(it) || c.guarded && !c.checkLoop(it, c.sw.cfg.KeepTags) {
 			continue
 		}
 		if src := fdb.KeyAt(it.data[6:], it.vlan); src != lastSrc {
@@ -143,6 +145,20 @@ func (c *classifier) checkVLAN(it *item) bool {
 		return false
 	}
 	return true
+}
+
+// checkLoop reports whether an item is to be forwarded as far as loops are concerned: it
+// is no probe of this switch, and the port is not blocked. In hub mode VLANs are one.
+func (c *classifier) checkLoop(it *item, anyVLAN bool) bool {
+	switch {
+	case it.data[0] == probeDst()[0] && c.sw.loops.take(c.in, it, anyVLAN):
+		it.cause = inProbe
+	case c.conf.blocked:
+		it.cause = inBlocked
+	default:
+		return true
+	}
+	return false
 }
 
 // checkSize reports whether it is a frame, as far as its size and its metadata

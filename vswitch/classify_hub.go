@@ -9,7 +9,7 @@ func (c *classifier) classifyHub(f *forwarder) {
 	for i := range c.b.items[:c.b.n] {
 		it := &c.b.items[i]
 		switch {
-		case !c.checkSize(it):
+		case !c.checkSize(it) || c.guarded && !c.checkLoop(it, true):
 		case c.conf.StormLimit > 0 && !c.in.storm.take(c.now):
 			it.cause = inStorm
 		case len(one) > 0:

@@ -35,6 +35,12 @@ const MaxFrameSizeLimit = 65550
 // maxWriteBuffer is the largest [Config.WriteBuffer]: the kernel doubles it in 32 bits.
 const maxWriteBuffer = 1<<30 - 1
 
+// Bounds of [Config.LoopInterval].
+const (
+	minLoopInterval = 10 * time.Millisecond
+	maxLoopInterval = time.Hour
+)
+
 // maxNumPorts is the largest [Config.NumPorts]: what a request can name.
 const maxNumPorts = 1<<23 - 1
 
@@ -98,6 +104,11 @@ type Config struct {
 	// not accepted, so that a few large ones leave room for others; such a client's
 	// frames go through sockets.
 	MaxSharedMemory int64
+
+	// LoopInterval is how often probes are sent from each port whose LoopProtection
+	// asks for them (default 1 s). A port blocked because of a loop is opened again
+	// when none has come back for 10 to 15 intervals.
+	LoopInterval time.Duration
 
 	// Admit, if not nil, decides about each client of a control socket whose
 	// request is valid: it returns the port to give it (p.Port leaves the choice
@@ -173,6 +184,10 @@ type PortConfig struct {
 	// each in turn, beginning with the second. It waits for room there as a frame for
 	// a single port does.
 	RoundRobin bool `json:",omitempty"`
+
+	// LoopProtection says whether probes are sent from this port to find loops
+	// (default: if one of its endpoints is an uplink).
+	LoopProtection LoopProtection `json:",omitzero"`
 
 	// StormLimit bounds the frames per second from this port that are flooded,
 	// with bursts of a tenth of that or 64, whichever is more (default 0: no
@@ -291,6 +306,7 @@ func (c Config) normalize() (Config, error) {
 	setDefault(&c.MaxPending, max(DefaultMaxPending, c.NumPorts))
 	setDefault(&c.MaxSharedMemory, DefaultMaxSharedMemory)
 	setDefault(&c.HandshakeTimeout, DefaultTimeout)
+	setDefault(&c.LoopInterval, DefaultLoopInterval)
 	switch {
 	case c.NumPorts < 1 || c.NumPorts > maxNumPorts:
 		return c, configError("NumPorts is %d, want 1 to %d", c.NumPorts, maxNumPorts)
@@ -304,6 +320,8 @@ func (c Config) normalize() (Config, error) {
 		return c, configError("MaxSharedMemory is %d, want a number of bytes", c.MaxSharedMemory)
 	case c.WriteBuffer < 0 || c.MaxPending < 0 || c.HandshakeTimeout < 0:
 		return c, configError("WriteBuffer, MaxPending and HandshakeTimeout must not be negative")
+	case c.LoopInterval < minLoopInterval || c.LoopInterval > maxLoopInterval:
+		return c, configError("LoopInterval is %v, want %v to %v", c.LoopInterval, minLoopInterval, maxLoopInterval)
 	case c.SharedMemory < vde.SharedMemorySameUser || c.SharedMemory > vde.SharedMemoryNever:
 		return c, configError("SharedMemory is %d", int(c.SharedMemory))
 	case c.Mode&^0o777 != 0 || c.DirMode&^(fs.ModePerm|fs.ModeSetgid|fs.ModeSticky) != 0:
@@ -388,6 +406,8 @@ func (c PortConfig) normalize() (PortConfig, error) {
 		return c, configError("VLAN is %d, want 0 to %d or NoVLAN", c.VLAN, maxVLAN)
 	case c.Policy < 0 || int(c.Policy) >= len(policyNames):
 		return c, configError("Policy is %d", c.Policy)
+	case c.LoopProtection < 0 || int(c.LoopProtection) >= len(loopProtectionNames):
+		return c, configError("LoopProtection is %d", c.LoopProtection)
 	case c.Wait < 0 && c.Wait != Forever:
 		return c, configError("Wait is %v, want a positive time or Forever", c.Wait)
 	case c.Queue < 1 || c.Queue > 1<<20:

@@ -80,6 +80,7 @@ type configJSON struct {
 
 	AgeingTime       textDuration `json:",omitzero"`
 	HandshakeTimeout textDuration `json:",omitzero"`
+	LoopInterval     textDuration `json:",omitzero"`
 	Mode             textMode     `json:",omitzero"`
 	DirMode          textMode     `json:",omitzero"`
 }
@@ -90,7 +91,8 @@ func (c Config) MarshalJSON() ([]byte, error) {
 	return json.Marshal(configJSON{
 		plainConfig: plainConfig(c),
 		AgeingTime:  textDuration(c.AgeingTime), HandshakeTimeout: textDuration(c.HandshakeTimeout),
-		Mode: textMode(c.Mode), DirMode: textMode(c.DirMode),
+		LoopInterval: textDuration(c.LoopInterval),
+		Mode:         textMode(c.Mode), DirMode: textMode(c.DirMode),
 	})
 }
 
@@ -100,13 +102,15 @@ func (c *Config) UnmarshalJSON(b []byte) error {
 	v := configJSON{
 		plainConfig: plainConfig(*c),
 		AgeingTime:  textDuration(c.AgeingTime), HandshakeTimeout: textDuration(c.HandshakeTimeout),
-		Mode: textMode(c.Mode), DirMode: textMode(c.DirMode),
+		LoopInterval: textDuration(c.LoopInterval),
+		Mode:         textMode(c.Mode), DirMode: textMode(c.DirMode),
 	}
 	if err := json.Unmarshal(b, &v); err != nil {
 		return err
 	}
 	*c = Config(v.plainConfig)
 	c.AgeingTime, c.HandshakeTimeout = time.Duration(v.AgeingTime), time.Duration(v.HandshakeTimeout)
+	c.LoopInterval = time.Duration(v.LoopInterval)
 	c.Mode, c.DirMode = fs.FileMode(v.Mode), fs.FileMode(v.DirMode)
 	return nil
 }

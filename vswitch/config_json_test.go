@@ -18,7 +18,7 @@ import (
 func TestConfigJSON(t *testing.T) {
 	pc := vswitch.PortConfig{
 		VLAN: 5, Tagged: []uint16{7}, Policy: vswitch.HeadDrop, Wait: 3 * time.Millisecond, Queue: 9,
-		Isolated: true, RoundRobin: true, StormLimit: 10, MACLimit: -1, Static: []vswitch.StaticEntry{{MAC: macA, VLAN: 5}},
+		Isolated: true, RoundRobin: true, LoopProtection: vswitch.LoopProtectionOff, StormLimit: 10, MACLimit: -1, Static: []vswitch.StaticEntry{{MAC: macA, VLAN: 5}},
 	}
 	forever := pc
 	forever.Wait = vswitch.Forever
@@ -33,7 +33,7 @@ func TestConfigJSON(t *testing.T) {
 			DefaultPort: forever, Ports: map[int]vswitch.PortConfig{3: pc},
 			PortGroups:   map[string]vswitch.PortGroup{"g": {First: 1, Last: 2, DefaultPort: pc}},
 			SharedMemory: vde.SharedMemoryNever, Mode: 0o660, DirMode: 0o770 | fs.ModeSetgid, Group: "vde",
-			WriteBuffer: 1 << 20, MaxPending: 4, HandshakeTimeout: time.Minute,
+			WriteBuffer: 1 << 20, MaxPending: 4, HandshakeTimeout: time.Minute, LoopInterval: 2 * time.Second,
 		}, []string{`"AgeingTime":"1m40s"`, `"Wait":"forever"`, `"Wait":"3ms"`, `"Policy":"head-drop"`, `"Mode":"0660"`, `"DirMode":"02770"`, `"SharedMemory":"never"`}},
 		{"entries that do not age", vswitch.Config{AgeingTime: vswitch.Forever}, []string{`"AgeingTime":"forever"`}},
 	} {

@@ -16,8 +16,10 @@
 // of a control directory that [Switch.Serve] answers in, and links of any other
 // kind given to [Switch.AttachLink]. The switch learns addresses, floods frames
 // for unknown ones, knows VLANs as vde_switch does, can be a hub, and can mirror,
-// limit, lock and isolate ports; see [Config] and [PortConfig]. It has no spanning tree:
-// BPDUs are forwarded as any multicast, so the user has to avoid loops.
+// limit, lock and isolate ports; see [Config] and [PortConfig]. It has no spanning tree,
+// and forwards BPDUs as any multicast. It finds loops by probes that it sends from the
+// ports of uplinks, and from others if asked to, and blocks a port of the loop; see
+// [LoopProtection].
 //
 // The goroutine that receives frames forwards them, up to 64 together. Frames of
 // one sender stay in order at each receiver. What happens at a full queue is the

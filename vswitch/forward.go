@@ -54,7 +54,7 @@ func (f *forwarder) free() {
 // many it has dealt with and counted: all of them unless f is exact, when err
 // says why not.
 func (f *forwarder) forward() (n int, err error) {
-	c := classifier{sw: f.sw, in: f.in, conf: f.in.conf.Load(), b: &f.batch, now: f.sw.fdb.Now()}
+	c := classifier{sw: f.sw, in: f.in, conf: f.in.conf.Load(), b: &f.batch, now: f.sw.fdb.Now(), guarded: f.sw.loops.active.Load()}
 	hub := f.sw.hub.Load()
 	f.delivery.asIs = hub || f.sw.cfg.KeepTags
 	if hub {

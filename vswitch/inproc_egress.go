@@ -33,7 +33,11 @@ func (l *inproc) offload() link.Offload {
 
 // offer implements egress.
 func (l *inproc) offer(o outgoing) (n int, cause dropCause) {
-	headDrop := l.endpoint.port.conf.Load().Policy == HeadDrop
+	conf := l.endpoint.port.conf.Load()
+	if conf.blocked && !o.b.probe {
+		return 0, outBlocked
+	}
+	headDrop := conf.Policy == HeadDrop
 	over := 0 // the first of so many would only be dropped for the others
 	if headDrop {
 		if over = max(len(o.items)-l.ring.Cap(), 0); over > 0 {

@@ -21,6 +21,10 @@ type LinkConfig struct {
 	Kind        Kind
 	Description string
 
+	// Uplink says that the link leads to another switch, or may do so: probes are sent
+	// there to find loops, unless [PortConfig.LoopProtection] is off.
+	Uplink bool
+
 	// UID, GID and PID say who is at the other side (default, with PID 0: this
 	// process). A port takes several endpoints only of the same user.
 	UID, GID uint32
@@ -45,6 +49,7 @@ func (sw *Switch) AttachLink(l link.Link, cfg LinkConfig) (*Attachment, error) {
 	e.info = Endpoint{Kind: cfg.Kind, Description: cfg.Description, Since: time.Now()}
 	setDefault(&e.info.Kind, KindLink)
 	e.info.setOwner(cfg)
+	e.uplink = cfg.Uplink
 	if err := sw.addEndpoint(&e.endpoint, portRequest(cfg.Port), 1, sw.cfg.NumPorts); err != nil {
 		_, _ = l.Close()
 		return nil, sw.openError(err)
@@ -62,6 +67,7 @@ func (e *linkEndpoint) linkChanged(s link.State) {
 	switch log := e.sw.cfg.Logger; {
 	case s.Up:
 		log.Info("link up", append(attrs, "attempts", s.Attempt)...)
+		e.sw.loops.linkUp(e.port)
 	case s.Attempt <= 1:
 		log.Warn("link down, will be opened again", append(attrs, "attempts", s.Attempt, "reason", s.Err)...)
 	default:

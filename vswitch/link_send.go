@@ -24,6 +24,9 @@ func (e *linkEndpoint) offer(o outgoing) (n int, cause dropCause) {
 		return 0, outRefused
 	}
 	conf := e.port.conf.Load()
+	if conf.blocked && !o.b.probe {
+		return 0, outBlocked
+	}
 	headDrop := conf.Policy == HeadDrop
 	q := &e.queue
 	if !headDrop && !q.draining.Load() {

@@ -26,6 +26,7 @@ type port struct {
 	out       [2]outCounters // see outNow
 	total     PortStats      // guarded by sw.statsMu; what was moved out of in and out
 	storm     bucket
+	loop      loopState     // guarded by sw.mu
 	turn      atomic.Uint64 // of PortConfig.RoundRobin: frames so far
 
 	fdb fdb.Port[*port]
@@ -34,7 +35,8 @@ type port struct {
 // A portConf is a PortConfig made ready for use. It does not change.
 type portConf struct {
 	PortConfig
-	tagged *vlanSet // nil for none
+	tagged  *vlanSet // nil for none
+	blocked bool     // because of a loop
 }
 
 // member reports whether the port is in v, tagged or not.
@@ -52,7 +54,7 @@ func newPort(sw *Switch, num int) *port {
 
 // configure makes pc, which is normalized, p's configuration; sw.mu is held.
 func (p *port) configure(pc PortConfig) {
-	conf := &portConf{PortConfig: pc}
+	conf := &portConf{PortConfig: pc, blocked: p.loop.Blocked}
 	if len(pc.Tagged) > 0 {
 		conf.tagged = new(vlanSet)
 		for _, v := range pc.Tagged {
@@ -73,6 +75,7 @@ type endpoint struct {
 	port   *port // set by addEndpoint, nil before
 	info   Endpoint
 	egress egress
+	uplink bool // see LinkConfig.Uplink
 
 	timeouts atomic.Int32 // of senders that waited, since it took a frame
 	budget   waitBudget   // for waiting as a sender
@@ -133,6 +136,7 @@ type PortInfo struct {
 	Number     int
 	Config     PortConfig
 	FDBEntries int
+	Loop       LoopInfo
 	Endpoints  []Endpoint
 }
 
@@ -154,6 +158,11 @@ func (sw *Switch) Ports() []PortInfo {
 			list[i].Endpoints = append(list[i].Endpoints, info)
 		}
 	}
+	sw.mu.Lock()
+	for i, p := range records {
+		list[i].Loop = p.loop.LoopInfo
+	}
+	sw.mu.Unlock()
 	if sw.cfgErr == nil {
 		sw.fdb.RLock()
 		defer sw.fdb.RUnlock()

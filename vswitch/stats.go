@@ -26,6 +26,8 @@ const (
 	inGroup                     // from a group address
 	inTagged                    // tagged, on an access port
 	inIsolated                  // its destination is behind another isolated port
+	inProbe                     // a probe of the switch itself
+	inBlocked                   // the port is blocked because of a loop
 	numInCauses
 )
 
@@ -39,6 +41,7 @@ const (
 	outNoBuffer                  // the kernel has no memory
 	outTooLong                   // longer than the kernel's queue allows
 	outClosed                    // the endpoint ended with the frame unread
+	outBlocked                   // the port is blocked because of a loop
 	numOutCauses
 )
 
@@ -51,8 +54,8 @@ type inCounters struct {
 
 // outCounters count what is for a port.
 type outCounters struct {
-	offered, mirrored, frames, bytes atomic.Uint64
-	dropped                          [numOutCauses]atomic.Uint64
+	offered, mirrored, probes, frames, bytes atomic.Uint64
+	dropped                                  [numOutCauses]atomic.Uint64
 }
 
 // serveCounters count what happens at control sockets.
@@ -70,7 +73,7 @@ type serveCounters struct {
 //
 // and over all ports
 //
-//	the sum of In.Copies = the sum of Out.Offered + Monitors.Offered
+//	the sum of In.Copies = the sum of Out.Offered - Out.Probes + Monitors.Offered
 //
 // A forwarded frame makes one copy for each endpoint that it is for, none if
 // there is no such endpoint, and one for each mirror and monitor that sees it.
@@ -128,12 +131,15 @@ type InDropped struct {
 	Group    uint64 // from a group address, which no station has
 	Tagged   uint64 // tagged, on an access port; see PortConfig.Tagged
 	Isolated uint64 // for an address behind another isolated port
+	Probe    uint64 // the switch's own, which find loops; see LoopProtection
+	Blocked  uint64 // the port was blocked because of a loop
 }
 
 // OutStats counts copies of frames for a port.
 type OutStats struct {
 	Offered  uint64
 	Mirrored uint64 // of Offered: because the port is a mirror
+	Probes   uint64 // of Offered: the switch's own, which find loops; see LoopProtection
 	Frames   uint64 // taken by the kernel for the peer, or by the in-process reader
 	Bytes    uint64 // in Frames
 	Queued   uint64 // in the switch's own queue
@@ -150,17 +156,18 @@ type OutDropped struct {
 	NoBuffer uint64 // the kernel had no memory
 	TooLong  uint64 // longer than the kernel's queue: see Config.WriteBuffer
 	Closed   uint64 // in the queue, or on the way to it, when the endpoint ended
+	Blocked  uint64 // the port was blocked because of a loop
 }
 
 // Sum returns the number of frames dropped for any cause.
 func (d InDropped) Sum() uint64 {
 	return d.Empty + d.Runt + d.Giant + d.VLAN + d.Security + d.Storm + d.Local + d.Closed + d.Offload +
-		d.Segments + d.Group + d.Tagged + d.Isolated
+		d.Segments + d.Group + d.Tagged + d.Isolated + d.Probe + d.Blocked
 }
 
 // Sum returns the number of copies dropped for any cause.
 func (d OutDropped) Sum() uint64 {
-	return d.Full + d.HeadDrop + d.Timeout + d.Stalled + d.Refused + d.NoBuffer + d.TooLong + d.Closed
+	return d.Full + d.HeadDrop + d.Timeout + d.Stalled + d.Refused + d.NoBuffer + d.TooLong + d.Closed + d.Blocked
 }
 
 // FDBStats counts what happened to the FDB.
@@ -270,18 +277,20 @@ func (p *port) moveCounters(set uint32) PortStats {
 		inVLAN: &t.In.Dropped.VLAN, inSecurity: &t.In.Dropped.Security, inStorm: &t.In.Dropped.Storm,
 		inLocal: &t.In.Dropped.Local, inClosed: &t.In.Dropped.Closed, inOffload: &t.In.Dropped.Offload,
 		inSegments: &t.In.Dropped.Segments, inGroup: &t.In.Dropped.Group, inTagged: &t.In.Dropped.Tagged,
-		inIsolated: &t.In.Dropped.Isolated,
+		inIsolated: &t.In.Dropped.Isolated, inProbe: &t.In.Dropped.Probe, inBlocked: &t.In.Dropped.Blocked,
 	} {
 		move(to, &in.dropped[i])
 	}
 	move(&t.Out.Offered, &out.offered)
 	move(&t.Out.Mirrored, &out.mirrored)
+	move(&t.Out.Probes, &out.probes)
 	move(&t.Out.Frames, &out.frames)
 	move(&t.Out.Bytes, &out.bytes)
 	for i, to := range [numOutCauses]*uint64{
 		outFull: &t.Out.Dropped.Full, outHeadDrop: &t.Out.Dropped.HeadDrop, outTimeout: &t.Out.Dropped.Timeout,
 		outStalled: &t.Out.Dropped.Stalled, outRefused: &t.Out.Dropped.Refused, outNoBuffer: &t.Out.Dropped.NoBuffer,
 		outTooLong: &t.Out.Dropped.TooLong, outClosed: &t.Out.Dropped.Closed,
+		outBlocked: &t.Out.Dropped.Blocked,
 	} {
 		move(to, &out.dropped[i])
 	}

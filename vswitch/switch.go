@@ -90,6 +90,8 @@ type Switch struct {
 	monitors *port // what all monitor sessions have in common; no real port
 	serve    serveCounters
 
+	loops *loopGuard // nil if cfgErr is not
+
 	sharedMemory atomic.Int64 // bytes of rings of clients; see Config.MaxSharedMemory
 }
 
@@ -117,6 +119,7 @@ func New(cfg Config) *Switch {
 	sw.hub.Store(cfg.Hub)
 	sw.fdb = fdb.New[*port](cfg.AgeingTime, cfg.MaxFDBEntries)
 	sw.buffers = newBufferPools(cfg.MaxFrameSize)
+	sw.loops = newLoopGuard(sw, cfg.LoopInterval)
 	sw.monitors = newPort(sw, monitorPort)
 	sw.monitors.configure(PortConfig{VLAN: NoVLAN, Policy: TailDrop, Queue: DefaultQueue})
 	for n, pc := range cfg.Ports {
@@ -191,6 +194,7 @@ func (sw *Switch) addEndpoint(c *endpoint, n, first, last int) error {
 		sw.active.Store(sw.active.Load().with(p))
 	}
 	sw.cfg.Logger.Info("attached", c.logAttrs()...)
+	sw.loops.update(p)
 	return nil
 }
 
@@ -225,6 +229,9 @@ func (sw *Switch) removeEndpoint(c *endpoint, cause error) bool {
 		sw.fdb.SetActive(&p.fdb, false)
 	}
 	sw.cfg.Logger.Info("detached", append(c.logAttrs(), "cause", cause)...)
+	if p != sw.monitors {
+		sw.loops.update(p)
+	}
 	return true
 }
 
@@ -250,7 +257,9 @@ func (sw *Switch) SetPort(n int, pc PortConfig) error {
 	if err != nil {
 		return fmt.Errorf("invalid configuration of port %d: %w", n, err)
 	}
-	sw.port(n).configure(pc)
+	p := sw.port(n)
+	p.configure(pc)
+	sw.loops.update(p)
 	return nil
 }
 
@@ -297,6 +306,9 @@ func (sw *Switch) Disconnect(n int, id uint64) error {
 // stream. Calls after the first wait for the same and return nil.
 func (sw *Switch) Close() error {
 	sw.mu.Lock()
+	if !sw.closed && sw.loops != nil {
+		close(sw.loops.stop)
+	}
 	sw.closed = true
 	listeners := make([]*Listener, 0, len(sw.listeners))
 	for l := range sw.listeners {
