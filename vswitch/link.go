@@ -56,24 +56,39 @@ func (sw *Switch) AttachLink(l link.Link, cfg LinkConfig) (*Attachment, error) {
 	}
 	if s := l.Caps().State; s != nil {
 		s.OnChange(e.linkChanged)
+		e.linkChanged(s.State()) // it may have changed before
 	}
 	go e.receive()
 	return &Attachment{e}, nil
 }
 
-// linkChanged logs a change of a link that goes down and comes up again.
+// linkChanged logs a change of a link that goes down and comes up again, once for each
+// time that it is down or up.
 func (e *linkEndpoint) linkChanged(s link.State) {
-	attrs := append(e.logAttrs(), "outage", s.Outage.Round(time.Millisecond))
+	now := linkDown
+	if s.Up {
+		now = linkUp
+	} else if s.Err == nil {
+		return // the first attempt is under way
+	}
+	news := e.logged.Swap(now) != now
+	attrs := append(e.logAttrs(), "outage", s.Outage.Round(time.Millisecond), "attempts", s.Attempt)
 	switch log := e.sw.cfg.Logger; {
-	case s.Up:
-		log.Info("link up", append(attrs, "attempts", s.Attempt)...)
+	case s.Up && news:
+		log.Info("link up", attrs...)
 		e.sw.loops.linkUp(e.port)
-	case s.Attempt <= 1:
-		log.Warn("link down, will be opened again", append(attrs, "attempts", s.Attempt, "reason", s.Err)...)
-	default:
-		log.Debug("link still down", append(attrs, "attempts", s.Attempt, "reason", s.Err)...)
+	case news:
+		log.Warn("link down, will be opened again", append(attrs, "reason", s.Err)...)
+	case !s.Up:
+		log.Debug("link still down", append(attrs, "reason", s.Err)...)
 	}
 }
+
+// What the log says of a link.
+const (
+	linkDown int32 = 1 + iota
+	linkUp
+)
 
 // Port returns the number of the port.
 func (a *Attachment) Port() int { return a.l.port.num }

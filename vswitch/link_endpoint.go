@@ -24,6 +24,7 @@ type linkEndpoint struct {
 	link     link.Link       // nil until attached
 	linkDone <-chan struct{} // of link
 	redials  bool            // link comes up again when it is down
+	logged   atomic.Int32    // linkDown, linkUp or 0: what the log says of link
 	closing  chan struct{}   // closed by close
 	done     chan struct{}   // closed when all has ended
 	cause    error           // written before done is closed

@@ -73,7 +73,7 @@ func runCapture(ctx context.Context, out, messages io.Writer, vnl string, o capt
 		return usageErrorf("--json and --write - both write to the standard output")
 	}
 	var r recording
-	r.conn, err = vde.Open(ctx, vnl, vde.WithDescription("vde capture"), vde.WithMaxFrameSize(longest), vde.WithFrameHook(r.hook))
+	r.conn, err = vde.Open(ctx, vnl, drivers(), vde.WithDescription("vde capture"), vde.WithMaxFrameSize(longest), vde.WithFrameHook(r.hook))
 	if err != nil {
 		return err
 	}

@@ -220,7 +220,7 @@ const longest = 1<<16 + frame.HeaderLen
 // join joins the network as endpoint i.
 func (d *doctor) join(ctx context.Context, vnl string, i int) (*patient, error) {
 	start := time.Now()
-	conn, err := vde.Open(ctx, vnl, vde.WithDescription("vde doctor"), vde.WithMaxFrameSize(longest))
+	conn, err := vde.Open(ctx, vnl, drivers(), vde.WithDescription("vde doctor"), vde.WithMaxFrameSize(longest))
 	if err != nil {
 		remedy := ""
 		if i > 0 {

@@ -47,7 +47,7 @@ func (o *hostOptions) open(ctx context.Context, description string) (*netstack.H
 		return nil, err
 	}
 	maxFrame := max(o.cfg.MTU+frame.HeaderLen, frame.DefaultMaxSize)
-	conn, err := vde.Open(ctx, o.vnl, vde.WithDescription(description), vde.WithMaxFrameSize(maxFrame))
+	conn, err := vde.Open(ctx, o.vnl, drivers(), vde.WithDescription(description), vde.WithMaxFrameSize(maxFrame))
 	if err != nil {
 		return nil, err
 	}

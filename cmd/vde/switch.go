@@ -4,11 +4,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -25,6 +28,10 @@ type switchOptions struct {
 	policy        string
 	sharedMemory  string
 	logLevel      string
+
+	links, ports []string
+	requireLinks bool
+	uplinks      []uplink // what links says
 }
 
 func newSwitch() *cobra.Command {
@@ -34,7 +41,15 @@ func newSwitch() *cobra.Command {
 		Short: "Run a switch in the foreground that serves the control directory DIR",
 		Long: `Runs a switch that every VDE program can join by the name DIR, until it
 is interrupted or terminated; then it hangs up on all clients and removes what
-it created.`,
+it created.
+
+With --link the switch is joined to other networks, such as that of another switch. An
+uplink that ends, or cannot be opened yet, is opened again and again. The ports of uplinks
+send probes once per second; a port at which one comes back is part of a loop and is
+blocked until the loop is gone. What passes an uplink is logged at the end.`,
+		Example: `  vde switch /run/lab.ctl
+  vde switch /run/lab.ctl --link /run/vde.ctl --link 3=hub:///run/hub.ctl
+  vde switch /run/lab.ctl --link 3=/run/vde.ctl --port 3:vlan=none,tagged=20+30 --port 4:vlan=20`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runSwitch(cmd.Context(), cmd.ErrOrStderr(), args[0], o)
@@ -53,6 +68,9 @@ it created.`,
 	f.DurationVar(&o.config.DefaultPort.Wait, "wait", vswitch.DefaultWait, "longest delay at a full queue under the policy backpressure")
 	f.StringVar(&o.sharedMemory, "shared-memory", vde.SharedMemorySameUser.String(), "whose frames may go through shared memory: same-user, always or never")
 	f.BoolVar(&o.config.NoPolling, "no-polling", false, "sleep at once where an answer is expected through shared memory: less processor time, later answers")
+	f.StringArrayVar(&o.links, "link", nil, "join the network `[PORT=]LOCATOR` by a port, the lowest free one if none is given; may be repeated")
+	f.BoolVar(&o.requireLinks, "require-links", false, "fail if an uplink cannot be opened at the start")
+	f.StringArrayVar(&o.ports, "port", nil, "settings of a port, `PORT:KEY=VALUE,...`: vlan=N or none, tagged=N+N or all, loops=auto, on or off; may be repeated")
 	f.StringVar(&o.logLevel, "log", "info", "what to log: debug, info, warn or error")
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions([]string{"backpressure", "tail-drop", "head-drop"}, cobra.ShellCompDirectiveNoFileComp)))
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("shared-memory", cobra.FixedCompletions([]string{"same-user", "always", "never"}, cobra.ShellCompDirectiveNoFileComp)))
@@ -90,8 +108,37 @@ func (o *switchOptions) parse(log io.Writer) error {
 	if o.config.Mode, err = parseMode("--mode", o.mode, 0o777); err != nil {
 		return err
 	}
-	o.config.DirMode, err = parseMode("--dirmode", o.dirMode, 0o3777)
-	return err
+	if o.config.DirMode, err = parseMode("--dirmode", o.dirMode, 0o3777); err != nil {
+		return err
+	}
+	return o.parsePorts()
+}
+
+// parsePorts is the part of parse that is about single ports and uplinks.
+func (o *switchOptions) parsePorts() error {
+	o.config.Ports = make(map[int]vswitch.PortConfig)
+	last := cmp.Or(o.config.NumPorts, vswitch.DefaultNumPorts)
+	for _, text := range o.ports {
+		if err := parsePort(text, o.config.Ports, o.config.DefaultPort); err != nil {
+			return err
+		}
+	}
+	for n := range o.config.Ports {
+		if n > last {
+			return usageErrorf("--port %d: the highest port is %d", n, last)
+		}
+	}
+	for _, text := range o.links {
+		u, err := parseUplink(text)
+		if err != nil {
+			return err
+		}
+		if u.port > last {
+			return usageErrorf("--link %s: the highest port is %d", text, last)
+		}
+		o.uplinks = append(o.uplinks, u)
+	}
+	return nil
 }
 
 func runSwitch(ctx context.Context, log io.Writer, dir string, o switchOptions) error {
@@ -103,12 +150,34 @@ func runSwitch(ctx context.Context, log io.Writer, dir string, o switchOptions) 
 	if err != nil {
 		return errors.Join(err, sw.Close())
 	}
+	failing, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	if err := o.attachUplinks(failing, sw, fail); err != nil {
+		return errors.Join(err, listener.Close(), sw.Close())
+	}
 	o.config.Logger.Info("serving", "dir", listener.Dir())
-	err = listener.Serve(ctx)
+	err = listener.Serve(failing)
 	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Cause(ctx))) {
 		err = nil // told to stop
 	}
-	return errors.Join(err, sw.Close())
+	err = errors.Join(err, sw.Close())
+	logUplinks(o.config.Logger, sw, o.uplinks)
+	return err
+}
+
+// attachUplinks attaches the uplinks, those with a number first. fail ends the switch.
+func (o *switchOptions) attachUplinks(ctx context.Context, sw *vswitch.Switch, fail context.CancelCauseFunc) error {
+	slices.SortStableFunc(o.uplinks, func(a, b uplink) int {
+		return cmp.Compare(min(b.port, 1), min(a.port, 1))
+	})
+	for i, u := range o.uplinks {
+		a, err := u.attach(ctx, sw, o.config, o.requireLinks, fail)
+		if err != nil {
+			return fmt.Errorf("uplink %s: %w", u.locator, err)
+		}
+		o.uplinks[i].port = a.Port()
+	}
+	return nil
 }
 
 // parseMode reads an octal number; the empty string is 0, for the default.
