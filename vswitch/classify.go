@@ -72,10 +72,7 @@ func (c *classifier) classify() {
 			it.cause = inStorm
 		case it.to == nil:
 			it.verdict = verdictFlood
-		case it.to == c.in:
-			it.cause = inLocal
-		case conf.Isolated && it.to.conf.Load().Isolated:
-			it.cause = inIsolated
+		case !c.leaves(it):
 		default:
 			it.verdict = verdictPort
 		}
@@ -84,6 +81,20 @@ func (c *classifier) classify() {
 	if c.retag {
 		c.putVLANs()
 	}
+}
+
+// leaves reports whether an item for a known address may go to its port; if not, it is
+// dropped.
+func (c *classifier) leaves(it *item) bool {
+	switch {
+	case it.to == c.in:
+		it.cause = inLocal
+	case c.conf.Isolated && it.to.conf.Load().Isolated:
+		it.cause = inIsolated
+	default:
+		return true
+	}
+	return false
 }
 
 // readTag finds the VLAN of it, which has a tag, and reports whether the tag is

@@ -113,22 +113,26 @@ func plainAddress(arg string) (a address, ok bool) {
 			return a, false
 		}
 	}
-	number := func(name string, base uint64, bound uint64) (n uint64, ok bool) {
-		for _, c := range []byte(last[name]) {
-			if c < '0' || uint64(c-'0') >= base {
-				return 0, false
-			}
-			if n = n*base + uint64(c-'0'); n > 1<<60 {
-				return 0, false
-			}
+	a.group = last["grp"]
+	return a, plainModes(&a, last) && plainNumbers(&a, last)
+}
+
+// plainNumber reads a number of the given base, at most bound; empty text is 0.
+func plainNumber(text string, base, bound uint64) (n uint64, ok bool) {
+	for _, c := range []byte(text) {
+		if c < '0' || uint64(c-'0') >= base {
+			return 0, false
 		}
-		return n, n <= bound
+		if n = n*base + uint64(c-'0'); n > 1<<60 {
+			return 0, false
+		}
 	}
-	mode, ok1 := number("mode", 8, 0o777)
-	dirMode, ok2 := number("dirmode", 8, 0o3777)
-	if !ok1 || !ok2 {
-		return a, false
-	}
+	return n, n <= bound
+}
+
+func plainModes(a *address, last map[string]string) bool {
+	mode, ok1 := plainNumber(last["mode"], 8, 0o777)
+	dirMode, ok2 := plainNumber(last["dirmode"], 8, 0o3777)
 	a.mode = fs.FileMode(mode & 0o666)
 	a.dirMode = fs.FileMode(dirMode & 0o777)
 	for bit, m := range map[uint64]fs.FileMode{0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
@@ -139,19 +143,19 @@ func plainAddress(arg string) (a address, ok bool) {
 	if a.dirMode != 0 && a.mode == 0 {
 		a.mode = 0o600
 	}
-	a.group = last["grp"]
+	return ok1 && ok2
+}
+
+func plainNumbers(a *address, last map[string]string) bool {
 	for _, name := range []string{"hashsize", "hashseed", "expiretime"} {
 		value, given := last[name]
 		if !given {
 			continue
 		}
-		n, ok := number(name, 10, 1<<60)
-		if !ok || value == "" {
-			return a, false
-		}
+		n, ok := plainNumber(value, 10, 1<<60)
 		switch {
-		case name == "hashsize" && n > 1<<24:
-			return a, false
+		case !ok || value == "", name == "hashsize" && n > 1<<24:
+			return false
 		case name == "hashsize" && n == 0:
 			a.hashSize = 0
 		case name == "hashsize":
@@ -163,5 +167,5 @@ func plainAddress(arg string) (a address, ok bool) {
 			}
 		}
 	}
-	return a, true
+	return true
 }
