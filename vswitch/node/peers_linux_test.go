@@ -55,7 +55,10 @@ func TestVdePlugs(t *testing.T) {
 // lost, and all are as they were.
 func TestCPrograms(t *testing.T) {
 	testpeers.Need(t, "linux", "gcc", "libvdeplug.h")
-	const count = 5000
+	count := 5000
+	if testing.Short() {
+		count = 500
+	}
 	for _, kind := range []node.Kind{node.Switch, node.Hub, node.Multi, node.Bonding} {
 		t.Run(string(kind), func(t *testing.T) {
 			dir := newDir(t)
@@ -71,28 +74,28 @@ func TestCPrograms(t *testing.T) {
 				wantFrame(t, "the host", c, back)
 			}
 			r, err := echo.Finish(t.Context())
-			if err != nil || r.Frames != count {
+			if err != nil || r.Frames != uint64(count) {
 				t.Errorf("%+v, %v", r, err)
 			}
-			offered(t, sw, 2*count)
+			offered(t, sw, uint64(2*count))
 		})
 	}
 	t.Run("between cables", func(t *testing.T) {
 		dir := newDir(t)
 		_, sw := open(t, node.Switch, dir, "") // whose host never receives
-		sink := testpeers.StartCPeer(t, testpeers.CPeerConfig{Role: testpeers.CSink, Network: dir, MAC: mac(2), Count: count})
+		sink := testpeers.StartCPeer(t, testpeers.CPeerConfig{Role: testpeers.CSink, Network: dir, MAC: mac(2), Count: uint64(count)})
 		if err := sw.SetPort(2, withStatic(t, sw, 2, mac(2))); err != nil {
 			t.Fatal(err)
 		}
-		source := testpeers.StartCPeer(t, testpeers.CPeerConfig{Role: testpeers.CSource, Network: dir, MAC: mac(1), Peer: mac(2), Count: count, Size: 1514})
+		source := testpeers.StartCPeer(t, testpeers.CPeerConfig{Role: testpeers.CSource, Network: dir, MAC: mac(1), Peer: mac(2), Count: uint64(count), Size: 1514})
 		if err := source.Begin(); err != nil {
 			t.Fatal(err)
 		}
 		r, err := sink.Wait(t.Context())
-		if err != nil || r.Frames != count || r.Lost+r.Duplicates+r.Corrupt > 0 {
+		if err != nil || r.Frames != uint64(count) || r.Lost+r.Duplicates+r.Corrupt > 0 {
 			t.Errorf("%+v, %v", r, err)
 		}
-		offered(t, sw, count)
+		offered(t, sw, uint64(count))
 	})
 }
 
