@@ -70,7 +70,6 @@ var floors = []floor{
 	{"wgtun", []string{"frame", "vde", "netstack"}},
 	{"bench/...", []string{"bench/...", "frame", "pool", "ringbuf", "vde", "vswitch", "netstack/...", "testutil"}},
 	{"cmd/...", []string{"cmd/...", "frame", "pool", "ringbuf", "vnl", "link", "links/...", "impair", "vde", "vswitch", "netstack/...", "capture/..."}},
-	{"cmd/...", []string{"cmd/...", "frame", "pool", "ringbuf", "vnl", "link", "vde", "vswitch", "vswitch/node", "netstack/...", "capture/..."}},
 	{"internal/soak/...", []string{"frame", "pool", "vde", "vswitch", "impair", "netstack/...", "testutil", "internal/testframe", "internal/testpeers"}},
 	{"internal/libtest", nil},
 	{"internal/tools/...", []string{"internal/tools/..."}},

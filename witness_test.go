@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -17,7 +18,12 @@ var witness = regexp.MustCompile("`([a-z]+)\\.((?:Test|Fuzz)[A-Za-z0-9_]+)(?:/([
 
 // TestDocsWitnesses looks for the tests that documents call as witnesses.
 func TestDocsWitnesses(t *testing.T) {
-	dirs := map[string]string{"wire": "internal/wire", "sockfile": "internal/sockfile", "vdeplug": "links/vdeplug", "exec": "links/exec", "vdestream": "internal/vdestream", "transport": "internal/transport", "sockio": "internal/sockio", "shm": "internal/shm", "gso": "internal/gso", "testpeers": "internal/testpeers", "testframe": "internal/testframe", "soak": "internal/soak", "fdb": "vswitch/internal/fdb"}
+	dirs := map[string][]string{} // by the name of the package
+	for _, file := range sources(t, "_test.go") {
+		if dir := path.Dir(file); !slices.Contains(dirs[path.Base(dir)], dir) {
+			dirs[path.Base(dir)] = append(dirs[path.Base(dir)], dir)
+		}
+	}
 	texts := map[string]string{}
 	// text returns all Go files of a directory with that ending.
 	text := func(dir, ending string) string {
@@ -46,11 +52,10 @@ func TestDocsWitnesses(t *testing.T) {
 			t.Errorf("%s names only %d tests", doc.name, len(found))
 		}
 		for _, m := range found {
-			dir, ok := dirs[m[1]]
-			if !ok {
-				dir = m[1]
+			var tests string
+			for _, dir := range dirs[m[1]] {
+				tests += text(dir, "_test.go")
 			}
-			tests := text(dir, "_test.go")
 			if !strings.Contains(tests, "\nfunc "+m[2]+"(") {
 				t.Errorf("%s: there is no %s.%s", doc.name, m[1], m[2])
 			}
