@@ -103,6 +103,7 @@ type waiter struct {
 	file   *os.File // epfd, on the runtime poller
 	raw    syscall.RawConn
 	step   func(uintptr) bool
+	onPark func() // called before a call parks; nil if there is nothing to do
 
 	mu      sync.Mutex // held for a whole wait; guards what follows
 	try     func(fd uintptr) bool
@@ -175,6 +176,7 @@ func (w *waiter) attempt() bool {
 		return true
 	}
 	if !w.hot {
+		w.parking()
 		return false
 	}
 	// From here on a change is noticed: what came before is found by trying
@@ -183,7 +185,17 @@ func (w *waiter) attempt() bool {
 		return true // and still outside: to park would be for ever
 	}
 	w.hot = false
-	return w.try(uintptr(w.fd))
+	if w.try(uintptr(w.fd)) {
+		return true
+	}
+	w.parking()
+	return false
+}
+
+func (w *waiter) parking() {
+	if w.onPark != nil {
+		w.onPark()
+	}
 }
 
 // insist tries a few times more.

@@ -1,11 +1,12 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Package sockio moves batches of datagrams through one socket that sits on the
-// Go runtime poller.
+// Package sockio moves batches of frames through one socket that sits on the Go
+// runtime poller: a [Socket], of which each datagram is one frame, or a [Stream],
+// which carries many in one message.
 //
 // It is mechanism only: it knows nothing of VDE or of counters. A call that waits
-// parks its goroutine and holds no thread. A batch is one recvmmsg or sendmmsg, and
+// parks its goroutine and holds no thread. A batch of datagrams is one recvmmsg or sendmmsg, and
 // each direction is on the poller only while that pays (see descriptor_linux.go).
 // The package is empty on systems other than Linux.
 //

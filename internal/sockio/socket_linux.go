@@ -8,13 +8,9 @@ package sockio
 import (
 	"net"
 	"os"
-	"sync"
-	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-vde/sdk/internal/deadline"
 	"github.com/go-vde/sdk/internal/transport"
 	"github.com/go-vde/sdk/link"
 )
@@ -30,12 +26,8 @@ const MaxBatch = 64
 // Receives are serialized with receives and sends with sends; the two
 // directions, the deadlines and Close may overlap freely.
 type Socket struct {
-	desc    descriptor
+	polled
 	headers bool
-
-	mu     sync.Mutex  // orders deadline changes against Hangup and Close
-	closed atomic.Bool // written with mu held, before the descriptor is closed
-	hungUp atomic.Bool // written with mu held
 
 	rx  receiver // receives
 	tx  sender   // sends that wait
@@ -154,74 +146,17 @@ func (s *Socket) run(t *sender, k int) (sent, calls int, err error) {
 	return sent, calls, nil
 }
 
-// AwaitRoom waits until the kernel's queue has room again, which on Linux is when
-// three quarters of it are free, or until the write deadline.
-func (s *Socket) AwaitRoom() error { return s.translate(s.desc.write(roomy)) }
-
-// roomy reports whether the queue of fd has room. It asks the kernel: the runtime
-// poller knows only of changes since the wait began.
-func roomy(fd uintptr) bool {
-	fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-	n, err := unix.Poll(fds[:], 0)
-	return n > 0 || err != nil && err != unix.EINTR
-}
-
-// Shut refuses what the other side sends from here on; what it sent before can
-// still be received.
-func (s *Socket) Shut() {
-	_ = s.desc.hold(func(uintptr) { _ = unix.Shutdown(int(s.desc.fd), unix.SHUT_RD) }) // fails if closed, as does all
-}
-
-// Hangup ends waiting for good: pending and later receives take what the kernel
-// still holds and then return [transport.ErrDrained]; pending and later waiting sends
-// fail with [os.ErrDeadlineExceeded] instead of waiting. It is idempotent.
-func (s *Socket) Hangup() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.hungUp.Store(true)
-	// These fail only when closed, which wakes everybody too.
-	_ = s.desc.setReadDeadline(deadline.Past())
-	_ = s.desc.setWriteDeadline(deadline.Past())
-}
-
-// SetReadDeadline bounds pending and later receives; zero means no bound. After
-// Hangup it has no effect, after Close it fails.
-func (s *Socket) SetReadDeadline(t time.Time) error {
-	return s.setDeadline(s.desc.setReadDeadline, t)
-}
-
-// SetWriteDeadline is SetReadDeadline for sends that wait.
-func (s *Socket) SetWriteDeadline(t time.Time) error {
-	return s.setDeadline(s.desc.setWriteDeadline, t)
-}
-
-func (s *Socket) setDeadline(set func(time.Time) error, t time.Time) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.closed.Load():
-		return net.ErrClosed
-	case s.hungUp.Load():
-		return nil
-	}
-	return s.translate(set(t))
-}
-
 // Close takes what the kernel still holds for this socket, so that the caller
 // can account for it, closes the descriptor and wakes every call, which returns
 // [net.ErrClosed]. unread is the number of datagrams thrown away. Calls after
 // the first return 0 and nil.
 func (s *Socket) Close() (unread int, err error) {
-	s.mu.Lock()
-	if s.closed.Swap(true) {
-		s.mu.Unlock()
+	if s.close() {
 		return 0, nil
 	}
 	// A receive that waits lets go of rx; one that has datagrams returns them.
 	// Only then are the rest thrown away, so that no gap opens before what a
 	// receive delivers.
-	_ = s.desc.setReadDeadline(deadline.Past())
-	s.mu.Unlock()
 	s.rx.mu.Lock()
 	_ = s.desc.hold(func(uintptr) {
 		fd := int(s.desc.fd)
@@ -242,15 +177,6 @@ func (s *Socket) Caps() link.Caps {
 		c.Offload = link.OffloadChecksum | link.OffloadTSO
 	}
 	return c
-}
-
-// translate gives closing its one public name: the runtime's own error for a
-// closed file matches neither os.ErrClosed nor net.ErrClosed.
-func (s *Socket) translate(err error) error {
-	if err != nil && s.closed.Load() {
-		return net.ErrClosed
-	}
-	return err
 }
 
 // rawConn is the socket's syscall.RawConn with closing translated.

@@ -19,10 +19,27 @@ import (
 	"github.com/go-vde/sdk/link"
 )
 
+// A Control is the control stream of a connection, as a [Link] needs it. It is a
+// [Stream], or a stream that frames go through, too.
+type Control interface {
+	// Read waits for something that the other side sends after the handshake, and
+	// returns [io.EOF] when it has closed the stream.
+	Read(p []byte) (n int, err error)
+
+	// Ended reports whether the other side has closed the stream, without reading.
+	Ended() bool
+
+	// Shutdown ends the stream for both sides, while it may still be in use.
+	Shutdown()
+
+	// Close closes the stream and wakes Read.
+	Close() error
+}
+
 // A Config describes a [Link]. Stream and Transport are required, and are the
 // Link's from then on.
 type Config struct {
-	Stream    *Stream
+	Stream    Control
 	Transport Transport
 
 	// Address is the locator of the other side.
@@ -85,6 +102,7 @@ type Link struct {
 
 	notifier notifier             // its Notifier is nil if the transport has none
 	counters func() link.Counters // made once, because Caps is called for each send with metadata
+	lost     func() link.Counters // of the transport; nil if it has none
 }
 
 var _ link.Link = (*Link)(nil)
@@ -98,7 +116,7 @@ func New(cfg Config) *Link {
 	caps := l.transport.Caps()
 	l.partial.Store(cfg.TakesPartial || !caps.SharedMemory && caps.Offload != 0)
 	l.notifier = notifier{link: l, Notifier: caps.Notifier}
-	l.counters = l.count
+	l.counters, l.lost = l.count, caps.Counters
 	l.resolver.Source = func(bufs [][]byte, sizes []int, headers []frame.VNetHeader, wait bool) (int, error) {
 		return l.transport.Recv(link.Rx{Bufs: bufs, Sizes: sizes, Headers: headers, NoWait: !wait})
 	}
@@ -378,5 +396,9 @@ type receiver struct {
 func (r *receiver) Ended(err error) { r.Receiver.Ended(r.link.recvError(err)) }
 
 func (l *Link) count() link.Counters {
-	return link.Counters{Foreign: uint64(l.cfg.Foreign), Discarded: uint64(l.resolver.Late())}
+	c := link.Counters{Foreign: uint64(l.cfg.Foreign), Discarded: uint64(l.resolver.Late())}
+	if l.lost != nil {
+		c.Unsent = l.lost().Unsent
+	}
+	return c
 }

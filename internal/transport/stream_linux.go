@@ -197,6 +197,36 @@ func (s *Stream) Ended() bool {
 	return ended || err != nil
 }
 
+// PeerName returns the name of the other side's socket, empty if it has none.
+func (s *Stream) PeerName() (name string) {
+	_ = s.control(func(fd int) {
+		if sa, err := unix.Getpeername(fd); err == nil {
+			if sa, ok := sa.(*unix.SockaddrUnix); ok {
+				name = sa.Name
+			}
+		}
+	})
+	return name
+}
+
+// Detach hands over the socket, as another descriptor. The stream is closed
+// afterwards, and the connection goes on.
+func (s *Stream) Detach() (fd int, err error) {
+	e := s.control(func(old int) { fd, err = unix.FcntlInt(uintptr(old), unix.F_DUPFD_CLOEXEC, 0) })
+	if e != nil {
+		return -1, e
+	}
+	if err != nil {
+		return -1, os.NewSyscallError("fcntl", err)
+	}
+	s.closed.Store(true)
+	if err := s.file.Close(); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
 // Shutdown ends the stream for both sides, while it may still be in use: readers
 // at both ends notice.
 func (s *Stream) Shutdown() {
