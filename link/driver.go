@@ -99,6 +99,9 @@ type Settings struct {
 	// look for an answer for a while first.
 	NoPolling bool
 
+	// Streams says when frames may go through a stream.
+	Streams Streams
+
 	// Offload asks for metadata beside the frames also where that has to be
 	// agreed on when the link is opened.
 	Offload bool
@@ -143,5 +146,48 @@ func (m *SharedMemory) UnmarshalText(b []byte) error {
 		return fmt.Errorf("unknown mode of shared memory %q, want one of %s", b, strings.Join(sharedMemoryNames[:], ", "))
 	}
 	*m = SharedMemory(i)
+	return nil
+}
+
+// A Streams says when frames that do not go through shared memory may go through a
+// stream, many in one message, where the other side can do that too. Otherwise one
+// message is one frame.
+type Streams int
+
+const (
+	// StreamsAuto is the default: where shared memory was wanted and cannot be had,
+	// so not with [SharedMemoryNever].
+	StreamsAuto Streams = iota
+
+	// StreamsAlways: also with [SharedMemoryNever].
+	StreamsAlways
+
+	// StreamsNever: not at all.
+	StreamsNever
+)
+
+var streamsNames = [...]string{"auto", "always", "never"}
+
+// String returns "auto", "always" or "never".
+func (m Streams) String() string {
+	if !m.Valid() {
+		return fmt.Sprintf("Streams(%d)", int(m))
+	}
+	return streamsNames[m]
+}
+
+// Valid reports whether m is one of the constants.
+func (m Streams) Valid() bool { return m >= 0 && int(m) < len(streamsNames) }
+
+// MarshalText implements [encoding.TextMarshaler] with the form of String.
+func (m Streams) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (m *Streams) UnmarshalText(b []byte) error {
+	i := slices.Index(streamsNames[:], string(b))
+	if i < 0 {
+		return fmt.Errorf("unknown mode of streams %q, want one of %s", b, strings.Join(streamsNames[:], ", "))
+	}
+	*m = Streams(i)
 	return nil
 }

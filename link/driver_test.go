@@ -108,7 +108,7 @@ func TestTexts(t *testing.T) {
 func TestSettings(t *testing.T) {
 	s := link.Settings{
 		Description: "d", Port: -1, PortGroupFallback: true, MaxFrameSize: 1514, WriteBuffer: 9,
-		SocketMode: 0o770, SocketGroup: "g", SharedMemory: link.SharedMemoryNever, Offload: true,
+		SocketMode: 0o770, SocketGroup: "g", SharedMemory: link.SharedMemoryNever, Streams: link.StreamsAlways, Offload: true,
 	}
 	text, err := json.Marshal(s)
 	if err != nil {

@@ -206,7 +206,8 @@ func (c *Conn) setReadDeadline(t time.Time) error {
 // SyscallConn gives access to the descriptor on which one message is one frame:
 // for a port of a switch the data socket, while the control socket stays private.
 // Frames moved through it are in no counter. Where there is no such descriptor,
-// because frames go through memory, the error matches [errors.ErrUnsupported].
+// because frames go through memory or a stream, the error matches
+// [errors.ErrUnsupported].
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	raw := c.link.Caps().Raw
 	switch {

@@ -33,8 +33,9 @@
 // other side takes; WritePackets does the rest in software. [WithOffload] offers
 // it on sockets too.
 //
-// Open also offers shared memory, which only package vswitch accepts; see
-// [WithSharedMemory].
+// Open also offers shared memory, and a stream that holds many frames in one
+// message, which only package vswitch accepts; see [WithSharedMemory] and
+// [WithStreams].
 //
 // # End of a connection
 //

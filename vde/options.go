@@ -140,6 +140,8 @@ func newConfig(opts []Option) (config, error) {
 		return c, fmt.Errorf("WithFrames(…, %d): give a positive depth", c.depth)
 	case !c.SharedMemory.Valid():
 		return c, fmt.Errorf("WithSharedMemory(%d): there is no such mode", int(c.SharedMemory))
+	case !c.Streams.Valid():
+		return c, fmt.Errorf("WithStreams(%d): there is no such mode", int(c.Streams))
 	case c.Port > int(wire.MaxPort):
 		return c, fmt.Errorf("WithPort(%d): the largest port is %d", c.Port, wire.MaxPort)
 	}
@@ -174,6 +176,8 @@ const (
 // offer if its own configuration allows it; every other one ignores it and moves
 // frames through sockets. Nothing else is different about the connection, but
 // that [Conn.SyscallConn] has no socket to show and [WithWriteBuffer] no effect.
+// Where the memory cannot be had, [WithStreams] is the next best, but not with
+// [SharedMemoryNever].
 //
 // A receive that waits for another answer, as the last one brought one, polls for up
 // to 200 microseconds before it sleeps, more rarely after polls without success, and
@@ -194,4 +198,26 @@ func WithSharedMemory(mode SharedMemory) Option {
 // vswitch.Config.NoPolling.
 func WithoutPolling() Option {
 	return option(func(c *config) { c.NoPolling = true })
+}
+
+// A Streams says when frames may go through a stream.
+type Streams = link.Streams
+
+// Modes of [WithStreams].
+const (
+	StreamsAuto   = link.StreamsAuto   // the default: where shared memory was wanted and cannot be had
+	StreamsAlways = link.StreamsAlways // also with [SharedMemoryNever]
+	StreamsNever  = link.StreamsNever  // not at all
+)
+
+// WithStreams says when to offer the switch to send frames over the control stream,
+// many in one message, where they do not go through shared memory: with a switch of
+// another user, say (default [StreamsAuto]). A switch of this SDK takes the offer
+// unless its configuration forbids it; every other one ignores it, and one message on
+// the data sockets is one frame. That is many times slower for short frames.
+//
+// As with shared memory, [Conn.SyscallConn] has no socket to show. See
+// docs/streams.md.
+func WithStreams(mode Streams) Option {
+	return option(func(c *config) { c.Streams = mode })
 }

@@ -11,7 +11,7 @@ import (
 // runChild does not return if this process was started to be a switch, a client
 // of one, or short of memory.
 func runChild() {
-	for env, be := range map[string]func(string) error{childEnv: beSwitch, clientEnv: beClient, askEnv: beAsker, answerEnv: beAnswerer, memoryEnv: beShortOfMemory} {
+	for env, be := range map[string]func(string) error{childEnv: beSwitch, clientEnv: beClient, streamEnv: beStreamClient, askEnv: beAsker, answerEnv: beAnswerer, memoryEnv: beShortOfMemory} {
 		config, ok := os.LookupEnv(env)
 		if !ok {
 			continue

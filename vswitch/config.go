@@ -90,8 +90,12 @@ type Config struct {
 
 	// SharedMemory says which clients' offers of shared memory are accepted
 	// (default: those of the user that this process runs as). The frames of other
-	// clients go through sockets.
+	// clients go through streams or sockets.
 	SharedMemory vde.SharedMemory
+
+	// NoStreams has the frames of clients that offer to send them over the control
+	// stream, many in one message, go through sockets; see [vde.WithStreams].
+	NoStreams bool
 
 	// NoPolling has goroutines that receive from shared memory sleep at once where
 	// they would look for an answer for up to 200 µs first. It takes less processor
@@ -102,7 +106,7 @@ type Config struct {
 	// together (default 256 MiB; a client of the default frame size offers 1 MiB, one
 	// of the longest frames 32 MiB). An offer of more than a quarter of what is left is
 	// not accepted, so that a few large ones leave room for others; such a client's
-	// frames go through sockets.
+	// frames go through a stream or sockets.
 	MaxSharedMemory int64
 
 	// LoopInterval is how often probes are sent from each port whose LoopProtection

@@ -32,7 +32,7 @@ func TestConfigJSON(t *testing.T) {
 			Name: "lab", NumPorts: 12, Hub: true, KeepTags: true, MaxFrameSize: 1518, AgeingTime: 100 * time.Second, MaxFDBEntries: 99,
 			DefaultPort: forever, Ports: map[int]vswitch.PortConfig{3: pc},
 			PortGroups:   map[string]vswitch.PortGroup{"g": {First: 1, Last: 2, DefaultPort: pc}},
-			SharedMemory: vde.SharedMemoryNever, Mode: 0o660, DirMode: 0o770 | fs.ModeSetgid, Group: "vde",
+			SharedMemory: vde.SharedMemoryNever, NoStreams: true, Mode: 0o660, DirMode: 0o770 | fs.ModeSetgid, Group: "vde",
 			WriteBuffer: 1 << 20, MaxPending: 4, HandshakeTimeout: time.Minute, LoopInterval: 2 * time.Second,
 		}, []string{`"AgeingTime":"1m40s"`, `"Wait":"forever"`, `"Wait":"3ms"`, `"Policy":"head-drop"`, `"Mode":"0660"`, `"DirMode":"02770"`, `"SharedMemory":"never"`}},
 		{"entries that do not age", vswitch.Config{AgeingTime: vswitch.Forever}, []string{`"AgeingTime":"forever"`}},

@@ -26,7 +26,7 @@ type joinedKind struct {
 
 // joinedKinds are all there are.
 func joinedKinds() []joinedKind {
-	overSockets := vde.WithSharedMemory(vde.SharedMemoryNever)
+	overSockets, overStream := vde.WithSharedMemory(vde.SharedMemoryNever), vde.WithStreams(vde.StreamsAlways)
 	return []joinedKind{
 		{"shared memory, enabled", nil, true, true, true},
 		{"shared memory", nil, false, false, true},
@@ -34,6 +34,10 @@ func joinedKinds() []joinedKind {
 		{"sockets with headers", []vde.Option{overSockets, vde.WithOffload()}, false, true, false},
 		{"sockets, enabled", []vde.Option{overSockets}, true, false, false},
 		{"sockets", []vde.Option{overSockets}, false, false, false},
+		{"stream with headers, enabled", []vde.Option{overSockets, overStream, vde.WithOffload()}, true, true, false},
+		{"stream with headers", []vde.Option{overSockets, overStream, vde.WithOffload()}, false, true, false},
+		{"stream, enabled", []vde.Option{overSockets, overStream}, true, false, false},
+		{"stream", []vde.Option{overSockets, overStream}, false, false, false},
 		{"reconnecting, enabled", []vde.Option{vde.WithReconnect(vde.ReconnectPolicy{})}, true, true, true},
 		{"shared memory offered with headers", []vde.Option{vde.WithOffload()}, true, true, true},
 	}

@@ -112,6 +112,7 @@ const (
 	KindInProcess    Kind = "in-process"    // from Attach
 	KindSocket       Kind = "socket"        // from a control socket
 	KindSharedMemory Kind = "shared-memory" // from a control socket; its frames go through shared memory
+	KindStream       Kind = "stream"        // from a control socket; its frames go through the control stream
 	KindLink         Kind = "link"          // from AttachLink
 	KindMonitor      Kind = "monitor"       // from Monitor
 )

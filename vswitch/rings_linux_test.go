@@ -55,9 +55,12 @@ func TestSharedMemoryUsers(t *testing.T) {
 			if got := c.Caps().SharedMemory; got != test.want {
 				t.Errorf("shared memory: %v, want %v", got, test.want)
 			}
-			kind := vswitch.KindSocket
-			if test.want {
+			kind := vswitch.KindStream
+			switch {
+			case test.want:
 				kind = vswitch.KindSharedMemory
+			case test.client == vde.SharedMemoryNever:
+				kind = vswitch.KindSocket
 			}
 			if got := sw.Ports()[0].Endpoints[0].Kind; got != kind {
 				t.Errorf("the endpoint is %q, want %q", got, kind)

@@ -60,12 +60,25 @@ func (r *ringTransport) Close() (unread int, err error) {
 // A joining is what becomes an endpoint for one client.
 type joining struct {
 	stream    *transport.Stream
-	transport transport.Transport
+	transport transport.Transport // nil for a stream until it has a port
 	kind      Kind
+	features  uint8          // of a stream
 	fd        int            // of the data socket, which transport owns
 	name      *sockfile.File // of the data socket, once it has its name
 	attach    []int          // descriptors that go with the reply
 	attached  func()         // to be called when that is sent; nil without descriptors
+}
+
+// discard closes what does not become an endpoint, but for the control stream.
+func (j *joining) discard() {
+	if j.transport != nil {
+		_, _ = j.transport.Close()
+	} else {
+		_ = transport.CloseSocket(j.fd)
+	}
+	if j.name != nil {
+		_ = j.name.Remove()
+	}
 }
 
 // join makes an endpoint for the client and replies. It takes over fds, which came
@@ -95,10 +108,7 @@ func (l *Listener) join(s *ctlSocket, stream *transport.Stream, fds []int, peer 
 		err = l.sw.addEndpoint(&e.endpoint, n, first, last)
 	}
 	if err != nil {
-		_, _ = j.transport.Close()
-		if j.name != nil {
-			_ = j.name.Remove()
-		}
+		j.discard()
 		return nil, err
 	}
 	// From here on the endpoint ends by hangup, which closes everything.
@@ -137,6 +147,10 @@ func (j *joining) makeTransport(l *Listener, p Peer, fds []int) error {
 	}
 	j.attach = attach
 	if end == nil {
+		if j.features, err = l.takesStream(j.stream); err == nil {
+			j.kind = KindStream
+			return nil
+		}
 		j.kind = KindSocket
 		j.transport, err = newSocket(j.fd, headers)
 		return err
@@ -185,6 +199,9 @@ func (l *Listener) open(j *joining, e *endpoint) (link.Link, error) {
 		return nil, err
 	}
 	j.name = name
+	if j.kind == KindStream {
+		return l.openStream(j)
+	}
 	return transport.New(transport.Config{
 		Stream: j.stream, Transport: j.transport, OnData: l.trailingByte,
 		Refuse:       true,
@@ -206,6 +223,9 @@ func (l *Listener) trailingByte() error {
 
 // reply tells the client the name of its data socket, with descriptors attached.
 func (j *joining) reply(timeout time.Duration) error {
+	if s, ok := j.transport.(*streamTransport); ok {
+		return s.Flush()
+	}
 	b, err := wire.AppendReply(nil, j.name.Path())
 	if err != nil {
 		return err
@@ -260,10 +280,7 @@ func (l *Listener) dataSocket(path string, uid uint32) (fd int, err error) {
 		return -1, os.NewSyscallError("socket", err)
 	}
 	transport.RefuseDescriptors(fd)
-	// Beyond the system's limit if that is allowed, else up to it.
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, l.sw.cfg.WriteBuffer) != nil {
-		err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, l.sw.cfg.WriteBuffer))
-	}
+	err = setWriteBuffer(fd, l.sw.cfg.WriteBuffer)
 	if err == nil {
 		err = connectData(fd, path, uid)
 	}
@@ -272,6 +289,15 @@ func (l *Listener) dataSocket(path string, uid uint32) (fd int, err error) {
 		return -1, fmt.Errorf("data socket %q: %w", path, err)
 	}
 	return fd, nil
+}
+
+// setWriteBuffer sets the size of the queue of the socket fd: beyond the system's
+// limit if that is allowed, else up to it.
+func setWriteBuffer(fd, n int) error {
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, n) == nil {
+		return nil
+	}
+	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, n))
 }
 
 // connectData connects fd to the data socket of a client.

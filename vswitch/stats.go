@@ -189,11 +189,11 @@ type ServeStats struct {
 	Silent        uint64 // did not send their request in time, or closed before
 	Evicted       uint64 // were closed before their request was read because there were too many
 	TrailingBytes uint64 // endpoints ended because the peer sent bytes after its request
-	RingsRejected uint64 // of Joined: offered shared memory that could not be used, and got a socket
-	Violations    uint64 // endpoints ended because the peer violated the shared memory protocol
+	RingsRejected uint64 // of Joined: offered shared memory that could not be used, and got a stream or a socket
+	Violations    uint64 // endpoints ended because the peer violated the protocol of shared memory or of streams
 
 	// RingsOverBudget, of Joined, offered more shared memory than
-	// Config.MaxSharedMemory left for them, and got a socket.
+	// Config.MaxSharedMemory left for them, and got a stream or a socket.
 	RingsOverBudget uint64
 }
 

@@ -68,6 +68,7 @@ blocked until the loop is gone. What passes an uplink is logged at the end.`,
 	f.DurationVar(&o.config.DefaultPort.Wait, "wait", vswitch.DefaultWait, "longest delay at a full queue under the policy backpressure")
 	f.StringVar(&o.sharedMemory, "shared-memory", vde.SharedMemorySameUser.String(), "whose frames may go through shared memory: same-user, always or never")
 	f.BoolVar(&o.config.NoPolling, "no-polling", false, "sleep at once where an answer is expected through shared memory: less processor time, later answers")
+	f.BoolVar(&o.config.NoStreams, "no-streams", false, "send one frame in a message to programs that do not share memory")
 	f.StringArrayVar(&o.links, "link", nil, "join the network `[PORT=]LOCATOR` by a port, the lowest free one if none is given; may be repeated")
 	f.BoolVar(&o.requireLinks, "require-links", false, "fail if an uplink cannot be opened at the start")
 	f.StringArrayVar(&o.ports, "port", nil, "settings of a port, `PORT:KEY=VALUE,...`: vlan=N or none, tagged=N+N or all, loops=auto, on or off; may be repeated")

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -22,14 +23,15 @@ import (
 // A control is the connected control stream.
 type control struct {
 	*transport.Stream
-	path string // of the listening socket
+	path    string // of the listening socket
+	streams *uint8 // the features that the socket's name offers; nil if it offers nothing
 }
 
 // dialControl connects to the port group's socket or to ctl, and returns with it
 // the port to ask for there (docs/spec/vde-protocol.md, section 7).
 func (j joiner) dialControl(ctx context.Context, dir string) (control, wire.Port, error) {
 	if j.portGroup != "" {
-		c, err := dialUnix(ctx, filepath.Join(dir, j.portGroup))
+		c, err := dialUnix(ctx, filepath.Join(dir, j.portGroup), j.streams)
 		if err == nil {
 			return c, wire.AnyPort, nil
 		}
@@ -44,16 +46,20 @@ func (j joiner) dialControl(ctx context.Context, dir string) (control, wire.Port
 			return control{}, 0, err
 		}
 	}
-	c, err := dialUnix(ctx, filepath.Join(dir, "ctl"))
+	c, err := dialUnix(ctx, filepath.Join(dir, "ctl"), j.streams)
 	return c, j.port, err
 }
 
-// dialUnix connects a stream to the socket at path, which is a control socket.
-func dialUnix(ctx context.Context, path string) (control, error) {
+// dialUnix connects a stream to the socket at path, which is a control socket. Its
+// name offers to send frames over the stream, with features, unless these are nil.
+func dialUnix(ctx context.Context, path string, streams *uint8) (control, error) {
 	const step = "connect to the control socket"
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return control{}, &joinError{step: "make the control socket", err: os.NewSyscallError("socket", err)}
+	}
+	if streams != nil && !nameStream(fd, *streams) {
+		streams = nil
 	}
 	// A full backlog is EAGAIN for a stream of this family, and the poller has
 	// no event for its end, so all one can do is to ask again.
@@ -82,7 +88,20 @@ func dialUnix(ctx context.Context, path string) (control, error) {
 	if err != nil {
 		return control{}, &joinError{step: "register the control socket", path: path, err: err}
 	}
-	return control{stream, path}, nil
+	return control{stream, path, streams}, nil
+}
+
+// nameStream gives the socket fd the name that offers features, and reports whether
+// it could. A switch that does not know the offer does not see a difference.
+func nameStream(fd int, features uint8) bool {
+	const attempts = 8 // somebody may have the name
+	for range attempts {
+		err := unix.Bind(fd, &unix.SockaddrUnix{Name: wire.StreamName(features, rand.Uint64())})
+		if err != unix.EADDRINUSE {
+			return err == nil
+		}
+	}
+	return false
 }
 
 // controlError names what a failure to reach the control socket means.

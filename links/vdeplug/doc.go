@@ -4,15 +4,15 @@
 // Package vdeplug is the driver of the vde scheme: it joins a switch through its
 // control directory, as libvdeplug does, and opens a link whose frames go through
 // a pair of datagram sockets or, where the switch accepts it, through shared
-// memory.
+// memory or over the control stream.
 //
 // vde.Open uses it; programs need the package only to build a [link.Mux] of their
 // own:
 //
 //	mux := link.Mux{"vde": vdeplug.Driver{}}
 //
-// The protocol is that of docs/spec/vde-protocol.md, the extension for shared
-// memory that of docs/shared-memory.md. It works on Linux; elsewhere Open returns
+// The protocol is that of docs/spec/vde-protocol.md, the extensions for shared
+// memory and for streams are those of docs/shared-memory.md and docs/streams.md. It works on Linux; elsewhere Open returns
 // an error that matches [errors.ErrUnsupported].
 package vdeplug
 

@@ -28,6 +28,9 @@ type handshake struct {
 
 	offer     *shm.Offer // nil if nothing is offered
 	noPolling bool       // of rings, if the switch takes them
+
+	stream         bool  // the switch has taken the offer of the stream's name
+	streamFeatures uint8 // and these of its features
 }
 
 // outcome tells what became of the offer, given whether the switch has replied.
@@ -98,11 +101,7 @@ func (h *handshake) run(ctx context.Context, request []byte) (peer string, err e
 		}
 	}
 	if err == nil {
-		peer, err := wire.ParseReply(reply[:])
-		if err != nil {
-			return "", h.notSwitch(err)
-		}
-		return peer, nil
+		return h.parseReply(reply[:])
 	}
 	switch {
 	case n > 0 && (errors.Is(err, io.ErrUnexpectedEOF) || is(err, syscall.ECONNRESET) || refused && ctx.Err() == nil):
@@ -113,6 +112,19 @@ func (h *handshake) run(ctx context.Context, request []byte) (peer string, err e
 		return "", h.refused("the switch does not reply, but answers others")
 	}
 	return "", h.failed("wait for the switch's reply", orContext(ctx, err))
+}
+
+// parseReply returns the name of the switch's data socket, and notes whether the
+// switch has taken the offer of a stream.
+func (h *handshake) parseReply(reply []byte) (peer string, err error) {
+	peer, err = wire.ParseReply(reply)
+	if err == nil && h.ctl.streams != nil {
+		h.streamFeatures, h.stream, err = wire.ParseStreamAnswer(reply, *h.ctl.streams)
+	}
+	if err != nil {
+		return "", h.notSwitch(err)
+	}
+	return peer, nil
 }
 
 // closedInstead is how a switch says no.
@@ -173,7 +185,7 @@ func answersOthers(ctx context.Context, path string) bool {
 	if err != nil {
 		return false
 	}
-	c, err := dialUnix(ctx, path)
+	c, err := dialUnix(ctx, path, nil)
 	if err != nil {
 		return false
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/go-vde/sdk/internal/account"
 	"github.com/go-vde/sdk/internal/gso"
 	"github.com/go-vde/sdk/internal/shm"
+	"github.com/go-vde/sdk/internal/sockio"
 	"github.com/go-vde/sdk/internal/transport"
 	"github.com/go-vde/sdk/internal/wire"
 	"github.com/go-vde/sdk/link"
@@ -32,6 +33,7 @@ var joinTimeout = 5 * time.Second
 type joiner struct {
 	address
 	settings link.Settings
+	streams  *uint8 // features of streams to offer; nil: no streams
 }
 
 func open(ctx context.Context, l vnl.Locator, s link.Settings) (link.Link, error) {
@@ -52,7 +54,19 @@ func open(ctx context.Context, l vnl.Locator, s link.Settings) (link.Link, error
 		ctx, cancel = context.WithTimeout(ctx, joinTimeout)
 		defer cancel()
 	}
-	return joiner{a, s}.join(ctx)
+	return joiner{a, s, streamFeatures(s)}.join(ctx)
+}
+
+// streamFeatures returns the features of streams to offer, or nil to offer none.
+func streamFeatures(s link.Settings) *uint8 {
+	switch {
+	case s.Streams == link.StreamsNever, s.MaxFrameSize > sockio.MaxStreamFrame,
+		s.Streams == link.StreamsAuto && s.SharedMemory == link.SharedMemoryNever:
+		return nil
+	case s.Offload:
+		return new(uint8(wire.StreamHeaders))
+	}
+	return new(uint8)
 }
 
 // join tries the directories in turn. It goes on to the next one only if there is
@@ -132,6 +146,9 @@ func (j joiner) joinDir(ctx context.Context, name string) (_ link.Link, err erro
 	case rings != nil:
 		data.close()
 		return transport.New(transport.Config{Stream: ctl.Stream, Transport: rings, Address: "vde://" + dir}), nil
+	case h.stream:
+		data.close()
+		return j.streaming(ctl, h.streamFeatures, dir)
 	}
 	return j.connected(ctl, data, peer, dir, headers)
 }
@@ -142,10 +159,8 @@ func (j joiner) connected(ctl control, data *dataSocket, peer, dir string, heade
 	if err := data.connect(peer, dir); err != nil {
 		return nil, err
 	}
-	if n := j.settings.WriteBuffer; n > 0 {
-		if err := unix.SetsockoptInt(data.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, n); err != nil {
-			return nil, &joinError{step: "set the write buffer", err: os.NewSyscallError("setsockopt", err)}
-		}
+	if err := setWriteBuffer(data.fd, j.settings.WriteBuffer); err != nil {
+		return nil, err
 	}
 	longest := j.settings.MaxFrameSize
 	if headers {
@@ -165,6 +180,36 @@ func (j joiner) connected(ctl control, data *dataSocket, peer, dir string, heade
 	return transport.New(transport.Config{
 		Stream: ctl.Stream, Transport: sock, Address: "vde://" + dir, BeforeConnect: queued, Foreign: foreign,
 	}), nil
+}
+
+// streaming returns the link of a finished handshake, whose frames go through the
+// control stream.
+func (j joiner) streaming(ctl control, features uint8, dir string) (link.Link, error) {
+	fd, err := ctl.Detach()
+	if err != nil {
+		return nil, &joinError{step: "take over the control socket", path: ctl.path, err: err}
+	}
+	transport.RefuseDescriptors(fd)
+	if err := setWriteBuffer(fd, j.settings.WriteBuffer); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	s, err := sockio.NewStream(fd, sockio.StreamConfig{Name: ctl.path, Headers: features&wire.StreamHeaders != 0})
+	if err != nil {
+		return nil, &joinError{step: "register the control socket", path: ctl.path, err: err}
+	}
+	return transport.New(transport.Config{Stream: s.Control(), Transport: s, Address: "vde://" + dir}), nil
+}
+
+// setWriteBuffer sets the size of the queue of the socket fd, unless n is 0.
+func setWriteBuffer(fd, n int) error {
+	if n == 0 {
+		return nil
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, n); err != nil {
+		return &joinError{step: "set the write buffer", err: os.NewSyscallError("setsockopt", err)}
+	}
+	return nil
 }
 
 // withoutHeaders returns the ordinary frames in datagrams that begin with
