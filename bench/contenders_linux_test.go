@@ -331,6 +331,7 @@ var switches = []contender{
 	inproc("inproc", "batch"),
 	inproc("inproc-frames", "frames"),
 	{name: "shm", limit: anySize, batch: batch, program: "govde", network: switchProcess("shm:")},
+	{name: "streams", limit: anySize, batch: batch, program: "govde", network: switchProcess("streams:")},
 	{name: "sockets", limit: anySize, batch: batch, program: "govde", network: switchProcess("sockets:")},
 	{name: "vswitch-shm", limit: anySize, network: ourSwitch},
 	{name: "vswitch", limit: anySize, network: ourSwitch, options: sockets},

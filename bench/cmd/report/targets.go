@@ -135,9 +135,9 @@ func whyWake(report.Results) string {
 // sharedMemory returns the targets of frames through shared memory.
 func sharedMemory() (ts []report.Target) {
 	for _, t := range []struct {
-		size string
-		want float64
-	}{{"64", 10}, {"1514", 6}} {
+		size          string
+		want, streams float64
+	}{{"64", 10, 6}, {"1514", 6, 0}} {
 		path := func(name string) keys { return keys{"size": t.size, "path": name} }
 		ratio := func(what, a, b, unit string, want float64) {
 			ts = append(ts, report.Target{What: t.size + " B: " + what, Suite: "Switch", A: path(a), B: path(b), Unit: unit, Want: want, Why: whyShared})
@@ -147,6 +147,7 @@ func sharedMemory() (ts []report.Target) {
 		ratio("`shm` to C clients on vdeplug4's `switch://`", "shm", "c-vdeplug4", "frames/s", 0)
 		ratio("`shm` to the same over sockets", "shm", "sockets", "frames/s", 0)
 		ratio("`shm` to the kernel's bridge with taps", "shm", "bridge", "frames/s", 0)
+		ratio("`streams` to the same over sockets", "streams", "sockets", "frames/s", t.streams)
 	}
 	for _, q := range []struct {
 		unit, name string

@@ -47,6 +47,7 @@ var styles = map[string]style{
 	"inproc":      {blue, draw.CircleGlyph{}, false},
 	"shm":         {red, draw.BoxGlyph{}, false},
 	"vswitch-shm": {red, draw.PyramidGlyph{}, false},
+	"streams":     {teal, draw.CircleGlyph{}, false},
 	"sockets":     {amber, draw.PyramidGlyph{}, false},
 	"vswitch":     {teal, draw.PyramidGlyph{}, false},
 	"c-vswitch":   {black, draw.BoxGlyph{}, false},

@@ -6,7 +6,7 @@
 //
 //	goendpoint ROLE NETWORK SIZES BATCH
 //
-// NETWORK is "shm:" or "sockets:" and a locator: how frames are to go.
+// NETWORK is "shm:", "streams:" or "sockets:" and a locator: how frames are to go.
 package main
 
 import (
@@ -53,17 +53,23 @@ func run(role, network, list, batch string) error {
 		return err
 	}
 	how, vnl, _ := strings.Cut(network, ":")
-	mode := vde.SharedMemoryNever
-	if how == "shm" {
+	mode, streams := vde.SharedMemoryNever, vde.StreamsNever
+	switch how {
+	case "shm":
 		mode = vde.SharedMemoryAlways
+	case "streams":
+		streams = vde.StreamsAlways
 	}
 	size := max(slices.Max(sizes), frame.DefaultMaxSize)
-	c, err := vde.Open(context.Background(), vnl, vde.WithSharedMemory(mode), vde.WithMaxFrameSize(size))
+	c, err := vde.Open(context.Background(), vnl, vde.WithSharedMemory(mode), vde.WithStreams(streams), vde.WithMaxFrameSize(size))
 	if err != nil {
 		return err
 	}
 	if c.Caps().SharedMemory != (how == "shm") {
 		return errors.New("the switch did not take the offer of shared memory")
+	}
+	if _, err := c.SyscallConn(); (err == nil) != (how == "sockets") {
+		return errors.New("frames go another way than they should")
 	}
 	s := &endpoint{Conn: c, windows: make([][]byte, 64)}
 	for range s.windows {
