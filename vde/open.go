@@ -14,6 +14,8 @@ import (
 	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/links/exec"
 	"github.com/go-vde/sdk/links/macvtap"
+	"github.com/go-vde/sdk/links/null"
+	"github.com/go-vde/sdk/links/seqpacket"
 	"github.com/go-vde/sdk/links/tap"
 	"github.com/go-vde/sdk/links/vdeplug"
 	"github.com/go-vde/sdk/vnl"
@@ -110,10 +112,12 @@ func openLink(ctx context.Context, text string, cfg *config) (link.Link, vnl.Loc
 
 // drivers are those that Open knows by itself.
 var drivers = link.Mux{
-	"cmd":     exec.Driver{},
-	"macvtap": macvtap.Driver{},
-	"tap":     tap.Driver{},
-	"vde":     vdeplug.Driver{},
+	"cmd":       exec.Driver{},
+	"macvtap":   macvtap.Driver{},
+	"null":      null.Driver{},
+	"seqpacket": seqpacket.Driver{},
+	"tap":       tap.Driver{},
+	"vde":       vdeplug.Driver{},
 }
 
 // Locate returns the control directories that [Open] would try for vnl, in this

@@ -369,8 +369,11 @@ func roundUp(n int) int {
 	return size
 }
 
-// discard takes every datagram that fd holds and returns how many there were.
+// discard takes every datagram that fd holds and returns how many there were. On a
+// socket of packets, whose reading was shut down, empty ones without end follow.
 func discard(fd int) (count int) {
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	endless := err == nil && kind == unix.SOCK_SEQPACKET
 	var hdrs [MaxBatch]mmsghdr // no iovecs: the bytes are not wanted
 	for {
 		n, errno := mmsg(unix.SYS_RECVMMSG, uintptr(fd), hdrs[:], 0, recvFlags)
@@ -378,6 +381,10 @@ func discard(fd int) (count int) {
 		case errno == unix.EINTR:
 		case errno != 0 || n == 0:
 			return count
+		case endless && hdrs[n-1].len == 0:
+			for ; n > 0 && hdrs[n-1].len == 0; n-- {
+			}
+			return count + n
 		default:
 			count += n
 		}

@@ -44,6 +44,9 @@ type ProcessConfig struct {
 	// Namespace, if not nil, is the network namespace to run it in.
 	Namespace *Namespace
 
+	// Files are passed on as the descriptors from 3 on.
+	Files []*os.File
+
 	stdin  *os.File // nil: a pipe that stays open as long as the Process does
 	stdout *os.File // nil: into the log
 }
@@ -109,6 +112,7 @@ func (p *Process) start() error {
 	}
 	cmd := exec.Command(path, p.cfg.Args[1:]...)
 	cmd.Env = append(os.Environ(), p.cfg.Env...)
+	cmd.ExtraFiles = p.cfg.Files
 	cmd.Stderr = &p.log
 	cmd.Stdout = &p.log
 	if p.cfg.stdout != nil {

@@ -38,6 +38,12 @@ type VdePlug struct {
 // for it.
 func StartVdePlug(t testing.TB, network string, options ...string) *VdePlug {
 	t.Helper()
+	return StartVdePlugFiles(t, nil, network, options...)
+}
+
+// StartVdePlugFiles is StartVdePlug with files that vde_plug inherits as the descriptors from 3 on.
+func StartVdePlugFiles(t testing.TB, files []*os.File, network string, options ...string) *VdePlug {
+	t.Helper()
 	needRealPeers(t, "vde_plug")
 	in, childIn, err := recordPipe()
 	if err != nil {
@@ -54,7 +60,7 @@ func StartVdePlug(t testing.TB, network string, options ...string) *VdePlug {
 
 	args := append(append([]string{"vde_plug"}, options...), network)
 	p := &VdePlug{in: in, out: out}
-	p.Process = newProcess(t, ProcessConfig{Args: args, stdin: childIn, stdout: childOut})
+	p.Process = newProcess(t, ProcessConfig{Args: args, Files: files, stdin: childIn, stdout: childOut})
 	if err := startPlug(p.Process, network); err != nil {
 		t.Fatal(err)
 	}

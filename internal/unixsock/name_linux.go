@@ -1,0 +1,192 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package unixsock
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/internal/account"
+	"github.com/go-vde/sdk/internal/sockfile"
+	"github.com/go-vde/sdk/internal/transport"
+)
+
+// maxPath is the longest path of a socket in bytes.
+const maxPath = 107
+
+// A Permission says who may use the file of a socket.
+type Permission struct {
+	Mode  fs.FileMode // 0: 0700
+	Group string      // by name or number; empty: that of the process
+}
+
+// A Name is the name of a socket in the file system.
+type Name struct {
+	dir  *sockfile.Dir
+	file *sockfile.File
+}
+
+// ErrInUse says that a process that lives has the name.
+var ErrInUse = errors.New("the name is in use")
+
+// Socket returns a new unix socket of the given kind, which does not wait.
+func Socket(kind int) (fd int, err error) {
+	fd, err = unix.Socket(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	transport.RefuseDescriptors(fd) // fails on old kernels
+	return fd, nil
+}
+
+// Bind binds sock, a socket of the given kind, to path. A socket file there that a
+// dead process has left is removed. If the process lives, the error matches
+// [ErrInUse] and EADDRINUSE; anything but a socket is left alone.
+func Bind(sock, kind int, path string, p Permission) (_ *Name, err error) {
+	gid, err := account.GroupID(p.Group)
+	if err != nil {
+		return nil, fmt.Errorf("group %q of %s: %w", p.Group, path, err)
+	}
+	dir, base, err := locate(path)
+	if err != nil {
+		return nil, err
+	}
+	n := &Name{}
+	if n.dir, err = sockfile.OpenDir(dir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			n.Remove()
+		}
+	}()
+	mode := cmp.Or(p.Mode, 0o700)
+	for range 10 { // others may be at the same
+		n.file, err = n.dir.Bind(sock, base, mode)
+		if !errors.Is(err, unix.EADDRINUSE) {
+			break
+		}
+		if err := removeDead(n.dir, base, kind); err != nil {
+			return nil, err
+		}
+	}
+	if err == nil && gid != -1 {
+		err = n.file.Chown(-1, gid)
+	}
+	if err == nil {
+		err = n.file.Chmod(mode)
+	}
+	return n, err
+}
+
+// locate returns the directory of path, without symbolic links, and the name in it.
+func locate(path string) (dir, base string, err error) {
+	dir, base = filepath.Split(path)
+	if base == "" || base == "." || base == ".." {
+		return "", "", fmt.Errorf("%q is not the path of a socket: %w", path, unix.EINVAL)
+	}
+	if dir == "" {
+		dir = "."
+	}
+	if !filepath.IsAbs(dir) {
+		wd, err := os.Getwd()
+		if err != nil {
+			return "", "", err
+		}
+		dir = wd + "/" + dir // not Abs, which removes ".." by the letter
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return "", "", err
+	}
+	if len(dir)+1+len(base) > maxPath {
+		return "", "", fmt.Errorf("path %s/%s has more than the %d bytes that the name of a socket may have: %w", dir, base, maxPath, unix.ENAMETOOLONG)
+	}
+	return dir, base, nil
+}
+
+// removeDead removes a socket that nobody has any more.
+func removeDead(dir *sockfile.Dir, base string, kind int) error {
+	f, err := dir.Lookup(base)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	dead, err := f.Dead(kind)
+	switch {
+	case dead:
+		return f.Remove()
+	case err == nil, errors.Is(err, unix.EPROTOTYPE), errors.Is(err, unix.EPERM):
+		// EPERM: a datagram socket that is connected to another one
+		return fmt.Errorf("%s: %w (%w)", f.Path(), ErrInUse, unix.EADDRINUSE)
+	}
+	return err
+}
+
+// Path returns the path of the socket.
+func (n *Name) Path() string { return n.file.Path() }
+
+// Remove removes the name, if it is still that of the socket.
+func (n *Name) Remove() {
+	if n.file != nil {
+		_ = n.file.Remove() // it may be gone
+		n.file.Close()
+	}
+	n.dir.Close()
+}
+
+// Connect connects sock to the socket at path. It waits while the backlog there is
+// full, until ctx ends.
+func Connect(ctx context.Context, sock int, path string) error {
+	if len(path) > maxPath {
+		return fmt.Errorf("path %s has more than %d bytes: %w", path, maxPath, unix.ENAMETOOLONG)
+	}
+	// The poller has no event for the end of a full backlog.
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		err := unix.Connect(sock, &unix.SockaddrUnix{Name: path})
+		switch err {
+		case nil:
+			return nil
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+		default:
+			return &fs.PathError{Op: "connect", Path: path, Err: err}
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("connect %s: its backlog is full: %w", path, context.Cause(ctx))
+		}
+	}
+}
+
+// Listen returns a listening socket of the given kind at path.
+func Listen(kind int, path string, p Permission) (fd int, n *Name, err error) {
+	if fd, err = Socket(kind); err != nil {
+		return -1, nil, err
+	}
+	if n, err = Bind(fd, kind, path, p); err == nil {
+		if err = os.NewSyscallError("listen", unix.Listen(fd, 16)); err != nil {
+			n.Remove()
+		}
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, nil, err
+	}
+	return fd, n, nil
+}
