@@ -21,7 +21,7 @@ libc6-dev       | /usr/include/stdlib.h   | all tests against C peers, and the r
 iproute2        | ip                      | tests against the stack of the kernel
 tcpdump         | tcpdump                 | tests that look at the traffic of the kernel
 iperf3          | iperf3                  | throughput through the stack of the kernel
-qemu-system-x86 | qemu-system-x86_64      | the recipe for a virtual machine
+qemu-system-x86 | qemu-system-x86_64      | the recipe for a virtual machine, and tests against the network sockets of QEMU
 busybox-static  | busybox                 | tests with a guest of QEMU
 tshark          | tshark                  | the recipe for captures
 dnsmasq-base    | dnsmasq                 | tests against a DHCP server

@@ -15,6 +15,7 @@ import (
 	"github.com/go-vde/sdk/links/exec"
 	"github.com/go-vde/sdk/links/macvtap"
 	"github.com/go-vde/sdk/links/null"
+	"github.com/go-vde/sdk/links/qemu"
 	"github.com/go-vde/sdk/links/seqpacket"
 	"github.com/go-vde/sdk/links/tap"
 	"github.com/go-vde/sdk/links/vdeplug"
@@ -116,6 +117,10 @@ var drivers = link.Mux{
 	"macvtap":   macvtap.Driver{},
 	"null":      null.Driver{},
 	"seqpacket": seqpacket.Driver{},
+	"bess":      qemu.Driver{},
+	"dgram":     qemu.Driver{},
+	"hyperkit":  qemu.Driver{},
+	"stream":    qemu.Driver{},
 	"tap":       tap.Driver{},
 	"vde":       vdeplug.Driver{},
 }

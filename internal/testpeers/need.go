@@ -52,17 +52,19 @@ func needRealPeers(t testing.TB, names ...string) {
 
 // packages holds the Debian package of each program and header the helpers use.
 var packages = map[string]string{
-	"vde_switch":   "vde-switch",
-	"vde_plug":     "vdeplug",
-	"dpipe":        "vdeplug",
-	"dnsmasq":      "dnsmasq-base",
-	"wirefilter":   "vde-wirefilter",
-	"libvdeplug.h": "libvdeplug-dev",
-	"gcc":          "gcc",
-	"ip":           "iproute2",
-	"tcpdump":      "tcpdump",
-	"iperf3":       "iperf3",
-	"busybox":      "busybox-static",
+	"vde_switch":         "vde-switch",
+	"vde_plug":           "vdeplug",
+	"dpipe":              "vdeplug",
+	"dnsmasq":            "dnsmasq-base",
+	"wirefilter":         "vde-wirefilter",
+	"libvdeplug.h":       "libvdeplug-dev",
+	"gcc":                "gcc",
+	"ip":                 "iproute2",
+	"tcpdump":            "tcpdump",
+	"qemu-system-x86_64": "qemu-system-x86",
+	"socat":              "socat",
+	"iperf3":             "iperf3",
+	"busybox":            "busybox-static",
 }
 
 // missing returns nil if name is present, and otherwise an error whose text is the remedy.

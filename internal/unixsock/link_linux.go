@@ -363,12 +363,12 @@ func (l *Link) Close() (unread int, err error) {
 		return 0, nil
 	}
 	close(l.closing)
+	l.atEnd() // first, so that a peer that starts anew does not find the name
 	if l.cfg.EmptyEnds && l.Err() == nil {
 		_ = l.sock.Caps().Raw.Control(func(fd uintptr) {
 			_ = unix.Send(int(fd), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL) // it may be gone already
 		})
 	}
-	l.atEnd()
 	unread, err = l.sock.Close()
 	l.mu.Lock()
 	unread += len(l.before)

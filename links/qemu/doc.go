@@ -1,0 +1,51 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+// Package qemu holds the drivers for the sockets with which virtual machines and
+// user-mode networks carry Ethernet frames: QEMU's stream and dgram back ends and
+// their relatives. Libvdeplug has none of them.
+//
+//	c, err := vde.Open(ctx, "stream:///run/vm.sock[server]") // wait for a QEMU with
+//	// -netdev stream,id=n,addr.type=unix,addr.path=/run/vm.sock
+//
+// The schemes, and what is at the other end:
+//
+//	stream    4-byte big-endian length and frame: QEMU -netdev stream and socket,
+//	          passt, socket_vmnet, Lima, libkrun (unixstream), gvproxy -listen-qemu
+//	hyperkit  2-byte little-endian length and frame: hyperkit, gvproxy (after the
+//	          handshake of VPNKit, which is not spoken)
+//	bess      one SOCK_SEQPACKET packet a frame: user-mode Linux, gvproxy -listen-bess
+//	dgram     one unix datagram a frame: QEMU -netdev dgram, vfkit, libkrun (unixgram)
+//
+// The first three have locators of one form,
+//
+//	scheme://ADDRESS[server/reconnect=SECONDS/mode=OCTAL/group=NAME]
+//
+// ADDRESS is the path of a unix socket or, for stream and hyperkit, HOST:PORT; an IPv6
+// address stands in brackets, quoted: stream://\[::1\]:9000. What contains a slash
+// or no colon is a path. Without parameters Open connects, and the link ends with the
+// connection. With reconnect the link is down until it can connect and connects again
+// when the connection has ended, with pauses of up to so many seconds (5 without a
+// value). With server it listens, and is down until a peer connects and between one
+// peer and the next. There is one peer at a time; further connections are closed.
+// mode (0700) and group are those of the socket's file, which is removed at Close. A
+// file that a dead process has left is replaced.
+//
+// The locators of dgram are
+//
+//	dgram://LOCAL->REMOTE   both names are given, as to QEMU
+//	dgram://REMOTE[vfkit]   connect as vfkit does; with vfkit, begin with its datagram
+//	dgram://LOCAL[server]   the peer is who sends first, and the next when it has gone
+//
+// and take mode and group as well. A datagram of the four bytes VFKT, which vfkit
+// sends first, is not a frame and is left out. A datagram socket is not told that its
+// peer has gone: that is found out at the next send, or within a second. Meanwhile
+// frames wait, or fail with [link.ErrDown] if they must not wait.
+//
+// A stream whose length cannot be ends with a reason that says so; the limit is
+// QEMU's, 69632 bytes. Frames longer than Settings.MaxFrameSize are left to the
+// receiver, who counts them.
+//
+// The source is docs/sockets.md. The drivers work on Linux; elsewhere Open returns
+// an error that matches [errors.ErrUnsupported].
+package qemu
