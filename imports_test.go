@@ -54,6 +54,7 @@ var floors = []floor{
 	{"links/macvtap", []string{"vnl", "link", "internal/..."}},
 	{"internal/unixsock", []string{"frame", "link", "internal/account", "internal/sockfile", "internal/sockio", "internal/transport"}},
 	{"links/null", []string{"frame", "vnl", "link", "internal/..."}},
+	{"links/ptp", []string{"frame", "vnl", "link", "internal/..."}},
 	{"links/qemu", []string{"frame", "vnl", "link", "internal/..."}},
 	{"links/seqpacket", []string{"frame", "vnl", "link", "internal/..."}},
 	{"vde", []string{"frame", "pool", "vnl", "link", "links/...", "internal/deadline", "internal/gso", "internal/wire"}},

@@ -15,6 +15,7 @@ import (
 	"github.com/go-vde/sdk/links/exec"
 	"github.com/go-vde/sdk/links/macvtap"
 	"github.com/go-vde/sdk/links/null"
+	"github.com/go-vde/sdk/links/ptp"
 	"github.com/go-vde/sdk/links/qemu"
 	"github.com/go-vde/sdk/links/seqpacket"
 	"github.com/go-vde/sdk/links/tap"
@@ -117,6 +118,9 @@ var drivers = link.Mux{
 	"macvtap":   macvtap.Driver{},
 	"null":      null.Driver{},
 	"seqpacket": seqpacket.Driver{},
+	"hyperkit":  qemu.Driver{},
+	"ptp":       ptp.Driver{},
+	"stream":    qemu.Driver{},
 	"bess":      qemu.Driver{},
 	"dgram":     qemu.Driver{},
 	"hyperkit":  qemu.Driver{},

@@ -126,12 +126,12 @@ func (u *Unconnected) Connect(ctx context.Context) (link.Link, error) {
 
 // await connects to the peer as soon as it is there.
 func (u *Unconnected) await(ctx context.Context) (peer, error) {
-	w, err := newWatcher(u.fd, unix.EPOLLIN, u.cfg.Address)
+	w, err := NewWatcher(u.fd, unix.EPOLLIN, u.cfg.Address)
 	if err != nil {
 		return peer{}, err
 	}
-	defer w.close()
-	defer context.AfterFunc(ctx, w.close)()
+	defer w.Close()
+	defer context.AfterFunc(ctx, w.Close)()
 	for pause := minLook; ; pause = min(2*pause, maxLook) {
 		if ctx.Err() != nil {
 			return peer{}, context.Cause(ctx)
@@ -169,7 +169,7 @@ func (u *Unconnected) await(ctx context.Context) (peer, error) {
 			}
 			continue
 		}
-		_ = w.wait(time.Now().Add(pause))
+		_ = w.Wait(time.Now().Add(pause))
 	}
 }
 

@@ -30,7 +30,7 @@ type Config struct {
 	Packets bool
 
 	// Alive reports whether the peer of a datagram socket is still there. It is
-	// called every second.
+	// called every aliveEvery.
 	Alive func() bool
 
 	// Skip, if not nil, reports whether a datagram is none of a frame, such as a
@@ -49,8 +49,9 @@ type Config struct {
 	OnEnd func()
 }
 
-// aliveEvery is how often the peer of a datagram socket is looked for.
-const aliveEvery = time.Second
+// aliveEvery is how often the peer of a datagram socket is looked for. Until that is
+// found gone, the next one cannot send: the kernel lets only the peer do so.
+const aliveEvery = 250 * time.Millisecond
 
 // A Link is a connected socket as a [link.Link], on which one message is one frame.
 type Link struct {
@@ -79,10 +80,10 @@ func NewLink(fd int, cfg Config) (*Link, error) {
 	l := &Link{cfg: cfg, before: cfg.BeforeConnect, done: make(chan struct{}), closing: make(chan struct{})}
 	l.some.Store(len(l.before) > 0)
 	l.counters = func() link.Counters { return link.Counters{Foreign: uint64(cfg.Foreign)} }
-	var watch *watcher
+	var watch *Watcher
 	if cfg.Packets {
 		var err error
-		if watch, err = newWatcher(fd, unix.EPOLLRDHUP, cfg.Address); err != nil {
+		if watch, err = NewWatcher(fd, unix.EPOLLRDHUP, cfg.Address); err != nil {
 			unix.Close(fd)
 			return nil, err
 		}
@@ -90,7 +91,7 @@ func NewLink(fd int, cfg Config) (*Link, error) {
 	sock, err := sockio.New(fd, cfg.Address, false)
 	if err != nil {
 		if watch != nil {
-			watch.close()
+			watch.Close()
 		}
 		return nil, err
 	}
@@ -105,11 +106,11 @@ func NewLink(fd int, cfg Config) (*Link, error) {
 }
 
 // awaitHangup waits for the end of a connection.
-func (l *Link) awaitHangup(w *watcher) {
+func (l *Link) awaitHangup(w *Watcher) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if w.wait(time.Time{}) == nil {
+		if w.Wait(time.Time{}) == nil {
 			l.end(link.ErrHangup)
 		}
 	}()
@@ -117,7 +118,7 @@ func (l *Link) awaitHangup(w *watcher) {
 	case <-ended:
 	case <-l.closing:
 	}
-	w.close()
+	w.Close()
 	<-ended
 }
 

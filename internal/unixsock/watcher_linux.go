@@ -11,14 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A watcher waits for events of a descriptor that others read and write. It has an
+// A Watcher waits for events of a descriptor that others read and write. It has an
 // epoll instance of its own, which the runtime poller watches.
-type watcher struct {
+type Watcher struct {
 	file *os.File
 	fd   int
 }
 
-func newWatcher(fd int, events uint32, name string) (*watcher, error) {
+// NewWatcher returns a watcher for events of fd, which stays the caller's. name is for
+// errors.
+func NewWatcher(fd int, events uint32, name string) (*Watcher, error) {
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -35,11 +37,11 @@ func newWatcher(fd int, events uint32, name string) (*watcher, error) {
 		f.Close()
 		return nil, fmt.Errorf("descriptor cannot be polled: %w", err)
 	}
-	return &watcher{f, fd}, nil
+	return &Watcher{f, fd}, nil
 }
 
-// wait waits for an event until the deadline, if there is one.
-func (w *watcher) wait(until time.Time) error {
+// Wait waits for an event until the deadline, if there is one.
+func (w *Watcher) Wait(until time.Time) error {
 	if err := w.file.SetReadDeadline(until); err != nil {
 		return err
 	}
@@ -54,5 +56,5 @@ func (w *watcher) wait(until time.Time) error {
 	})
 }
 
-// close wakes wait.
-func (w *watcher) close() { w.file.Close() }
+// Close wakes Wait.
+func (w *Watcher) Close() { w.file.Close() }
