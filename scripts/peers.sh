@@ -25,6 +25,8 @@ qemu-system-x86 | qemu-system-x86_64      | the recipe for a virtual machine, an
 busybox-static  | busybox                 | tests with a guest of QEMU
 tshark          | tshark                  | the recipe for captures
 dnsmasq-base    | dnsmasq                 | tests against a DHCP server
+passt           | passt                   | tests against the socket of passt
+socat           | socat                   | tests against sockets of other kinds
 '
 
 PATH=$PATH:/usr/sbin:/sbin

@@ -63,6 +63,7 @@ var packages = map[string]string{
 	"tcpdump":            "tcpdump",
 	"qemu-system-x86_64": "qemu-system-x86",
 	"socat":              "socat",
+	"passt":              "passt",
 	"iperf3":             "iperf3",
 	"busybox":            "busybox-static",
 }
