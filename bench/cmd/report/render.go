@@ -104,6 +104,7 @@ func document(name string, rs report.Results, hs report.Histograms, t texts) err
 		{"tcp latency", report.RoundTrips(rs, hs, "TCPLatency", "stack", []string{""})},
 		{"ratios core", report.Ratios(rs, core())},
 		{"ratios vswitch", report.Ratios(rs, vswitch())},
+		{"ratios streams", report.Ratios(rs, streams())},
 		{"ratios shm", report.Ratios(rs, sharedMemory())},
 		{"ratios netstack", report.Ratios(rs, netstack())},
 		{"ratios tap", report.Ratios(rs, taps())},

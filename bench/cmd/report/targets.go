@@ -132,6 +132,29 @@ func whyWake(report.Results) string {
 	return "An endpoint that expects an answer polls for up to 200 µs if the processors are otherwise idle. A later answer costs up to four wake-ups, each through a socket, the poller of the Go runtime and its scheduler. C programs and `vde_switch` wake up inside the system call in which they wait."
 }
 
+// whyStreams is about what a frame of its own write costs.
+func whyStreams(report.Results) string {
+	return "Copies of the bytes cost both the same. What a batch saves is a system call for each frame, which weighs less in a long one."
+}
+
+// streams returns the targets of frames on byte streams.
+func streams() (ts []report.Target) {
+	for _, t := range []struct {
+		size string
+		want float64
+	}{{"64", 15}, {"1514", 5}} {
+		path := func(name string) keys { return keys{"size": t.size, "path": name} }
+		for _, other := range []string{"stream-one", "stream-batch"} {
+			want := t.want
+			if other != "stream-one" {
+				want = 0
+			}
+			ts = append(ts, report.Target{What: t.size + " B: `links-stream` to `" + other + "`", Suite: "Streams", A: path("links-stream"), B: path(other), Unit: "frames/s", Want: want, Why: whyStreams})
+		}
+	}
+	return ts
+}
+
 // sharedMemory returns the targets of frames through shared memory.
 func sharedMemory() (ts []report.Target) {
 	for _, t := range []struct {
