@@ -79,6 +79,7 @@ var _ link.Link = (*Link)(nil)
 func NewLink(fd int, cfg Config) (*Link, error) {
 	l := &Link{cfg: cfg, before: cfg.BeforeConnect, done: make(chan struct{}), closing: make(chan struct{})}
 	l.some.Store(len(l.before) > 0)
+	transport.RefuseDescriptors(fd) // fails on old kernels
 	l.counters = func() link.Counters { return link.Counters{Foreign: uint64(cfg.Foreign)} }
 	var watch *Watcher
 	if cfg.Packets {
