@@ -45,6 +45,7 @@ func openDatagrams(tb testing.TB, pair [2]string) (a, b link.Link) {
 // TestDatagramLink holds the pairs to what is promised of every link. They do not end
 // with each other.
 func TestDatagramLink(t *testing.T) {
+	t.Parallel()
 	for name := range datagramPairs(t) {
 		t.Run(name, func(t *testing.T) {
 			linktest.Test(t, func(tb testing.TB) (a, b link.Link, err error) {
@@ -61,6 +62,7 @@ func TestDatagramLink(t *testing.T) {
 // TestDatagramPeerGone: an end whose peer has gone is down within seconds, though it
 // sends nothing, and up with the next one.
 func TestDatagramPeerGone(t *testing.T) {
+	t.Parallel()
 	for name, pair := range datagramPairs(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

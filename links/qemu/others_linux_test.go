@@ -17,6 +17,7 @@ import (
 // TestAgainstSocat gets back from socat, byte for byte, what it sends, kills it, and
 // does so again with the next one. socat is the server and then the client.
 func TestAgainstSocat(t *testing.T) {
+	t.Parallel()
 	testpeers.Need(t, "linux", "socat")
 	// socat connects an address with itself.
 	for scheme, option := range map[string]string{"stream": "", "hyperkit": "", "bess": ",socktype=5"} {
@@ -59,6 +60,7 @@ func echo(t *testing.T, l link.Link) {
 // TestAgainstPasst asks passt's router for its address, kills passt, and does so again
 // with the next one.
 func TestAgainstPasst(t *testing.T) {
+	t.Parallel()
 	testpeers.Need(t, "linux", "passt", "CAP_SETUID")
 	dir, err := os.MkdirTemp("", "passt") // passt is another user
 	if err != nil {

@@ -58,8 +58,10 @@ func crossing(t *testing.T, a, b link.Link) {
 // TestAgainstQEMU sends frames through a QEMU from each kind of back end to another,
 // kills it, and does so again with the next one. Our ends stay open.
 func TestAgainstQEMU(t *testing.T) {
+	t.Parallel()
 	for _, pair := range [][2]string{{"unix-server", "unix-client"}, {"tcp-server", "tcp-client"}, {"unix-client", "dgram"}} {
 		t.Run(pair[0]+"-"+pair[1], func(t *testing.T) {
+			t.Parallel()
 			all := joints(t)
 			x, y := all[pair[0]], all[pair[1]]
 			a, b := mustOpen(t, x.locator), mustOpen(t, y.locator)

@@ -141,6 +141,7 @@ func carriers(tb testing.TB) map[string][2]string {
 // link. A server does not end with its peer, and what TCP has on its way when a link
 // is closed has not come.
 func TestLink(t *testing.T) {
+	t.Parallel()
 	for name := range carriers(t) {
 		t.Run(name, func(t *testing.T) {
 			linktest.Test(t, func(tb testing.TB) (a, b link.Link, err error) {
@@ -183,8 +184,10 @@ func TestHangup(t *testing.T) {
 // TestNextPeer: a server serves one peer after the other, and a client with reconnect
 // one server after the other. Frames that need not wait fail meanwhile.
 func TestNextPeer(t *testing.T) {
+	t.Parallel()
 	for name, pair := range carriers(t) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := mustOpen(t, pair[0])
 			for range 3 {
 				if n, _, err := server.Send(link.Tx{Frames: [][]byte{numbered(0)}, NoWait: true}); n != 0 || !errors.Is(err, link.ErrDown) {
@@ -209,8 +212,10 @@ func TestNextPeer(t *testing.T) {
 
 // TestOnePeer: a second connection is closed, and the first does not notice.
 func TestOnePeer(t *testing.T) {
+	t.Parallel()
 	for name, pair := range carriers(t) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server, client := mustOpen(t, pair[0]), mustOpen(t, pair[1])
 			exchange(t, client, server)
 			for range 3 {
