@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/gso"
 )
 
 // MaxSize is the longest frame in bytes that a stream with room for its length
@@ -24,6 +25,10 @@ type Framing struct {
 	// Metadata says that headers hold the metadata of frames, which a Conn then
 	// takes as they are. Otherwise Put gets and Get returns zero metadata.
 	Metadata bool
+
+	// Guess, if not nil, returns the metadata of a frame that came without, and may
+	// change its checksum accordingly. The frame is lent.
+	Guess func(f []byte) frame.VNetHeader
 
 	// Put writes the header of a frame of size bytes to the front of b.
 	Put func(b []byte, size int, h frame.VNetHeader)
@@ -51,6 +56,14 @@ var Hyperkit = &Framing{
 	Name: "2-byte little-endian lengths", HeaderLen: 2, MaxSize: 1<<16 - 1,
 	Put: func(b []byte, size int, _ frame.VNetHeader) { binary.LittleEndian.PutUint16(b, uint16(size)) },
 	Get: func(b []byte) (int, frame.VNetHeader) { return int(binary.LittleEndian.Uint16(b)), frame.VNetHeader{} },
+}
+
+// Superframes returns f for a peer that sends TCP segments undivided and leaves
+// checksums to the receiver without saying so. mtu is that of what they become.
+func (f *Framing) Superframes(mtu int) *Framing {
+	with := *f
+	with.Guess = func(b []byte) frame.VNetHeader { return gso.Guess(b, mtu) }
+	return &with
 }
 
 // A FramingError says that the other side does not keep to the framing.

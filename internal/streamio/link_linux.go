@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/gso"
 	"github.com/go-vde/sdk/internal/transport"
 	"github.com/go-vde/sdk/link"
 )
@@ -26,6 +28,9 @@ type Link struct {
 	conn     *Conn
 	cfg      Config
 	counters func() link.Counters // made once, because Caps is called for each send with metadata
+
+	// resolver is what receives without Headers go through if metadata is guessed.
+	resolver gso.Resolver
 
 	closed  atomic.Bool
 	endOnce sync.Once
@@ -43,7 +48,12 @@ func NewLink(fd int, cfg Config) (*Link, error) {
 		return nil, err
 	}
 	l := &Link{conn: conn, cfg: cfg, done: make(chan struct{})}
-	l.counters = func() link.Counters { return link.Counters{Unsent: conn.Unsent()} }
+	l.counters = func() link.Counters {
+		return link.Counters{Unsent: conn.Unsent(), Discarded: uint64(l.resolver.Late())}
+	}
+	l.resolver.Source = func(bufs [][]byte, sizes []int, headers []frame.VNetHeader, wait bool) (int, error) {
+		return conn.Recv(link.Rx{Bufs: bufs, Sizes: sizes, Headers: headers, NoWait: !wait})
+	}
 	conn.start(l.end)
 	return l, nil
 }
@@ -75,7 +85,12 @@ func (l *Link) Err() error {
 
 // Recv implements [link.Link].
 func (l *Link) Recv(r link.Rx) (n int, err error) {
-	if n, err = l.conn.Recv(r); err == nil || err == link.ErrEmpty {
+	if l.cfg.Framing.Guess == nil {
+		n, err = l.conn.Recv(r)
+	} else {
+		n, err = l.resolve(r)
+	}
+	if err == nil || err == link.ErrEmpty {
 		return n, err
 	}
 	var framing *FramingError
@@ -91,6 +106,18 @@ func (l *Link) Recv(r link.Rx) (n int, err error) {
 		l.end(err)
 	}
 	return 0, l.reason(err)
+}
+
+// resolve is Recv of a link on which frames may be unfinished.
+func (l *Link) resolve(r link.Rx) (int, error) {
+	switch {
+	case r.Headers == nil:
+		return l.resolver.Recv(r.Bufs, r.Sizes, !r.NoWait)
+	case l.resolver.Pending():
+		clear(r.Headers[:len(r.Bufs)]) // kept frames are ordinary
+		return l.resolver.Recv(r.Bufs, r.Sizes, false)
+	}
+	return l.conn.Recv(r)
 }
 
 // reason returns the cause of the end, or err if Close came first.
@@ -156,7 +183,8 @@ func (l *Link) Close() (unread int, err error) {
 	if l.closed.Swap(true) {
 		return 0, nil
 	}
-	return l.conn.Close()
+	unread, err = l.conn.Close()
+	return unread + l.resolver.Close(), err
 }
 
 // Caps implements [link.Link].

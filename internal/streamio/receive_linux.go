@@ -132,9 +132,12 @@ func (c *Conn) take() {
 		case !ok:
 			return
 		}
+		if c.framing.Guess != nil {
+			h = c.framing.Guess(f)
+		}
 		size := len(f)
 		copied := copy(r.rx.Bufs[r.n], f)
-		if !c.framing.Metadata || copied < size {
+		if copied < size || !c.framing.Metadata && c.framing.Guess == nil {
 			h = frame.VNetHeader{}
 		} else if h, err = gso.Accept(h, f, size); err != nil {
 			size, h = 1, frame.VNetHeader{}

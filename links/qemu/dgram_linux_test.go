@@ -92,7 +92,8 @@ func dgram(tb testing.TB, path string) int {
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		tb.Fatal(err)
 	}
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: int64(watchdog / time.Second)}); err != nil {
+	limit := unix.NsecToTimeval(int64(watchdog))
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
 		tb.Fatal(err)
 	}
 	return fd
@@ -188,7 +189,7 @@ func TestLocators(t *testing.T) {
 	for _, text := range []string{
 		"stream://", "stream://host:", "stream:///s[server/reconnect]", "stream:///s[reconnect=x]", "stream:///s[reconnect=-1]",
 		"stream:///s[reconnect=99999]", "stream:///s[server=yes]", "stream:///s[mode=8]", "stream:///s[mode=1777]", "stream:///s[foo]",
-		"stream:///s[vfkit]", "stream://127.0.0.1:1[server/mode=700]", "stream://[::1]:9", "bess://", "hyperkit://a:b:c",
+		"stream:///s[vfkit]", "stream:///s[superframes=500]", "bess:///s[superframes]", "dgram:///s[superframes]", "stream://127.0.0.1:1[server/mode=700]", "stream://[::1]:9", "bess://", "hyperkit://a:b:c",
 		"dgram://", "dgram://->/b", "dgram:///a->", "dgram:///a->/b[server]", "dgram:///a[server/vfkit]", "dgram:///a[reconnect]",
 	} {
 		if _, err := open(t, text); !errors.Is(err, unix.EINVAL) {

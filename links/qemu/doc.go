@@ -31,6 +31,12 @@
 // mode (0700) and group are those of the socket's file, which is removed at Close. A
 // file that a dead process has left is replaced.
 //
+// With superframes, which stream and hyperkit know besides, the peer may send TCP
+// segments longer than the MTU, 1500 or superframes=MTU, and partial checksums, without
+// a header that says so, as libkrun does if its guest has offloads. They are recognised
+// by their length and their checksum, and passed on with metadata or finished. Without
+// the parameter frames are what they are. What is sent is always finished.
+//
 // The locators of dgram are
 //
 //	dgram://LOCAL->REMOTE   both names are given, as to QEMU

@@ -25,12 +25,16 @@ type address struct {
 
 	mode  fs.FileMode // 0: not given
 	group string
+
+	superframes int // the MTU of what superframes become; 0: there are none
+
 	vfkit bool // begin with vfkit's datagram
 }
 
 // The parameters of schemes. As in libvdeplug they may be abbreviated.
 var (
-	streamParams = []string{"server", "reconnect", "mode", "group"}
+	streamParams = []string{"server", "reconnect", "mode", "group", "superframes"}
+	bessParams   = []string{"server", "reconnect", "mode", "group"}
 	dgramParams  = []string{"server", "mode", "group", "vfkit"}
 )
 
@@ -41,8 +45,11 @@ func parse(l vnl.Locator) (address, error) {
 		return address{}, err
 	}
 	names := streamParams
-	if l.Scheme == "dgram" {
+	switch l.Scheme {
+	case "dgram":
 		names = dgramParams
+	case "bess":
+		names = bessParams
 	}
 	a := address{network: "unix"}
 	for _, p := range params {
@@ -75,6 +82,8 @@ func (a *address) assign(p vnl.Param, names []string) (err error) {
 		a.mode = fs.FileMode(n)
 	case "group":
 		a.group = p.Value
+	case "superframes":
+		a.superframes, err = parseMTU(p)
 	default:
 		return vnl.Errorf("unknown parameter %q, want one of %s", p.Key, strings.Join(names, ", "))
 	}
@@ -91,6 +100,24 @@ func parseSwitch(p vnl.Param) (bool, error) {
 	}
 	return false, vnl.Errorf("%s is on or off, not %q", p.Key, p.Value)
 }
+
+// parseMTU parses an MTU, 1500 if there is none.
+func parseMTU(p vnl.Param) (int, error) {
+	if !p.HasValue {
+		return 1500, nil
+	}
+	n, err := strconv.ParseUint(p.Value, 10, 32)
+	if err != nil || n < minMTU || n > maxMTU {
+		return 0, vnl.Errorf("superframes %q is not an MTU from %d to %d", p.Value, minMTU, maxMTU)
+	}
+	return int(n), nil
+}
+
+// The least MTU that every IPv4 network has (RFC 791), and the greatest.
+const (
+	minMTU = 576
+	maxMTU = 65535
+)
 
 // maxPause is the longest pause between attempts in seconds.
 const maxPause = 3600

@@ -29,6 +29,8 @@ func TestParse(t *testing.T) {
 		"hyperkit:///s[reconnect]":                  {network: "unix", remote: "/s", reconnect: true},
 		"hyperkit://h:1[reconnect=7]":               {network: "tcp", remote: "h:1", reconnect: true, pause: 7 * time.Second},
 		"stream:///s[reconnect=0]":                  {network: "unix", remote: "/s"},
+		"stream:///s[superframes]":                  {network: "unix", remote: "/s", superframes: 1500},
+		"hyperkit:///s[server/superframes=9000]":    {network: "unix", local: "/s", server: true, superframes: 9000},
 		"bess://a:1":                                {network: "unix", remote: "a:1"},
 		"dgram:///a->/b":                            {network: "unix", local: "/a", remote: "/b"},
 		"dgram:///a":                                {network: "unix", remote: "/a"},
@@ -62,6 +64,9 @@ func (a address) text(scheme string) string {
 	}
 	if a.group != "" {
 		params = append(params, "group="+strings.ReplaceAll(vnl.Quote(a.group), "/", `\/`))
+	}
+	if a.superframes > 0 {
+		params = append(params, fmt.Sprintf("superframes=%d", a.superframes))
 	}
 	if a.vfkit {
 		params = append(params, "vfkit")

@@ -140,6 +140,9 @@ func (o opener) link(fd int) (link.Link, error) {
 	if o.scheme == "hyperkit" {
 		framing = streamio.Hyperkit
 	}
+	if o.superframes > 0 {
+		framing = framing.Superframes(o.superframes)
+	}
 	return streamio.NewLink(fd, streamio.Config{Framing: framing, Address: o.locator})
 }
 
