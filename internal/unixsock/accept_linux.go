@@ -123,8 +123,7 @@ type server struct {
 	next    chan link.Link // to dial
 
 	mu      sync.Mutex
-	current link.Link // guarded by mu; the last peer
-	taken   bool      // guarded by mu; somebody is about to become the next one
+	current link.Link // guarded by mu; the last peer, or who is about to be the next one
 }
 
 // dial waits for the next peer.
@@ -182,27 +181,19 @@ func (s *server) admit(fd int) {
 		return
 	}
 	s.mu.Lock()
-	won := !s.taken && (s.current == nil || s.current.Err() != nil)
+	won := s.current == nil || s.current.Err() != nil
 	if won {
-		s.taken = true
+		s.current = l // before anybody can notice that it is
 	}
 	s.mu.Unlock()
 	if won {
 		select {
 		case s.next <- l:
+			return
 		case <-s.ctx.Done():
-			won = false
 		}
-		s.mu.Lock()
-		s.taken = false
-		if won {
-			s.current = l
-		}
-		s.mu.Unlock()
 	}
-	if !won {
-		_, _ = l.Close()
-	}
+	_, _ = l.Close()
 }
 
 // free reports whether there is no peer, having given one that may just have gone a

@@ -97,8 +97,10 @@ func TestFlood(t *testing.T) {
 // it, nor Close.
 func TestSilentPeers(t *testing.T) {
 	var count atomic.Int32
+	silent := make(chan struct{})
 	l, path := serve(t, func(ctx context.Context, fd int) (link.Link, error) {
 		if count.Add(1) <= 5 {
+			silent <- struct{}{}
 			<-ctx.Done()
 			unix.Close(fd)
 			return nil, ctx.Err()
@@ -107,6 +109,7 @@ func TestSilentPeers(t *testing.T) {
 	})
 	for range 5 {
 		dial(t, path)
+		<-silent
 	}
 	pass(t, dial(t, path), l)
 	if _, err := l.Close(); err != nil {
