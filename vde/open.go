@@ -30,14 +30,21 @@ import (
 //	/run/vde.ctl[5]           port 5 of it; [0] is the management port
 //	/run/vde.ctl[lan]         its port group "lan"
 //	/run/vde.ctl[port=5/group=users/mode=0770]
-//	tap://lan0                the tap device lan0 of the kernel; see package links/tap
-//	macvtap://guest0          the macvtap device guest0; see package links/macvtap
 //	/home/me/network          a regular file whose first line is a locator
-//	cmd://ssh server vde_plug a command that exchanges frames over its standard streams;
-//	                          see package links/exec
 //	vde://                    the system's switch: /var/run/vde.ctl, else /tmp/vde.ctl
 //	                          (empty) $HOME/.vdeplug/default, else
 //	                          $HOME/.vde2/default.switch, else as vde://
+//
+// Other schemes open other links, without a switch between; the packages have the
+// parameters:
+//
+//	tap://lan0                a tap device of the kernel: links/tap, links/macvtap
+//	ptp:///run/cable          the other program that opens this: links/ptp
+//	stream:///run/vm.sock     a virtual machine of QEMU and others: links/qemu
+//	cmd://ssh server vde_plug a command that exchanges frames over its standard
+//	                          streams: links/exec
+//	seqpacket://3             an inherited descriptor: links/seqpacket
+//	null://                   nothing: links/null
 //
 // The zero value of every option works, also for an unprivileged user. While
 // joining, a socket with a name stands in the switch's directory (where that is
@@ -114,16 +121,14 @@ func openLink(ctx context.Context, text string, cfg *config) (link.Link, vnl.Loc
 
 // drivers are those that Open knows by itself.
 var drivers = link.Mux{
-	"cmd":       exec.Driver{},
-	"macvtap":   macvtap.Driver{},
-	"null":      null.Driver{},
-	"seqpacket": seqpacket.Driver{},
-	"hyperkit":  qemu.Driver{},
-	"ptp":       ptp.Driver{},
-	"stream":    qemu.Driver{},
 	"bess":      qemu.Driver{},
+	"cmd":       exec.Driver{},
 	"dgram":     qemu.Driver{},
 	"hyperkit":  qemu.Driver{},
+	"macvtap":   macvtap.Driver{},
+	"null":      null.Driver{},
+	"ptp":       ptp.Driver{},
+	"seqpacket": seqpacket.Driver{},
 	"stream":    qemu.Driver{},
 	"tap":       tap.Driver{},
 	"vde":       vdeplug.Driver{},
