@@ -69,18 +69,36 @@ func (l Locator) Bracketed() (address string, params []Param, err error) {
 	if address = unquote(base); strings.Contains(address, "\x00") {
 		return "", nil, Errorf("path %q contains a NUL", address)
 	}
+	params, err = elements(rest)
+	return address, params, err
+}
+
+// Slashed returns the address and the parameters of a locator whose parameters are
+// separated from it by slashes: address/key=value/value. Empty parameters are left
+// out. The error matches [syscall.EINVAL].
+func (l Locator) Slashed() (address string, params []Param, err error) {
+	raw, rest, _ := cutUnquoted(l.Arg, '/')
+	if address = unquote(raw); strings.Contains(address, "\x00") {
+		return "", nil, Errorf("address %q contains a NUL", address)
+	}
+	params, err = elements(rest)
+	return address, params, err
+}
+
+// elements takes apart parameters, separated by slashes.
+func elements(rest string) (params []Param, err error) {
 	for more := true; more; {
 		var raw string
 		raw, rest, more = cutUnquoted(rest, '/')
 		elem := unquote(raw)
 		if strings.Contains(elem, "\x00") {
-			return "", nil, Errorf("parameter %q contains a NUL", elem)
+			return nil, Errorf("parameter %q contains a NUL", elem)
 		}
 		if key, value, has := strings.Cut(elem, "="); key != "" {
 			params = append(params, Param{key, value, has})
 		}
 	}
-	return address, params, nil
+	return params, nil
 }
 
 // MatchName returns the first of names that key is the beginning of, or the empty
