@@ -121,9 +121,9 @@ func (o *Offload) UnmarshalText(b []byte) error {
 
 // Counters counts frames that a link has lost, by cause.
 type Counters struct {
-	Foreign   uint64 // received from others than the peer
+	Foreign   uint64 // received from others than the peer, or not of the network that the link is on
 	Discarded uint64 // unread when the link went down or was closed, and not in the result of Close
-	Unsent    uint64 // accepted by Send and not passed on when the link ended or was closed
+	Unsent    uint64 // accepted by Send and not passed on when the link ended or was closed, or refused by the network
 }
 
 // add adds the counters of l.

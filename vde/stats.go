@@ -33,7 +33,7 @@ type Stats struct {
 	TxBytes  uint64 // the sum of their lengths
 	TxCalls  uint64 // system calls (in-process: transfers) that took at least one frame
 
-	TxUnsent uint64 // of TxFrames: still in the link's own queue when the link ended or was closed
+	TxUnsent uint64 // of TxFrames: still in the link's own queue when the link ended or was closed, or refused by the network
 
 	TxFull     uint64 // not sent by TryWriteBatch: the queue was full
 	TxRefused  uint64 // not sent: nobody at the other end (ECONNREFUSED and its like)

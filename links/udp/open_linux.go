@@ -1,0 +1,129 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package udp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/internal/udpio"
+	"github.com/go-vde/sdk/link"
+	"github.com/go-vde/sdk/vnl"
+)
+
+// lookupTimeout bounds looking up names.
+const lookupTimeout = 5 * time.Second
+
+// open opens the link that l names.
+func open(ctx context.Context, l vnl.Locator, s link.Settings) (link.Link, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, lookupTimeout)
+		defer cancel()
+	}
+	a, err := parseAddress(l.Arg)
+	if err != nil {
+		return nil, err
+	}
+	src, dst, err := a.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := udpio.Socket(src, udpio.Options{Receive: true, TTL: -1, WriteBuffer: s.WriteBuffer})
+	if errors.Is(err, unix.EADDRINUSE) {
+		return nil, fmt.Errorf("source %s: %w (another program has the port; give another one, or none)", src.AddrPort(), err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("source %s: %w", src.AddrPort(), err)
+	}
+	if testHookBound != nil {
+		testHookBound()
+	}
+	if err := udpio.Connect(fd, dst); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("destination %s: %w", dst.AddrPort(), err)
+	}
+	p := &port{peer: dst}
+	u, err := udpio.NewLink(udpio.Config{
+		Address: l.String(),
+		Source:  &udpio.PrivateSource{Locker: p, Receiver: udpio.NewReceiver(fd), Sockets: []int{fd}, Accept: p.accept},
+		Sockets: []int{fd},
+		Router:  p,
+		Foreign: p.foreign.Load,
+	})
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return u, nil
+}
+
+// testHookBound, if not nil, is called when the socket is bound and not connected.
+var testHookBound func()
+
+// resolve looks up the names in a.
+func (a *address) resolve(ctx context.Context) (src, dst udpio.Addr, err error) {
+	if dst, err = udpio.Resolve(ctx, a.dstHost, udpio.AnyFamily); err == nil {
+		dst.Port, err = udpio.Port(ctx, a.dstPort)
+	}
+	if err == nil && dst.Port == 0 {
+		err = vnl.Errorf("the port is 0")
+	}
+	if err != nil {
+		return src, dst, fmt.Errorf("destination: %w", err)
+	}
+	family := udpio.FamilyOf(dst)
+	unspecified := netip.IPv6Unspecified()
+	if family == udpio.IPv4 {
+		unspecified = netip.IPv4Unspecified()
+	}
+	if src = udpio.AddrOf(netip.AddrPortFrom(unspecified, 0), 0); a.srcHost != "" {
+		src, err = udpio.Resolve(ctx, a.srcHost, family)
+	}
+	if err == nil && a.srcPort != "" {
+		src.Port, err = udpio.Port(ctx, a.srcPort)
+	}
+	if err != nil {
+		return src, dst, fmt.Errorf("source: %w", err)
+	}
+	return src, dst, nil
+}
+
+// A port says which datagrams are those of a link: all of its peer.
+type port struct {
+	peer    udpio.Addr
+	foreign atomic.Uint64
+}
+
+var (
+	_ udpio.Router = (*port)(nil)
+	_ sync.Locker  = (*port)(nil)
+)
+
+// Lock does nothing: the peer does not change.
+func (p *port) Lock() {}
+
+// Unlock does nothing.
+func (p *port) Unlock() {}
+
+// Header implements [udpio.Router].
+func (p *port) Header() []byte { return nil }
+
+// Route implements [udpio.Router].
+func (p *port) Route([]byte) (socket int, to *udpio.Peer) { return 0, nil }
+
+func (p *port) accept(d udpio.Datagram) ([]byte, bool) {
+	if d.From != p.peer {
+		p.foreign.Add(1)
+		return nil, false
+	}
+	return d.Data, true
+}
