@@ -38,11 +38,17 @@ type VdePlug struct {
 // for it.
 func StartVdePlug(t testing.TB, network string, options ...string) *VdePlug {
 	t.Helper()
-	return StartVdePlugFiles(t, nil, network, options...)
+	return startVdePlug(t, nil, nil, network, options)
 }
 
 // StartVdePlugFiles is StartVdePlug with files that vde_plug inherits as the descriptors from 3 on.
 func StartVdePlugFiles(t testing.TB, files []*os.File, network string, options ...string) *VdePlug {
+	t.Helper()
+	return startVdePlug(t, nil, files, network, options)
+}
+
+// startVdePlug runs a vde_plug, in a network namespace if n is not nil.
+func startVdePlug(t testing.TB, n *Namespace, files []*os.File, network string, options []string) *VdePlug {
 	t.Helper()
 	needRealPeers(t, "vde_plug")
 	in, childIn, err := recordPipe()
@@ -60,7 +66,7 @@ func StartVdePlugFiles(t testing.TB, files []*os.File, network string, options .
 
 	args := append(append([]string{"vde_plug"}, options...), network)
 	p := &VdePlug{in: in, out: out}
-	p.Process = newProcess(t, ProcessConfig{Args: args, Files: files, stdin: childIn, stdout: childOut})
+	p.Process = newProcess(t, ProcessConfig{Args: args, Namespace: n, Files: files, stdin: childIn, stdout: childOut})
 	if err := startPlug(p.Process, network); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,120 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package vxvde
+
+import (
+	"bytes"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/udpio"
+)
+
+// A member is one that has joined a group.
+type member struct {
+	address
+	head  [8]byte     // precedes each frame
+	all   *udpio.Peer // the group
+	table *udpio.Table
+
+	multicast, unicast int // the sockets; everything is sent from unicast
+	probe              int // a socket to ask the system for self with
+
+	bound   bool       // to an address, so that self does not change
+	self    udpio.Addr // where the datagrams of this member come from
+	probed  time.Time  // when the system was asked
+	foreign atomic.Uint64
+}
+
+var _ udpio.Router = (*member)(nil)
+
+// Lock implements [udpio.Router].
+func (m *member) Lock() {
+	m.table.Lock()
+	m.table.Tick()
+}
+
+// Unlock implements [udpio.Router].
+func (m *member) Unlock() { m.table.Unlock() }
+
+// Header implements [udpio.Router].
+func (m *member) Header() []byte { return m.head[:] }
+
+// Route implements [udpio.Router].
+func (m *member) Route(head []byte) (socket int, to *udpio.Peer) {
+	if dst, ok := frame.MACFrom(head[:min(len(head), 6)]); ok && !dst.IsGroup() {
+		if to = m.table.Lookup(dst); to != nil {
+			return 0, to
+		}
+	}
+	return 0, m.all
+}
+
+// The index of the socket of the group in the list of those to receive from.
+const fromGroup = 0
+
+// accept returns the frame in a datagram of another member, and learns where its
+// sender is. All bytes of the header must be as this member sends them.
+func (m *member) accept(d udpio.Datagram) ([]byte, bool) {
+	if len(d.Data) < len(m.head) || !bytes.Equal(d.Data[:len(m.head)], m.head[:]) {
+		m.foreign.Add(1)
+		return nil, false
+	}
+	f := d.Data[len(m.head):]
+	switch {
+	case d.Socket == fromGroup && d.From.Port == m.self.Port && m.isSelf(d.From):
+		return nil, false // multicast datagrams come back to the host, for others on it
+	case len(f) == 0: // a goodbye
+		m.table.Forget(d.From)
+		return nil, false
+	case len(f) >= frame.HeaderLen:
+		m.table.Learn(frame.Frame(f).Src(), d.From)
+	}
+	return f, true
+}
+
+// probePause is how long the source address of this member counts as known.
+const probePause = time.Second
+
+// isSelf reports whether a, which has the port of this member, is its address. That
+// may change while the link is open, so the system is asked from time to time.
+func (m *member) isSelf(a udpio.Addr) bool {
+	if m.bound || a.IP == m.self.IP {
+		return a.IP == m.self.IP
+	}
+	now := time.Now()
+	if !m.probed.IsZero() && now.Sub(m.probed) < probePause {
+		return false
+	}
+	m.probed = now
+	if source, err := udpio.SourceAddr(m.probe, m.group); err == nil {
+		m.self.IP = source.IP
+	}
+	return a.IP == m.self.IP
+}
+
+// farewell tells the others that this member leaves. A datagram may be lost: then
+// entries age.
+func (m *member) farewell() { m.all.SendTo(m.unicast, m.head[:]) }
+
+// A source is what a member receives from.
+type source struct {
+	udpio.PrivateSource
+	probe int
+}
+
+func (m *member) newSource() *source {
+	sockets := []int{fromGroup: m.multicast, m.unicast}
+	return &source{udpio.PrivateSource{Locker: m, Receiver: udpio.NewReceiver(sockets...), Sockets: sockets, Accept: m.accept}, m.probe}
+}
+
+// Close implements [udpio.Source].
+func (s *source) Close() (unread int) {
+	unread = s.PrivateSource.Close()
+	unix.Close(s.probe)
+	return unread
+}
