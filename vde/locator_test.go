@@ -172,7 +172,7 @@ func TestLocateSystem(t *testing.T) {
 }
 
 func TestSchemes(t *testing.T) {
-	for _, text := range []string{"foo://bar", "/tmp/a://b", " vde://x", "VDE://x", "://x", "vxvde://239.0.0.1/port=5"} {
+	for _, text := range []string{"foo://bar", "/tmp/a://b", " vde://x", "VDE://x", "://x", "vxv://239.0.0.1/port=5"} {
 		_, err := Open(t.Context(), text)
 		scheme, _, _ := strings.Cut(text, "://")
 		if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), strconv.Quote(scheme)) || !strings.Contains(err.Error(), strconv.Quote(text)) {
