@@ -26,7 +26,9 @@ type member struct {
 
 	bound   bool       // to an address, so that self does not change
 	self    udpio.Addr // where the datagrams of this member come from
-	probed  time.Time  // when the system was asked
+	before  [16]byte   // the IP address of self before it changed
+	other   [16]byte   // that of another host which has a socket with the same port
+	asked   time.Time  // when the system said that other is not self
 	foreign atomic.Uint64
 }
 
@@ -77,24 +79,32 @@ func (m *member) accept(d udpio.Datagram) ([]byte, bool) {
 	return f, true
 }
 
-// probePause is how long the source address of this member counts as known.
-const probePause = time.Second
+// otherPause is for how long an address counts as that of another host.
+const otherPause = time.Second
 
 // isSelf reports whether a, which has the port of this member, is its address. That
-// may change while the link is open, so the system is asked from time to time.
+// may change while the link is open, so the system is asked.
 func (m *member) isSelf(a udpio.Addr) bool {
-	if m.bound || a.IP == m.self.IP {
-		return a.IP == m.self.IP
-	}
-	now := time.Now()
-	if !m.probed.IsZero() && now.Sub(m.probed) < probePause {
+	switch {
+	case a.IP == m.self.IP || a.IP == m.before:
+		return true
+	case m.bound || a.IP == m.other && time.Since(m.asked) < otherPause:
 		return false
 	}
-	m.probed = now
-	if source, err := udpio.SourceAddr(m.probe, m.group); err == nil {
-		m.self.IP = source.IP
+	m.probeSelf()
+	if a.IP == m.self.IP {
+		return true
 	}
-	return a.IP == m.self.IP
+	m.other, m.asked = a.IP, time.Now()
+	return false
+}
+
+// probeSelf asks the system for the address that datagrams to the group come from. It
+// fails while there is no way to the group; then nothing comes back either.
+func (m *member) probeSelf() {
+	if source, err := udpio.SourceAddr(m.probe, m.group); err == nil && source.IP != m.self.IP {
+		m.before, m.self.IP = m.self.IP, source.IP
+	}
 }
 
 // farewell tells the others that this member leaves. A datagram may be lost: then

@@ -99,6 +99,9 @@ func (m *member) openSockets(local udpio.Addr, writeBuffer int) (err error) {
 		return err
 	}
 	m.probe, err = udpio.Socket(local.WithPort(0), udpio.Options{TTL: m.TTL, Interface: m.ifindex})
+	if err == nil && !m.bound {
+		m.probeSelf()
+	}
 	return err
 }
 
