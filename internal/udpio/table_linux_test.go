@@ -33,7 +33,9 @@ func mac(n int) (m frame.MAC) {
 	return m
 }
 
-func peerAddr(n byte) Addr { return AddrOf(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, n}), 7), 0) }
+func peerAddr(n byte) Addr {
+	return AddrOf(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, n}), 7), 0)
+}
 
 func wantPeer(t *testing.T, tab *Table, m frame.MAC, want Addr) {
 	t.Helper()

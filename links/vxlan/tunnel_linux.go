@@ -70,11 +70,22 @@ func (t *tunnel) Take(rx *link.Rx) (n int, again bool, err error) {
 	}
 	t.Lock()
 	defer t.Unlock()
-	accept := t.own
-	if len(e.tunnels) > 1 {
-		accept = t.any
+	if len(e.tunnels) == 1 {
+		return e.receiver.Take(rx, t.own)
 	}
-	return e.receiver.Take(rx, accept)
+	n, again, err = e.receiver.Take(rx, t.any)
+	t.handOver()
+	return n, again, err
+}
+
+// handOver queues what has been received and not taken, that of t too. Nothing else
+// would tell the other tunnels of it: the socket is not readable any more.
+func (t *tunnel) handOver() {
+	for r := t.endpoint.receiver; r.Pending(); {
+		if f, ok := t.acceptAny(r.Next()); ok {
+			t.enqueue(f)
+		}
+	}
 }
 
 // takeQueued takes frames from the queue.
