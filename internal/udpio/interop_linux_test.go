@@ -6,6 +6,7 @@ package udpio_test
 import (
 	"bytes"
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/go-vde/sdk/frame"
@@ -107,6 +108,9 @@ func TestInterop(t *testing.T) {
 	testpeers.Need(t, "vde_plug")
 	for _, c := range cNetworks {
 		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && strings.Contains(c.name, "/") {
+				t.Skip("in the long run")
+			}
 			a, b := testpeers.NewVeth(t)
 			l := open(t, a, c.ours)
 			for range 2 {

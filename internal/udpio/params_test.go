@@ -5,6 +5,7 @@ package udpio
 
 import (
 	"errors"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -55,7 +56,7 @@ func TestParams(t *testing.T) {
 }
 
 // FuzzParams holds what is accepted to the ranges of the parameters, and what is
-// refused to its error. Anything that is accepted twice in a row is the same.
+// refused to its error. An empty parameter changes nothing.
 func FuzzParams(f *testing.F) {
 	for _, s := range []string{"239.0.0.1/port=5/vni=3", "/v6/r=64k/e=9/h=8", "/i=lo/b=::1/t=1", "'a/b'/v4"} {
 		f.Add(s, true)
@@ -77,8 +78,11 @@ func FuzzParams(f *testing.F) {
 			p.Size < 0 || p.Size > maxTableSize || p.Age < time.Second || p.Group < -1 || !groups && (p.Group != -1 || p.Bind != "") {
 			t.Fatalf("%+v", p)
 		}
-		if again, err := ParseParams(vnl.Locator{Scheme: "x", Arg: arg + "/"}, names, 4789, groups, 42); err == nil && again != p {
-			t.Fatalf("%+v, and with a slash %+v", p, again)
+		if strings.ContainsAny(arg, "'\"\\") {
+			return // a slash may be quoted
+		}
+		if again, err := ParseParams(vnl.Locator{Scheme: "x", Arg: arg + "/"}, names, 4789, groups, 42); err != nil || again != p {
+			t.Fatalf("%+v, and with a slash %+v, %v", p, again, err)
 		}
 	})
 }
