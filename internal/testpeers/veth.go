@@ -29,12 +29,28 @@ func NewVeth(t testing.TB) (a, b *Namespace) {
 		}
 	}
 	run(a, "ip", "link", "add", VethName, "type", "veth", "peer", "name", VethName, "netns", b.Path())
+	var watches []*linkWatch
+	for _, n := range []*Namespace{a, b} {
+		w, err := watchLink(n, VethName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.close()
+		watches = append(watches, w)
+	}
 	for n, addrs := range map[*Namespace][2]string{a: {VethA4, VethA6}, b: {VethB4, VethB6}} {
 		run(n, "ip", "addr", "add", addrs[0]+"/24", "dev", VethName)
 		run(n, "ip", "addr", "add", addrs[1]+"/64", "dev", VethName, "nodad")
 		run(n, "ip", "link", "set", "dev", VethName, "up")
 		run(n, "ip", "route", "add", "default", "dev", VethName)
 		run(n, "ip", "-6", "route", "add", "default", "dev", VethName)
+	}
+	ctx, cancel := bounded(context.Background())
+	defer cancel()
+	for _, w := range watches { // what is sent before is lost
+		if err := w.waitRunning(ctx); err != nil {
+			t.Fatalf("veth cable: %v", err)
+		}
 	}
 	return a, b
 }
