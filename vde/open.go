@@ -19,7 +19,10 @@ import (
 	"github.com/go-vde/sdk/links/qemu"
 	"github.com/go-vde/sdk/links/seqpacket"
 	"github.com/go-vde/sdk/links/tap"
+	"github.com/go-vde/sdk/links/udp"
 	"github.com/go-vde/sdk/links/vdeplug"
+	"github.com/go-vde/sdk/links/vxlan"
+	"github.com/go-vde/sdk/links/vxvde"
 	"github.com/go-vde/sdk/vnl"
 )
 
@@ -39,6 +42,9 @@ import (
 // parameters:
 //
 //	tap://lan0                a tap device of the kernel: links/tap, links/macvtap
+//	vxlan://HOST/vni=42       a VXLAN tunnel: links/vxlan
+//	vxvde://                  a switch over multicast, without a server: links/vxvde
+//	udp://20001->HOST:20001   a cable of UDP datagrams: links/udp
 //	ptp:///run/cable          the other program that opens this: links/ptp
 //	stream:///run/vm.sock     a virtual machine of QEMU and others: links/qemu
 //	cmd://ssh server vde_plug a command that exchanges frames over its standard
@@ -131,7 +137,10 @@ var drivers = link.Mux{
 	"seqpacket": seqpacket.Driver{},
 	"stream":    qemu.Driver{},
 	"tap":       tap.Driver{},
+	"udp":       udp.Driver{},
 	"vde":       vdeplug.Driver{},
+	"vxlan":     vxlan.Driver{},
+	"vxvde":     vxvde.Driver{},
 }
 
 // Locate returns the control directories that [Open] would try for vnl, in this

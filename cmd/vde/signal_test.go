@@ -30,12 +30,18 @@ import (
 // command returns the command line args as a process of its own.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // a command that hangs
+	t.Cleanup(cancel)
+	return commandContext(ctx, t, args...)
+}
+
+// commandContext is command until ctx ends.
+func commandContext(ctx context.Context, t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // a command that hangs
-	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(os.Environ(), commandVariable+"=1")
 	return cmd

@@ -29,6 +29,8 @@ type switchOptions struct {
 	sharedMemory  string
 	logLevel      string
 
+	jsonOption
+
 	links, ports []string
 	requireLinks bool
 	uplinks      []uplink // what links says
@@ -46,13 +48,14 @@ it created.
 With --link the switch is joined to other networks, such as that of another switch. An
 uplink that ends, or cannot be opened yet, is opened again and again. The ports of uplinks
 send probes once per second; a port at which one comes back is part of a loop and is
-blocked until the loop is gone. What passes an uplink is logged at the end.`,
+blocked until the loop is gone. What passes an uplink is logged at the end, and with --json
+the counters of all ports are printed.`,
 		Example: `  vde switch /run/lab.ctl
   vde switch /run/lab.ctl --link /run/vde.ctl --link 3=hub:///run/hub.ctl
   vde switch /run/lab.ctl --link 3=/run/vde.ctl --port 3:vlan=none,tagged=20+30 --port 4:vlan=20`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runSwitch(cmd.Context(), cmd.ErrOrStderr(), args[0], o)
+			return runSwitch(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], o)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -73,6 +76,7 @@ blocked until the loop is gone. What passes an uplink is logged at the end.`,
 	f.BoolVar(&o.requireLinks, "require-links", false, "fail if an uplink cannot be opened at the start")
 	f.StringArrayVar(&o.ports, "port", nil, "settings of a port, `PORT:KEY=VALUE,...`: vlan=N or none, tagged=N+N or all, loops=auto, on or off; may be repeated")
 	f.StringVar(&o.logLevel, "log", "info", "what to log: debug, info, warn or error")
+	o.registerJSON(cmd)
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions([]string{"backpressure", "tail-drop", "head-drop"}, cobra.ShellCompDirectiveNoFileComp)))
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("shared-memory", cobra.FixedCompletions([]string{"same-user", "always", "never"}, cobra.ShellCompDirectiveNoFileComp)))
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("log", cobra.FixedCompletions([]string{"debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp)))
@@ -142,7 +146,13 @@ func (o *switchOptions) parsePorts() error {
 	return nil
 }
 
-func runSwitch(ctx context.Context, log io.Writer, dir string, o switchOptions) error {
+// A switchResult is what vde switch --json prints.
+type switchResult struct {
+	Dir    string        `json:"dir"`
+	Switch vswitch.Stats `json:"switch"`
+}
+
+func runSwitch(ctx context.Context, out, log io.Writer, dir string, o switchOptions) error {
 	if err := o.parse(log); err != nil {
 		return err
 	}
@@ -163,6 +173,9 @@ func runSwitch(ctx context.Context, log io.Writer, dir string, o switchOptions) 
 	}
 	err = errors.Join(err, sw.Close())
 	logUplinks(o.config.Logger, sw, o.uplinks)
+	if o.json {
+		err = errors.Join(err, printJSON(out, switchResult{listener.Dir(), sw.Stats()}))
+	}
 	return err
 }
 

@@ -76,7 +76,7 @@ func noSwitches(dir, sw string) []noSwitch {
 		{"vde://" + sw + "[4x]", vde.ErrNoPortGroup, []string{sw + "/4x"}},
 		{"vde://" + sw + "[-1]", vde.ErrNoPortGroup, []string{sw + "/-1"}},
 		{"tap://longer-than-any-name", syscall.EINVAL, []string{"longer-than-any-name", "15"}},
-		{"vxvde://239.1.2.3", errors.ErrUnsupported, []string{"vxvde"}},
+		{"nowhere://239.1.2.3", errors.ErrUnsupported, []string{"nowhere"}},
 		{"nonsense:///tmp/x", errors.ErrUnsupported, []string{"no driver for scheme", "nonsense"}},
 		{"vde:///tmp/x[foo=1]", syscall.EINVAL, []string{"unknown parameter", "foo"}},
 		{"/tmp/x[8388608]", syscall.EINVAL, []string{"out of range"}},
