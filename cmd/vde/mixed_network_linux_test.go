@@ -273,6 +273,9 @@ func checkSwitchResult(t *testing.T, result []byte) {
 		if p.In.Frames != p.In.Forwarded+p.In.Dropped.Sum() || p.Out.Offered != p.Out.Frames+p.Out.Dropped.Sum()+p.Out.Queued {
 			t.Errorf("port %d: %+v", p.Port, p)
 		}
+		if p.In.Dropped.Giant > 0 {
+			t.Errorf("port %d: %d frames came that are too long", p.Port, p.In.Dropped.Giant)
+		}
 		copies += p.In.Copies
 		offered += p.Out.Offered - p.Out.Probes
 		if p.In.Frames > 0 && p.Out.Frames > 0 {

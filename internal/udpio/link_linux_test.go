@@ -323,7 +323,7 @@ func TestPlace(t *testing.T) {
 		if c.headers {
 			rx.Headers = []frame.VNetHeader{{GSOType: 77}}
 		}
-		Place(&rx, 0, f)
+		new(Placer).Place(&rx, 0, bytes.Clone(f))
 		if rx.Sizes[0] != len(f) {
 			t.Errorf("%s: size %d", c.name, rx.Sizes[0])
 		}

@@ -5,10 +5,6 @@ package udpio
 
 import (
 	"golang.org/x/sys/unix"
-
-	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/gso"
-	"github.com/go-vde/sdk/link"
 )
 
 // mmsghdr is the kernel's struct mmsghdr. Its members come from x/sys for each
@@ -148,23 +144,4 @@ func (r *Receiver) Count(accept func(Datagram) bool) (count int) {
 		}
 	}
 	return count
-}
-
-// Place copies frame f to where rx has room for frame i. A checksum that the sender
-// has left to complete is handed over as metadata, or completed if the caller takes
-// none: where a kernel makes frames, for a network device that would complete them,
-// the field holds the sum of the pseudo-header. Where it does so by chance, and the
-// checksum is right, completing it yields the same.
-func Place(rx *link.Rx, i int, f []byte) {
-	n := copy(rx.Bufs[i], f)
-	rx.Sizes[i] = len(f)
-	var h frame.VNetHeader
-	if n == len(f) {
-		if h = gso.Partial(rx.Bufs[i][:n]); h.Partial() && rx.Headers == nil {
-			gso.Finish(h, rx.Bufs[i][:n])
-		}
-	}
-	if rx.Headers != nil {
-		rx.Headers[i] = h
-	}
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/go-vde/sdk/link"
 )
 
-// Take receives frames without waiting, as [Source] says. accept returns the frame in
-// a datagram, or false if there is none.
-func (r *Receiver) Take(rx *link.Rx, accept func(Datagram) ([]byte, bool)) (n int, again bool, err error) {
+// Take receives frames without waiting, as [Source] says, and places them with p.
+// accept returns the frame in a datagram, or false if there is none.
+func (r *Receiver) Take(rx *link.Rx, p *Placer, accept func(Datagram) ([]byte, bool)) (n int, again bool, err error) {
 	room := min(len(rx.Bufs), len(rx.Sizes))
+	n = p.Rest(rx, 0)
 	for vain := 0; n < room; {
 		for n < room && r.Pending() {
 			if f, ok := accept(r.Next()); ok {
-				Place(rx, n, f)
-				n++
+				n += p.Place(rx, n, f)
 			}
 		}
 		if n > 0 {
@@ -42,6 +42,8 @@ type PrivateSource struct {
 	Receiver *Receiver
 	Sockets  []int
 	Accept   func(Datagram) ([]byte, bool)
+
+	placer Placer
 }
 
 // Descriptors implements [Source].
@@ -51,7 +53,7 @@ func (s *PrivateSource) Descriptors() []int { return s.Sockets }
 func (s *PrivateSource) Take(rx *link.Rx) (n int, again bool, err error) {
 	s.Locker.Lock()
 	defer s.Locker.Unlock()
-	return s.Receiver.Take(rx, s.Accept)
+	return s.Receiver.Take(rx, &s.placer, s.Accept)
 }
 
 // Close implements [Source].
@@ -60,7 +62,7 @@ func (s *PrivateSource) Close() (unread int) {
 		_ = Refuse(fd) // so that the count is final
 	}
 	s.Locker.Lock()
-	unread = s.Receiver.Count(func(d Datagram) bool {
+	unread = s.placer.Pending() + s.Receiver.Count(func(d Datagram) bool {
 		_, ok := s.Accept(d)
 		return ok
 	})

@@ -52,7 +52,9 @@
 //
 // A kernel's tunnel device that is used by a container or a virtual machine hands
 // over frames whose TCP and UDP checksums nobody has completed. They are recognised:
-// a caller that takes metadata gets it, for others the checksum is completed.
+// a caller that takes metadata gets it, for others the checksum is completed. So are TCP
+// segments of up to 64 KB, which such a kernel has not cut: they are cut for an MTU of
+// 1430.
 //
 // The format is that of RFC 7348 and docs/spec/vnl.md, section 5.3. The driver works
 // on Linux; elsewhere Open returns an error that matches [errors.ErrUnsupported].

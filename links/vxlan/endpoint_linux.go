@@ -132,7 +132,7 @@ func (e *endpoint) remove(t *tunnel) (unread int) {
 			}
 		}
 	}
-	unread += t.queue.frames
+	unread += t.queue.frames + t.placer.Pending()
 	t.queue = queue{}
 	delete(e.tunnels, t.VNI)
 	if g := (group{t.remote.IP, t.ifindex}); t.remote.IsMulticast() {

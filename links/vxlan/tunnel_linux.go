@@ -21,6 +21,8 @@ type tunnel struct {
 	unknown  *udpio.Peer     // where frames to unknown addresses go
 	table    *udpio.Table
 
+	placer udpio.Placer // guarded by endpoint.mu
+
 	queue queue // guarded by endpoint.mu; frames that other tunnels have received
 	event int   // an eventfd, written to when frames have come into the queue
 
@@ -71,9 +73,9 @@ func (t *tunnel) Take(rx *link.Rx) (n int, again bool, err error) {
 	t.Lock()
 	defer t.Unlock()
 	if len(e.tunnels) == 1 {
-		return e.receiver.Take(rx, t.own)
+		return e.receiver.Take(rx, &t.placer, t.own)
 	}
-	n, again, err = e.receiver.Take(rx, t.any)
+	n, again, err = e.receiver.Take(rx, &t.placer, t.any)
 	t.handOver()
 	return n, again, err
 }
@@ -90,9 +92,9 @@ func (t *tunnel) handOver() {
 
 // takeQueued takes frames from the queue.
 func (t *tunnel) takeQueued(rx *link.Rx) (n int) {
+	n = t.placer.Rest(rx, 0)
 	for n < min(len(rx.Bufs), len(rx.Sizes)) && t.queue.frames > 0 {
-		udpio.Place(rx, n, t.queue.get())
-		n++
+		n += t.placer.Place(rx, n, t.queue.get())
 	}
 	if t.queue.frames == 0 {
 		var count [8]byte
