@@ -28,7 +28,7 @@ func TestPlugExitStatus(t *testing.T) {
 		{"plug /nowhere/x", 1, "/nowhere/x"},
 		{"plug cmd://true /nowhere/x", 1, "/nowhere/x"},
 		{"plug cmd://true = /nowhere/x", 1, "/nowhere/x"},
-		{"plug null://", 1, "null"},
+		{"plug nowhere://x", 1, "nowhere"},
 		{"plug cmd://true = true --dance", 0, ""},
 	} {
 		checkStatus(t, test.args, test.status, test.want)
