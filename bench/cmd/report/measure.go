@@ -25,7 +25,7 @@ type suite struct {
 	longer int // times the usual time: percentiles need many samples
 }
 
-var suites = []suite{{"Direct", 1}, {"Switch", 1}, {"Streams", 1}, {"RTT", 3}, {"Ports", 1}, {"Connections", 1}, {"TCP", 1}, {"TCPLatency", 3}, {"Tap", 1}}
+var suites = []suite{{"Direct", 1}, {"Switch", 1}, {"Streams", 1}, {"RTT", 3}, {"Ports", 1}, {"Connections", 1}, {"TCP", 1}, {"TCPLatency", 3}, {"Tap", 1}, {"UDP", 1}}
 
 func (s suite) file() string { return strings.ToLower(s.name) + ".txt" }
 

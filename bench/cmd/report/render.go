@@ -108,6 +108,7 @@ func document(name string, rs report.Results, hs report.Histograms, t texts) err
 		{"ratios shm", report.Ratios(rs, sharedMemory())},
 		{"ratios netstack", report.Ratios(rs, netstack())},
 		{"ratios tap", report.Ratios(rs, taps())},
+		{"ratios udp", report.Ratios(rs, overUDP())},
 		{"behind", report.Behind(rs, comparisons())},
 		{"profiles", t.profiles},
 	} {
