@@ -89,6 +89,9 @@ func TestConformanceLossy(t *testing.T) {
 
 // A real switch drops at full queues, and cuts frames at 1518 bytes.
 func TestConformanceThroughStockSwitch(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the tests of package vde have the suite on a stock switch too")
+	}
 	testutil.NoLeaks(t)
 	testutil.TestPacketConn(t, func(tb testing.TB) (*testutil.Pair, error) {
 		// A switch for each pair, because it can lose track of ports that close

@@ -125,7 +125,11 @@ func TestScribblerInGroup(t *testing.T) {
 	mayPoll(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Log("seed", seed)
-	for i := range 25 {
+	rounds := 25
+	if testing.Short() {
+		rounds = 8
+	}
+	for i := range rounds {
 		rnd := rand.New(rand.NewPCG(seed, uint64(i)))
 		var g Group
 		var wg, lying sync.WaitGroup

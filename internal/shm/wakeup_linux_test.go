@@ -53,7 +53,11 @@ func spinUntil(v *atomic.Int64, n int64) {
 func fallAsleep(t *testing.T, flag *atomic.Uint32, sees func() bool, do, again func()) {
 	t.Helper()
 	var saw, rings bool
-	meet(200_000, func() { saw = sees() }, func() { do(); rings = flag.Load() != 0 }, func() bool {
+	meetings := int64(200_000)
+	if testing.Short() {
+		meetings = 20_000
+	}
+	meet(meetings, func() { saw = sees() }, func() { do(); rings = flag.Load() != 0 }, func() bool {
 		if !saw && !rings {
 			t.Error("sleeps, and the other side does not ring")
 		}
