@@ -32,13 +32,14 @@ func BenchmarkUDP(b *testing.B) {
 	}
 }
 
+// overUDP has no vxlan:// of libvdeplug: that of Debian cannot send to an address that it
+// has learned (docs/spec/vnl.md, section 5.3).
 var overUDP = []contender{
 	{name: "udp-one", limit: anySize, batch: 1, endpoints: datagrams},
 	overVeth("udp", "udp://20001->"+testpeers.VethB4+":20001", "udp://20001->"+testpeers.VethA4+":20001"),
 	overVeth("vxlan", "vxlan://"+testpeers.VethB4, "vxlan://"+testpeers.VethA4),
 	overVeth("vxvde", "vxvde://", "vxvde://"),
 	plugs("c-vxvde", "vxvde://"),
-	plugs("c-vxlan", "vxlan://"),
 }
 
 // datagrams is two connected sockets.

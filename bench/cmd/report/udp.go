@@ -30,7 +30,7 @@ func overUDP() (ts []report.Target) {
 			want        float64
 		}{
 			{"udp", "udp-one", 10}, {"vxlan", "udp-one", 10}, {"vxvde", "udp-one", 10},
-			{"vxlan", "c-vxlan", 20}, {"vxvde", "c-vxvde", 20},
+			{"vxlan", "c-vxvde", 20}, {"vxvde", "c-vxvde", 20},
 		} {
 			ts = append(ts, report.Target{
 				What: size + " B: `" + t.path + "` to `" + t.other + "`", Suite: "UDP",
