@@ -371,16 +371,25 @@ func TestPlugDaemon(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.exchange(2)
-	if err := unix.Kill(pid, unix.SIGTERM); err != nil {
+	process, err := unix.PidfdOpen(pid, 0) // it is no child of ours
+	if err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) { // no child of ours to wait for
-		if _, err := os.Stat(name); os.IsNotExist(err) {
-			break
+	defer unix.Close(process)
+	if err := unix.PidfdSendSignal(process, unix.SIGTERM, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	fds := []unix.PollFd{{Fd: int32(process), Events: unix.POLLIN}}
+	for n := 0; n == 0; {
+		if n, err = unix.Poll(fds, 60_000); n == 0 && err == nil {
+			t.Fatal("the process does not end")
+		} else if err != nil && err != unix.EINTR {
+			t.Fatal(err)
 		}
-		if time.Now().After(end) {
-			t.Fatal("the file with the process id is still there")
-		}
+		n = max(n, 0)
+	}
+	if _, err := os.Stat(name); !os.IsNotExist(err) {
+		t.Errorf("the file with the process id: %v", err)
 	}
 	if out, err := run("-d", "/nowhere", p.dirs[1]); err == nil || !strings.Contains(out, "/nowhere") {
 		t.Errorf("%v\n%s", err, out)

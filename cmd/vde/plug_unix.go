@@ -168,7 +168,7 @@ func (o *daemonOptions) start(streams bool) (started bool, err error) {
 	return true, fmt.Errorf("in the background: %w", err)
 }
 
-// ready says that both sides are joined. ended is to be called at the end.
+// ready says that both sides are joined. Call ended at the end.
 func (o *daemonOptions) ready() (ended func(), err error) {
 	var undo []func()
 	ended = func() {

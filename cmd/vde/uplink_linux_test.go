@@ -24,13 +24,18 @@ import (
 
 // A log collects what a command writes to its standard error.
 type log struct {
-	mu   sync.Mutex
-	text bytes.Buffer // guarded by mu
+	mu      sync.Mutex
+	text    bytes.Buffer  // guarded by mu
+	written chan struct{} // closed by the next Write; nil if nobody waits; guarded by mu
 }
 
 func (l *log) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.written != nil {
+		close(l.written)
+		l.written = nil
+	}
 	return l.text.Write(b)
 }
 
@@ -43,8 +48,21 @@ func (l *log) String() string {
 // await waits until pattern, a regular expression, is in the log.
 func (l *log) await(t *testing.T, pattern string) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !regexp.MustCompile(pattern).MatchString(l.String()); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
+	re, hangs := regexp.MustCompile(pattern), time.After(time.Minute)
+	for {
+		l.mu.Lock()
+		found := re.Match(l.text.Bytes())
+		if l.written == nil {
+			l.written = make(chan struct{})
+		}
+		written := l.written
+		l.mu.Unlock()
+		if found {
+			return
+		}
+		select {
+		case <-written:
+		case <-hangs:
 			t.Fatalf("no %s in:\n%s", pattern, l)
 		}
 	}
