@@ -38,7 +38,7 @@ import (
 // because frames wait at their destination.
 func (sw *Switch) Attach(opts ...vde.Option) (*vde.Conn, error) {
 	return sw.attach(KindInProcess, opts, func(e *endpoint, s link.Settings) error {
-		return sw.addEndpoint(e, portRequest(s.Port), 1, sw.cfg.NumPorts)
+		return sw.addEndpoint(e, portRequest(s.Port), 1, 0)
 	})
 }
 
@@ -48,7 +48,7 @@ func (sw *Switch) Attach(opts ...vde.Option) (*vde.Conn, error) {
 func (sw *Switch) OpenLink(s link.Settings) (link.Link, error) {
 	l := newInproc(sw, KindInProcess)
 	l.describe(s)
-	if err := sw.addEndpoint(l.endpoint, portRequest(s.Port), 1, sw.cfg.NumPorts); err != nil {
+	if err := sw.addEndpoint(l.endpoint, portRequest(s.Port), 1, 0); err != nil {
 		_, _ = l.Close() // nothing has come
 		return nil, err
 	}

@@ -334,22 +334,28 @@ func (c Config) normalize() (Config, error) {
 	return c.normalizePorts()
 }
 
-// normalizePorts is the part of normalize that is about ports: it moves all that
-// is said about single ports to Ports.
+// normalizePorts is the part of normalize that is about ports.
 func (c Config) normalizePorts() (Config, error) {
 	var err error
-	if c.DefaultPort, err = c.DefaultPort.normalize(); err != nil {
+	if c.DefaultPort, err = c.DefaultPort.normalizeDefault(); err != nil {
 		return c, configError("DefaultPort: %w", err)
 	}
-	if len(c.DefaultPort.Static) > 0 {
-		return c, configError("DefaultPort: a static entry belongs to one port; name the port in Ports")
-	}
-	ports := make(map[int]PortConfig)
+	groups := make(map[string]PortGroup, len(c.PortGroups))
 	for name, g := range c.PortGroups {
-		if err := g.addTo(ports, name, c.NumPorts); err != nil {
+		if err := g.check(name, c.NumPorts); err != nil {
 			return c, configError("PortGroups[%q]: %w", name, err)
 		}
+		for other, o := range groups {
+			if g.First <= o.Last && o.First <= g.Last {
+				return c, configError("PortGroups[%q]: port %d is also in group %q", name, max(g.First, o.First), other)
+			}
+		}
+		if g.DefaultPort, err = g.DefaultPort.normalizeDefault(); err != nil {
+			return c, configError("PortGroups[%q]: %w", name, err)
+		}
+		groups[name] = g
 	}
+	ports := make(map[int]PortConfig, len(c.Ports))
 	for n, p := range c.Ports {
 		if n < 0 || n > c.NumPorts {
 			return c, configError("Ports[%d]: there are ports 0 to %d", n, c.NumPorts)
@@ -358,32 +364,27 @@ func (c Config) normalizePorts() (Config, error) {
 			return c, configError("Ports[%d]: %w", n, err)
 		}
 	}
-	c.Ports = ports
+	c.PortGroups, c.Ports = groups, ports
 	return c, nil
 }
 
-// addTo adds the configuration of g's ports to ports; there are ports 0 to last.
-func (g PortGroup) addTo(ports map[int]PortConfig, name string, last int) error {
+// check reports what is wrong with the range of g; there are ports 0 to last.
+func (g PortGroup) check(name string, last int) error {
 	if err := checkGroupName(name); err != nil {
 		return err
 	}
 	if g.First < 1 || g.Last < g.First || g.Last > last {
 		return fmt.Errorf("ports %d to %d, want a range within 1 to %d", g.First, g.Last, last)
 	}
-	p, err := g.DefaultPort.normalize()
-	if err != nil {
-		return err
-	}
-	if len(p.Static) > 0 {
-		return errors.New("a static entry belongs to one port; name the port in Ports")
-	}
-	for n := g.First; n <= g.Last; n++ {
-		if _, ok := ports[n]; ok {
-			return fmt.Errorf("port %d is in two groups", n)
-		}
-		ports[n] = p
-	}
 	return nil
+}
+
+// normalizeDefault is normalize for the configuration of several ports.
+func (c PortConfig) normalizeDefault() (PortConfig, error) {
+	if len(c.Static) > 0 {
+		return c, errors.New("a static entry belongs to one port; name the port in Ports")
+	}
+	return c.normalize()
 }
 
 // checkGroupName keeps port groups apart from the switch's other files.

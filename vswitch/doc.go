@@ -36,7 +36,11 @@
 // dropped, each copy is delivered, queued or dropped, and each cause of dropping
 // has a counter. One loss cannot be counted: when a datagram socket has just been
 // closed, the kernel may throw away what it had sent last. Frames through shared
-// memory have no such gap.
+// memory have no such gap. [Switch.Subscribe] tells what happens meanwhile: endpoints
+// that come and go, addresses that are learned and move, loops, frames dropped by cause.
+//
+// A running switch can be changed: see [Switch.SetPort], [Switch.SetDefaultPort],
+// [Switch.SetHub], [Switch.Mirror], [Switch.Disconnect].
 //
 // A socket client is identified by what the kernel says about it, and its data
 // socket must belong to it; see SECURITY.md and docs/shared-memory.md.

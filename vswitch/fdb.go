@@ -39,6 +39,13 @@ func (sw *Switch) FDB() []FDBEntry {
 	return list
 }
 
+// FlushFDB removes all entries that were learned.
+func (sw *Switch) FlushFDB() {
+	if sw.fdb != nil {
+		sw.fdb.Flush()
+	}
+}
+
 // configureFDB makes p's entries those that conf allows.
 func (p *port) configureFDB(conf *portConf) {
 	static := make([]fdb.Key, len(conf.Static))

@@ -46,11 +46,10 @@ type Attachment struct{ l *linkEndpoint }
 // received from it if they do or if l is shared memory.
 func (sw *Switch) AttachLink(l link.Link, cfg LinkConfig) (*Attachment, error) {
 	e := newLinkEndpoint(sw, func(*endpoint) (link.Link, error) { return l, nil })
-	e.info = Endpoint{Kind: cfg.Kind, Description: cfg.Description, Since: time.Now()}
+	e.info = Endpoint{Kind: cfg.Kind, Description: cfg.Description, Uplink: cfg.Uplink, Since: time.Now()}
 	setDefault(&e.info.Kind, KindLink)
 	e.info.setOwner(cfg)
-	e.uplink = cfg.Uplink
-	if err := sw.addEndpoint(&e.endpoint, portRequest(cfg.Port), 1, sw.cfg.NumPorts); err != nil {
+	if err := sw.addEndpoint(&e.endpoint, portRequest(cfg.Port), 1, 0); err != nil {
 		_, _ = l.Close()
 		return nil, sw.openError(err)
 	}
@@ -76,9 +75,11 @@ func (e *linkEndpoint) linkChanged(s link.State) {
 	switch log := e.sw.cfg.Logger; {
 	case s.Up && news:
 		log.Info("link up", attrs...)
+		e.sw.events.add(e.event(EventLinkUp, nil))
 		e.sw.loops.linkUp(e.port)
 	case news:
 		log.Warn("link down, will be opened again", append(attrs, "reason", s.Err)...)
+		e.sw.events.add(e.event(EventLinkDown, s.Err))
 	case !s.Up:
 		log.Debug("link still down", append(attrs, "reason", s.Err)...)
 	}

@@ -143,7 +143,7 @@ func (g *loopGuard) update(p *port) {
 	want := len(endpoints) > 0
 	switch p.conf.Load().LoopProtection {
 	case LoopProtectionAuto:
-		want = slices.ContainsFunc(endpoints, func(e *endpoint) bool { return e.uplink })
+		want = slices.ContainsFunc(endpoints, func(e *endpoint) bool { return e.info.Uplink })
 	case LoopProtectionOff:
 		want = false
 	}

@@ -99,6 +99,7 @@ func (g *loopGuard) block(p, from *port, now time.Time) {
 	p.setBlocked(true)
 	g.sw.fdb.SetActive(&p.fdb, false)
 	g.sw.cfg.Logger.Warn("loop found, port blocked until it is gone", "port", p.num, "from", from.num, "blocks", s.Blocks)
+	g.sw.events.add(Event{Kind: EventBlocked, Port: p.num, OtherPort: from.num})
 }
 
 // open opens p again; sw.mu is held.
@@ -116,6 +117,7 @@ func (g *loopGuard) open(p *port, now time.Time, why string) {
 		from.loop.urgent = from.loop.Probed
 	}
 	g.sw.cfg.Logger.Info("port no longer blocked", "port", p.num, "reason", why, "after", now.Sub(s.Since).Round(time.Millisecond))
+	g.sw.events.add(Event{Kind: EventUnblocked, Port: p.num, Cause: why})
 }
 
 // openFree opens ports to which no probe has come back for long enough, and returns when

@@ -4,6 +4,7 @@
 package vswitch
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -39,33 +40,54 @@ func (sw *Switch) Mirror(src, dst int) error {
 	if src == dst {
 		return fmt.Errorf("%w: cannot mirror port %d to itself", ErrNoPort, src)
 	}
-	return sw.changeMirrors(src, dst, func(list []*mirror, to *port) []*mirror {
+	return sw.changeMirrors(EventMirrored, src, dst, func(list []*mirror, to *port) []*mirror {
 		return append(list, &mirror{to: to})
 	})
 }
 
 // Unmirror undoes Mirror.
 func (sw *Switch) Unmirror(src, dst int) error {
-	return sw.changeMirrors(src, dst, func(list []*mirror, _ *port) []*mirror { return list })
+	return sw.changeMirrors(EventUnmirrored, src, dst, func(list []*mirror, _ *port) []*mirror { return list })
+}
+
+// A MirrorInfo says that frames of one port are copied to another; see [Switch.Mirror].
+type MirrorInfo struct{ Src, Dst int }
+
+// Mirrors lists the mirrors by source and destination, without monitor sessions.
+func (sw *Switch) Mirrors() []MirrorInfo {
+	var list []MirrorInfo
+	for _, p := range sw.records() {
+		for _, m := range *p.mirrors.Load() {
+			if m.to != nil {
+				list = append(list, MirrorInfo{p.num, m.to.num})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b MirrorInfo) int { return cmp.Or(a.Src-b.Src, a.Dst-b.Dst) })
+	return list
 }
 
 // changeMirrors replaces the mirrors of src by what change makes of those that
-// are not dst.
-func (sw *Switch) changeMirrors(src, dst int, change func([]*mirror, *port) []*mirror) error {
+// are not dst, and adds an event if there is a change.
+func (sw *Switch) changeMirrors(kind EventKind, src, dst int, change func([]*mirror, *port) []*mirror) error {
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
 	if err := sw.check(); err != nil {
 		return err
 	}
 	for _, n := range []int{src, dst} {
-		if n < 0 || n > sw.cfg.NumPorts {
-			return fmt.Errorf("%w: %d, there are 0 to %d", ErrNoPort, n, sw.cfg.NumPorts)
+		if err := sw.checkPort(n); err != nil {
+			return err
 		}
 	}
 	p, to := sw.port(src), sw.port(dst)
-	list := slices.DeleteFunc(slices.Clone(*p.mirrors.Load()), func(m *mirror) bool { return m.to == to })
+	before := *p.mirrors.Load()
+	list := slices.DeleteFunc(slices.Clone(before), func(m *mirror) bool { return m.to == to })
 	list = change(list, to)
 	p.mirrors.Store(&list)
+	if len(list) != len(before) {
+		sw.events.add(Event{Kind: kind, Port: src, OtherPort: dst})
+	}
 	return nil
 }
 
@@ -80,8 +102,8 @@ func (sw *Switch) Monitor(src int, opts ...vde.Option) (*vde.Conn, error) {
 		if err := sw.check(); err != nil {
 			return err
 		}
-		if src < 0 || src > sw.cfg.NumPorts {
-			return fmt.Errorf("%w: %d, there are 0 to %d", ErrNoPort, src, sw.cfg.NumPorts)
+		if err := sw.checkPort(src); err != nil {
+			return err
 		}
 		sw.lastEndpoint++
 		c.info.ID = sw.lastEndpoint

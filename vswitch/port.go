@@ -75,7 +75,6 @@ type endpoint struct {
 	port   *port // set by addEndpoint, nil before
 	info   Endpoint
 	egress egress
-	uplink bool // see LinkConfig.Uplink
 
 	timeouts atomic.Int32 // of senders that waited, since it took a frame
 	budget   waitBudget   // for waiting as a sender
@@ -129,6 +128,7 @@ type Endpoint struct {
 	Since       time.Time
 	Queued      int          // frames in the switch's own queue to it
 	Offload     link.Offload `json:",omitempty"` // the partial frames it takes
+	Uplink      bool         `json:",omitempty"` // see LinkConfig.Uplink
 	Down        bool         `json:",omitempty"` // a link that will be opened again
 }
 

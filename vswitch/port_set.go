@@ -73,6 +73,15 @@ func (s *portSet) without(p *port) *portSet {
 	return &portSet{chunks, s.len - 1}
 }
 
+// last returns the highest port number in s, or -1 if it is empty.
+func (s *portSet) last() int {
+	if s.len == 0 {
+		return -1
+	}
+	ports := s.chunks[len(s.chunks)-1].ports
+	return ports[len(ports)-1].num
+}
+
 // free returns the lowest number from first on that is not in s.
 func (s *portSet) free(first int) int {
 	n := first

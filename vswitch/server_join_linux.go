@@ -244,7 +244,7 @@ func (j *joining) reply(timeout time.Duration) error {
 
 // choose returns the port for p, as for Switch.addEndpoint.
 func (l *Listener) choose(s *ctlSocket, p Peer) (n, first, last int, err error) {
-	n, first, last = p.Port, 1, l.sw.cfg.NumPorts
+	n, first, last = p.Port, 1, 0
 	if s.group != "" {
 		g := l.sw.cfg.PortGroups[s.group]
 		first, last = g.First, g.Last

@@ -4,6 +4,7 @@
 package vswitch
 
 import (
+	"iter"
 	"slices"
 	"sync/atomic"
 )
@@ -31,6 +32,22 @@ const (
 	numInCauses
 )
 
+// inCauseNames are the names of InDropped.Causes.
+var inCauseNames = [numInCauses]string{
+	inEmpty: "empty", inRunt: "runt", inGiant: "giant", inVLAN: "vlan", inSecurity: "security", inStorm: "storm",
+	inLocal: "local", inClosed: "closed", inOffload: "offload", inSegments: "segments", inGroup: "group",
+	inTagged: "tagged", inIsolated: "isolated", inProbe: "probe", inBlocked: "blocked",
+}
+
+// counters returns the counters of d by cause.
+func (d *InDropped) counters() []*uint64 {
+	return []*uint64{
+		inEmpty: &d.Empty, inRunt: &d.Runt, inGiant: &d.Giant, inVLAN: &d.VLAN, inSecurity: &d.Security, inStorm: &d.Storm,
+		inLocal: &d.Local, inClosed: &d.Closed, inOffload: &d.Offload, inSegments: &d.Segments, inGroup: &d.Group,
+		inTagged: &d.Tagged, inIsolated: &d.Isolated, inProbe: &d.Probe, inBlocked: &d.Blocked,
+	}
+}
+
 // Causes at a port that a copy is for.
 const (
 	outFull     dropCause = iota // no room, and the policy or the kind of frame forbids waiting
@@ -44,6 +61,20 @@ const (
 	outBlocked                   // the port is blocked because of a loop
 	numOutCauses
 )
+
+// outCauseNames are the names of OutDropped.Causes.
+var outCauseNames = [numOutCauses]string{
+	outFull: "full", outHeadDrop: "head_drop", outTimeout: "timeout", outStalled: "stalled", outRefused: "refused",
+	outNoBuffer: "no_buffer", outTooLong: "too_long", outClosed: "closed", outBlocked: "blocked",
+}
+
+// counters returns the counters of d by cause.
+func (d *OutDropped) counters() []*uint64 {
+	return []*uint64{
+		outFull: &d.Full, outHeadDrop: &d.HeadDrop, outTimeout: &d.Timeout, outStalled: &d.Stalled, outRefused: &d.Refused,
+		outNoBuffer: &d.NoBuffer, outTooLong: &d.TooLong, outClosed: &d.Closed, outBlocked: &d.Blocked,
+	}
+}
 
 // inCounters count what comes from a port.
 type inCounters struct {
@@ -159,15 +190,42 @@ type OutDropped struct {
 	Blocked  uint64 // the port was blocked because of a loop
 }
 
+// Causes returns the number of frames dropped for each cause, in the order of the fields,
+// with names such as vlan.
+func (d InDropped) Causes() iter.Seq2[string, uint64] {
+	return causes(inCauseNames[:], d.counters())
+}
+
+// Causes returns the number of copies dropped for each cause, in the order of the fields,
+// with names such as too_long.
+func (d OutDropped) Causes() iter.Seq2[string, uint64] {
+	return causes(outCauseNames[:], d.counters())
+}
+
+func causes(names []string, counters []*uint64) iter.Seq2[string, uint64] {
+	return func(yield func(string, uint64) bool) {
+		for i, n := range counters {
+			if !yield(names[i], *n) {
+				return
+			}
+		}
+	}
+}
+
 // Sum returns the number of frames dropped for any cause.
-func (d InDropped) Sum() uint64 {
-	return d.Empty + d.Runt + d.Giant + d.VLAN + d.Security + d.Storm + d.Local + d.Closed + d.Offload +
-		d.Segments + d.Group + d.Tagged + d.Isolated + d.Probe + d.Blocked
+func (d InDropped) Sum() (sum uint64) {
+	for _, n := range d.Causes() {
+		sum += n
+	}
+	return sum
 }
 
 // Sum returns the number of copies dropped for any cause.
-func (d OutDropped) Sum() uint64 {
-	return d.Full + d.HeadDrop + d.Timeout + d.Stalled + d.Refused + d.NoBuffer + d.TooLong + d.Closed + d.Blocked
+func (d OutDropped) Sum() (sum uint64) {
+	for _, n := range d.Causes() {
+		sum += n
+	}
+	return sum
 }
 
 // FDBStats counts what happened to the FDB.
@@ -272,13 +330,7 @@ func (p *port) moveCounters(set uint32) PortStats {
 	move(&t.In.Copies, &in.copies)
 	move(&t.In.GSOFrames, &in.gsoFrames)
 	move(&t.In.Segments, &in.segments)
-	for i, to := range [numInCauses]*uint64{
-		inEmpty: &t.In.Dropped.Empty, inRunt: &t.In.Dropped.Runt, inGiant: &t.In.Dropped.Giant,
-		inVLAN: &t.In.Dropped.VLAN, inSecurity: &t.In.Dropped.Security, inStorm: &t.In.Dropped.Storm,
-		inLocal: &t.In.Dropped.Local, inClosed: &t.In.Dropped.Closed, inOffload: &t.In.Dropped.Offload,
-		inSegments: &t.In.Dropped.Segments, inGroup: &t.In.Dropped.Group, inTagged: &t.In.Dropped.Tagged,
-		inIsolated: &t.In.Dropped.Isolated, inProbe: &t.In.Dropped.Probe, inBlocked: &t.In.Dropped.Blocked,
-	} {
+	for i, to := range t.In.Dropped.counters() {
 		move(to, &in.dropped[i])
 	}
 	move(&t.Out.Offered, &out.offered)
@@ -286,12 +338,7 @@ func (p *port) moveCounters(set uint32) PortStats {
 	move(&t.Out.Probes, &out.probes)
 	move(&t.Out.Frames, &out.frames)
 	move(&t.Out.Bytes, &out.bytes)
-	for i, to := range [numOutCauses]*uint64{
-		outFull: &t.Out.Dropped.Full, outHeadDrop: &t.Out.Dropped.HeadDrop, outTimeout: &t.Out.Dropped.Timeout,
-		outStalled: &t.Out.Dropped.Stalled, outRefused: &t.Out.Dropped.Refused, outNoBuffer: &t.Out.Dropped.NoBuffer,
-		outTooLong: &t.Out.Dropped.TooLong, outClosed: &t.Out.Dropped.Closed,
-		outBlocked: &t.Out.Dropped.Blocked,
-	} {
+	for i, to := range t.Out.Dropped.counters() {
 		move(to, &out.dropped[i])
 	}
 	t.Out.Queued = t.Out.Offered - t.Out.Frames - t.Out.Dropped.Sum()

@@ -30,6 +30,9 @@ var (
 	// [vde.ErrSwitchFull].
 	ErrNoFreePort error = &sentinel{"no free port", vde.ErrSwitchFull}
 
+	// ErrPortInUse is in errors about a change that a port with an endpoint does not allow.
+	ErrPortInUse = errors.New("port in use")
+
 	// ErrInUse is returned by [Switch.Listen] and [Switch.Serve] for a directory
 	// in which another switch answers.
 	ErrInUse = errors.New("another switch serves this directory")
@@ -55,8 +58,9 @@ func (*noCopy) Unlock() {}
 type Switch struct {
 	_ noCopy
 
-	cfg    Config
-	cfgErr error // why nothing can be attached
+	cfg    Config       // NumPorts, DefaultPort, Ports and AgeingTime are guarded by mu
+	cfgErr error        // why nothing can be attached
+	logger *slog.Logger // Config.Logger as it was given; that of cfg has the records queued
 
 	// countersInUse says which of the two sets of counters of each port is added to.
 	// Written with forwarding held for writing. It is beside what hardly ever changes,
@@ -87,6 +91,7 @@ type Switch struct {
 	running sync.WaitGroup // goroutines of links; added to with mu held and closed false
 
 	logs     logQueue
+	events   eventLog
 	monitors *port // what all monitor sessions have in common; no real port
 	serve    serveCounters
 
@@ -104,6 +109,7 @@ func New(cfg Config) *Switch {
 	sw := &Switch{
 		cfg:       cfg,
 		cfgErr:    err,
+		logger:    cfg.Logger,
 		ports:     make(map[int]*port),
 		listeners: make(map[*Listener]bool),
 	}
@@ -113,11 +119,13 @@ func New(cfg Config) *Switch {
 		sw.cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	sw.active.Store(new(portSet))
+	sw.events.init(sw)
 	if err != nil {
 		return sw
 	}
 	sw.hub.Store(cfg.Hub)
 	sw.fdb = fdb.New[*port](cfg.AgeingTime, cfg.MaxFDBEntries)
+	sw.fdb.Observe(sw.events.fdbChanged)
 	sw.buffers = newBufferPools(cfg.MaxFrameSize)
 	sw.loops = newLoopGuard(sw, cfg.LoopInterval)
 	sw.monitors = newPort(sw, monitorPort)
@@ -137,7 +145,7 @@ func (sw *Switch) port(n int) *port {
 	if p == nil {
 		pc, ok := sw.cfg.Ports[n]
 		if !ok {
-			pc = sw.cfg.DefaultPort
+			pc = sw.cfg.defaultOf(n)
 		}
 		p = newPort(sw, n)
 		p.configure(pc)
@@ -158,13 +166,16 @@ func (sw *Switch) check() error {
 const anyPort = -2
 
 // addEndpoint makes c an endpoint of port n, or of the lowest free one from first to
-// last if n is anyPort. A port that has an endpoint takes another one only from
+// last if n is anyPort, with 0 for the highest port there is. A port that has an endpoint takes another one only from
 // the same user.
 func (sw *Switch) addEndpoint(c *endpoint, n, first, last int) error {
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
 	if err := sw.check(); err != nil {
 		return err
+	}
+	if last == 0 {
+		last = sw.cfg.NumPorts
 	}
 	var p *port
 	switch {
@@ -173,9 +184,10 @@ func (sw *Switch) addEndpoint(c *endpoint, n, first, last int) error {
 			return fmt.Errorf("%w from %d to %d", ErrNoFreePort, first, last)
 		}
 		p = sw.port(n)
-	case n < 0 || n > sw.cfg.NumPorts:
-		return fmt.Errorf("%w: %d, there are 0 to %d", ErrNoPort, n, sw.cfg.NumPorts)
 	default:
+		if err := sw.checkPort(n); err != nil {
+			return err
+		}
 		p = sw.port(n)
 		if cs := *p.endpoints.Load(); len(cs) > 0 && cs[0].info.UID != c.info.UID {
 			return fmt.Errorf("%w: %d is in use by user %d", ErrNoPort, n, cs[0].info.UID)
@@ -194,6 +206,10 @@ func (sw *Switch) addEndpoint(c *endpoint, n, first, last int) error {
 		sw.active.Store(sw.active.Load().with(p))
 	}
 	sw.cfg.Logger.Info("attached", c.logAttrs()...)
+	if len(endpoints) == 1 {
+		sw.events.add(Event{Kind: EventPortUp, Port: p.num})
+	}
+	sw.events.add(c.event(EventAttached, nil))
 	sw.loops.update(p)
 	return nil
 }
@@ -229,53 +245,15 @@ func (sw *Switch) removeEndpoint(c *endpoint, cause error) bool {
 		sw.fdb.SetActive(&p.fdb, false)
 	}
 	sw.cfg.Logger.Info("detached", append(c.logAttrs(), "cause", cause)...)
-	if p != sw.monitors {
-		sw.loops.update(p)
+	if p == sw.monitors {
+		return true
 	}
-	return true
-}
-
-// SetHub switches hub mode on or off. A hub sends every frame unchanged to all
-// other ports, port 0 excepted, and neither learns nor knows VLANs.
-func (sw *Switch) SetHub(hub bool) { sw.hub.Store(hub) }
-
-// Hub reports whether the switch is in hub mode.
-func (sw *Switch) Hub() bool { return sw.hub.Load() }
-
-// SetPort configures port n, whether or not it has an endpoint. FDB entries
-// that were learned stay as far as pc allows.
-func (sw *Switch) SetPort(n int, pc PortConfig) error {
-	sw.mu.Lock()
-	defer sw.mu.Unlock()
-	if err := sw.check(); err != nil {
-		return err
+	sw.events.add(c.event(EventDetached, cause))
+	if len(endpoints) == 0 {
+		sw.events.add(Event{Kind: EventPortDown, Port: p.num})
 	}
-	if n < 0 || n > sw.cfg.NumPorts {
-		return fmt.Errorf("%w: %d, there are 0 to %d", ErrNoPort, n, sw.cfg.NumPorts)
-	}
-	pc, err := pc.normalize()
-	if err != nil {
-		return fmt.Errorf("invalid configuration of port %d: %w", n, err)
-	}
-	p := sw.port(n)
-	p.configure(pc)
 	sw.loops.update(p)
-	return nil
-}
-
-// Port returns the configuration of port n.
-func (sw *Switch) Port(n int) (PortConfig, error) {
-	sw.mu.Lock()
-	defer sw.mu.Unlock()
-	if sw.cfgErr != nil {
-		return PortConfig{}, sw.cfgErr
-	}
-	if n < 0 || n > sw.cfg.NumPorts {
-		return PortConfig{}, fmt.Errorf("%w: %d, there are 0 to %d", ErrNoPort, n, sw.cfg.NumPorts)
-	}
-	pc := sw.port(n).conf.Load().PortConfig
-	pc.Tagged, pc.Static = slices.Clone(pc.Tagged), slices.Clone(pc.Static)
-	return pc, nil
+	return true
 }
 
 // Disconnect hangs up on endpoint id of port n, or on all its endpoints if id
@@ -330,6 +308,7 @@ func (sw *Switch) Close() error {
 		}
 	}
 	sw.running.Wait()
+	sw.events.end()
 	sw.logs.flush()
 	return err
 }

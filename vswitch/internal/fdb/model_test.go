@@ -124,6 +124,14 @@ func (m *model) learn(k fdb.Key, owner int) bool {
 	return true
 }
 
+func (m *model) flush() {
+	for k, e := range m.entries {
+		if !e.static {
+			delete(m.entries, k)
+		}
+	}
+}
+
 func (m *model) setActive(owner int, active bool) {
 	m.ports[owner].active = active
 	for k, e := range m.entries {
@@ -181,6 +189,8 @@ func testModel(t *testing.T, r *rand.Rand) {
 	)
 	tab, m := fdb.New[int](ageing, most), newModel(most, ports)
 	defer tab.Stop()
+	learned := make(map[fdb.Key]int) // owners, as the changes say
+	tab.Observe(func(c fdb.Change, k fdb.Key, at, before *port) { follow(t, learned, c, k, at, before) })
 	p := newPorts(tab, ports)
 	anyKey := func() fdb.Key { return key(r.IntN(addresses), uint16(r.IntN(vlans))) }
 	for range 500 {
@@ -197,6 +207,9 @@ func testModel(t *testing.T, r *rand.Rand) {
 			time.Sleep(d)
 			synctest.Wait()
 			m.pass(d)
+		case n < 93:
+			tab.Flush()
+			m.flush()
 		case n < 96:
 			active := r.IntN(3) > 0
 			tab.SetActive(at, active)
@@ -214,6 +227,7 @@ func testModel(t *testing.T, r *rand.Rand) {
 			m.configure(at.Owner, static, limit, member)
 		}
 		m.check(t, tab, p)
+		m.checkLearned(t, learned)
 		if t.Failed() {
 			return
 		}
@@ -244,6 +258,35 @@ func (m *model) check(t *testing.T, tab *table, ports []*port) {
 		}
 		if !same(e, x) {
 			t.Errorf("there is %+v, want %+v", e, x)
+		}
+	}
+}
+
+// follow applies a change to what was learned before.
+func follow(t *testing.T, learned map[fdb.Key]int, c fdb.Change, k fdb.Key, at, before *port) {
+	owner, ok := learned[k]
+	switch {
+	case ok == (c == fdb.Learned), (before != nil) != (c == fdb.Moved):
+		t.Errorf("change %d of %v: known is %v, and it comes from %v", c, k.MAC(), ok, before)
+	case before != nil && before.Owner != owner, c != fdb.Learned && before == nil && at.Owner != owner:
+		t.Errorf("change %d of %v, which is at %d: it was at %d", c, k.MAC(), at.Owner, owner)
+	}
+	if learned[k] = at.Owner; c == fdb.Aged || c == fdb.Forgotten {
+		delete(learned, k)
+	}
+}
+
+// checkLearned compares what the changes say with the model.
+func (m *model) checkLearned(t *testing.T, learned map[fdb.Key]int) {
+	t.Helper()
+	for k, e := range m.entries {
+		if !e.static && learned[k] != e.owner {
+			t.Errorf("%v is at %d, and the changes say %d", k.MAC(), e.owner, learned[k])
+		}
+	}
+	for k := range learned {
+		if e := m.entries[k]; e == nil || e.static {
+			t.Errorf("the changes say that %v was learned", k.MAC())
 		}
 	}
 }

@@ -3,8 +3,6 @@
 
 package fdb
 
-import "math"
-
 // A Port is a port as the table sees it: what it may have, and the list of what
 // it has. Owner is set before use and not changed. SetActive and Configure must not
 // be called for one Port at the same time.
@@ -53,12 +51,12 @@ func (t *Table[P]) setStatic(p *Port[P], static []Key, limit int) {
 	defer t.mu.Unlock()
 	for _, k := range p.static {
 		if e := t.entries[k]; e != nil && e.static && e.port == p {
-			t.remove(e)
+			t.forget(e)
 		}
 	}
 	for _, k := range static {
 		if old := t.entries[k]; old != nil {
-			t.remove(old)
+			t.forget(old)
 		}
 		t.insert(&entry[P]{key: k, static: true}, p)
 	}
@@ -73,7 +71,7 @@ func (t *Table[P]) removeIf(p *Port[P], gone func(*entry[P]) bool) {
 	defer w.end()
 	for w.slice(sliceLen, func(e *entry[P]) {
 		if gone(e) {
-			t.remove(e)
+			t.forget(e)
 		}
 	}) {
 		t.yield()
@@ -92,6 +90,10 @@ const (
 	// look, in nanoseconds: whoever sends from new addresses costs others no more.
 	lookLen   = 64
 	lookPause = 1e6
+
+	// maxRetry is how long there is no look at the most, in nanoseconds: the ageing
+	// time may change meanwhile.
+	maxRetry = 1e9
 )
 
 // admits reports whether p may have one entry more; t.mu is held.
@@ -106,7 +108,7 @@ func (t *Table[P]) admits(p *Port[P], now int64) bool {
 	case now < p.retry:
 		return false
 	case t.ageing == 0:
-		p.retry = math.MaxInt64
+		p.retry = now + maxRetry
 		return false
 	}
 	if p.hand == nil {
@@ -123,14 +125,13 @@ func (t *Table[P]) admits(p *Port[P], now int64) bool {
 		switch {
 		case e.static:
 		case t.expired(e, now):
-			t.remove(e)
-			t.aged.Add(1)
+			t.expire(e)
 		default:
 			oldest = min(oldest, e.seen.Load())
 		}
 	})
 	if p.retry = now + lookPause; all {
-		p.retry = oldest + t.ageing + t.resolution
+		p.retry = min(oldest+t.ageing+t.resolution, now+maxRetry)
 	}
 	return p.entries.n < p.limit
 }

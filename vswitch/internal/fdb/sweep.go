@@ -50,41 +50,56 @@ func (t *Table[P]) changeWalkers(do func()) {
 	do()
 }
 
+// removeWhere deletes with remove the entries that gone says, a slice at a time.
+func (t *Table[P]) removeWhere(gone func(*entry[P]) bool, remove func(*entry[P])) {
+	var list []*entry[P] // of one slice
+	t.walk(func(e *entry[P]) {
+		if gone(e) {
+			list = append(list, e)
+		}
+	}, func() {
+		if len(list) == 0 {
+			return
+		}
+		t.mu.Lock()
+		for _, e := range list {
+			if t.entries[e.key] == e && gone(e) {
+				remove(e)
+			}
+		}
+		t.mu.Unlock()
+		clear(list)
+		list = list[:0]
+	})
+}
+
+// Flush removes all entries that were learned.
+func (t *Table[P]) Flush() {
+	t.removeWhere(func(e *entry[P]) bool { return !e.static }, t.forget)
+}
+
 // sweep removes what has expired and arms the timer for the next time that
 // something may, which is no sooner than after a 16th of the ageing time, and after
 // minSweepPause.
 func (t *Table[P]) sweep() {
 	now := t.Now()
 	oldest := now
-	var gone []*entry[P] // of one slice
-	t.walk(func(e *entry[P]) {
-		switch {
-		case e.static:
-		case t.expired(e, now):
-			gone = append(gone, e)
-		default:
+	t.removeWhere(func(e *entry[P]) bool {
+		if t.expired(e, now) {
+			return true
+		}
+		if !e.static {
 			oldest = min(oldest, e.seen.Load())
 		}
-	}, func() {
-		if len(gone) == 0 {
-			return
-		}
-		t.mu.Lock()
-		for _, e := range gone {
-			if t.entries[e.key] == e && t.expired(e, now) {
-				t.remove(e)
-				t.aged.Add(1)
-			}
-		}
-		t.mu.Unlock()
-		clear(gone)
-		gone = gone[:0]
-	})
+		return false
+	}, t.expire)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.stopped || t.all.n == t.static {
+	switch {
+	case t.timer == nil: // another sweep has found nothing left
+	case t.stopped || t.ageing == 0 || t.all.n == t.static:
 		t.timer = nil
-		return
+	default:
+		t.timer.Reset(time.Duration(max(oldest+t.ageing+2*t.resolution-t.Now(), t.ageing/16, minSweepPause)))
 	}
-	t.timer.Reset(time.Duration(max(oldest+t.ageing+2*t.resolution-t.Now(), t.ageing/16, minSweepPause)))
 }

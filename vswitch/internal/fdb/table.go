@@ -20,17 +20,19 @@ import (
 // entries is done a slice at a time. A frame takes it for writing only if something
 // is to be written.
 type Table[P any] struct {
-	start      time.Time
-	ageing     int64 // nanoseconds; 0: entries do not age
-	resolution int64 // of an entry's time
-	limit      int
+	start time.Time
+	limit int
 
-	mu      sync.RWMutex
-	stopped bool              // guarded by mu
-	entries map[Key]*entry[P] // guarded by mu
-	all     list[P]           // guarded by mu, its walkers by walkersMu too; what is in entries
-	static  int               // guarded by mu; how many of them are static
-	timer   *time.Timer       // guarded by mu; armed while there are entries that age
+	observe func(Change, Key, *Port[P], *Port[P]) // never nil
+
+	mu         sync.RWMutex
+	ageing     int64             // guarded by mu; nanoseconds, 0: entries do not age
+	resolution int64             // guarded by mu; of an entry's time
+	stopped    bool              // guarded by mu
+	entries    map[Key]*entry[P] // guarded by mu
+	all        list[P]           // guarded by mu, its walkers by walkersMu too; what is in entries
+	static     int               // guarded by mu; how many of them are static
+	timer      *time.Timer       // guarded by mu; armed while there are entries that age
 
 	walkersMu sync.Mutex // held, with mu for reading, while walkers of all change
 
@@ -56,12 +58,55 @@ const maxAgeing = 1 << 61
 func New[P any](ageing time.Duration, limit int) *Table[P] {
 	t := &Table[P]{start: time.Now(), limit: limit, entries: make(map[Key]*entry[P])}
 	t.all.which = ofTable
-	if ageing > 0 && ageing <= maxAgeing {
-		t.ageing = int64(ageing)
-		t.resolution = t.ageing / 256
-	}
+	t.observe = func(Change, Key, *Port[P], *Port[P]) {}
+	t.setAgeing(ageing)
 	return t
 }
+
+// setAgeing is SetAgeing before t is shared, or with mu held.
+func (t *Table[P]) setAgeing(ageing time.Duration) {
+	t.ageing = 0
+	if ageing > 0 && ageing <= maxAgeing {
+		t.ageing = int64(ageing)
+	}
+	t.resolution = t.ageing / 256
+}
+
+// SetAgeing changes the ageing time, also of entries that are there.
+func (t *Table[P]) SetAgeing(ageing time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.setAgeing(ageing)
+	t.arm(0)
+}
+
+// arm starts the timer, if there are entries that age, or makes it due sooner, after
+// d; mu is held.
+func (t *Table[P]) arm(d time.Duration) {
+	switch {
+	case t.stopped || t.ageing == 0 || t.all.n == t.static:
+	case t.timer == nil:
+		t.timer = time.AfterFunc(d, t.sweep)
+	default:
+		t.timer.Reset(d)
+	}
+}
+
+// A Change is what has happened to a learned entry.
+type Change uint8
+
+// Changes.
+const (
+	Learned   Change = iota
+	Moved            // to another port
+	Aged             // removed: not seen for the ageing time
+	Forgotten        // removed for any other reason
+)
+
+// Observe has f called for each change of a learned entry, with its port, and with the
+// port before if it has moved. It is called before the table is used. The lock is held
+// meanwhile: f must not wait, or call methods of t.
+func (t *Table[P]) Observe(f func(c Change, k Key, at, before *Port[P])) { t.observe = f }
 
 // Now returns the time as the other methods want it.
 func (t *Table[P]) Now() int64 { return int64(time.Since(t.start)) }
@@ -142,8 +187,7 @@ func (t *Table[P]) Learn(k Key, p *Port[P], now int64) bool {
 	}
 	e := t.entries[k]
 	if e != nil && t.expired(e, now) {
-		t.remove(e)
-		t.aged.Add(1)
+		t.expire(e)
 		e = nil
 	}
 	switch {
@@ -156,11 +200,13 @@ func (t *Table[P]) Learn(k Key, p *Port[P], now int64) bool {
 	case !t.admits(p, now):
 		return false
 	case e != nil:
-		e.port.entries.remove(e)
+		before := e.port
+		before.entries.remove(e)
 		e.port = p
 		p.entries.push(e)
 		e.seen.Store(now)
 		t.moved.Add(1)
+		t.observe(Moved, k, p, before)
 		return true
 	case len(t.entries) >= t.limit:
 		return t.noRoom(p) != Refused
@@ -169,6 +215,7 @@ func (t *Table[P]) Learn(k Key, p *Port[P], now int64) bool {
 	e.seen.Store(now)
 	t.insert(e, p)
 	t.learned.Add(1)
+	t.observe(Learned, k, p, nil)
 	return true
 }
 
@@ -181,8 +228,23 @@ func (t *Table[P]) insert(e *entry[P], p *Port[P]) {
 	if e.static {
 		t.static++
 	}
-	if t.ageing > 0 && !e.static && t.timer == nil && !t.stopped {
-		t.timer = time.AfterFunc(time.Duration(t.ageing+2*t.resolution), t.sweep)
+	if t.timer == nil {
+		t.arm(time.Duration(t.ageing + 2*t.resolution))
+	}
+}
+
+// expire deletes e for its age; t.mu is held.
+func (t *Table[P]) expire(e *entry[P]) {
+	t.remove(e)
+	t.aged.Add(1)
+	t.observe(Aged, e.key, e.port, nil)
+}
+
+// forget deletes e for another reason; t.mu is held.
+func (t *Table[P]) forget(e *entry[P]) {
+	t.remove(e)
+	if !e.static {
+		t.observe(Forgotten, e.key, e.port, nil)
 	}
 }
 
