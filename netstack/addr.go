@@ -102,11 +102,14 @@ func parseNetwork(network string) (networkName, error) {
 func (n networkName) allows(a netip.Addr) bool { return a.Is4() && n.v4 || a.Is6() && n.v6 }
 
 // resolve returns the addresses of hostport in the order to try. For an empty host
-// it returns the zero Addr.
+// it returns the zero Addr, for an empty hostport with the port 0.
 func (h *Host) resolve(ctx context.Context, network, hostport string) (networkName, []netip.Addr, uint16, error) {
 	name, err := parseNetwork(network)
 	if err != nil {
 		return name, nil, 0, err
+	}
+	if hostport == "" {
+		return name, []netip.Addr{{}}, 0, nil
 	}
 	host, service, err := net.SplitHostPort(hostport)
 	if err != nil {

@@ -314,7 +314,7 @@ func (h *Host) newDHCPConn() (*dhcpConn, error) {
 		return nil, errno("bind", err)
 	}
 	c := new(dhcpConn)
-	c.init(h, ep, wq, false)
+	c.init(h, "udp", ep, wq, false)
 	return c, nil
 }
 

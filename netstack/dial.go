@@ -117,6 +117,9 @@ func (h *Host) dial(ctx context.Context, network, address string, o dialOptions)
 	if err != nil {
 		return nil, nil, err
 	}
+	if address == "" {
+		return nil, nil, errMissingAddress
+	}
 	if a := o.local.Addr(); a.IsValid() && !a.IsUnspecified() {
 		name.v4, name.v6 = name.v4 && a.Is4(), name.v6 && a.Is6()
 		addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool { return a.IsValid() && !a.IsUnspecified() && !name.allows(a) })

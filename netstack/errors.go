@@ -86,8 +86,9 @@ var ErrNoIPv6Address = errors.New("no IPv6 address")
 var ErrAddressConflict = errors.New("another host has the address")
 
 var (
-	errNoAddress  = errors.New("no suitable address")
-	errNoResolver = errors.New("host has no resolver")
+	errNoAddress      = errors.New("no suitable address")
+	errMissingAddress = errors.New("missing address") // as in package net
+	errNoResolver     = errors.New("host has no resolver")
 )
 
 // unknownNetwork returns the error for a network that is not documented.

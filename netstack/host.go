@@ -336,7 +336,7 @@ func (h *Host) listenAddr(ctx context.Context, network, proto, address string) (
 // bound initializes s as a socket that open has bound to ap, after control. Its family
 // is that of ap or of the network, and both if the network has none and the address is
 // missing or unspecified.
-func (h *Host) bound(s *socket, proto tcpip.TransportProtocolNumber, name networkName, ap netip.AddrPort, control controlFunc, open func(tcpip.Endpoint, tcpip.FullAddress) error) error {
+func (h *Host) bound(s *socket, network string, proto tcpip.TransportProtocolNumber, name networkName, ap netip.AddrPort, control controlFunc, open func(tcpip.Endpoint, tcpip.FullAddress) error) error {
 	a := ap.Addr()
 	any := !a.IsValid() || a.IsUnspecified()
 	v6 := name.v6 && h.hasV6 && (any || a.Is6())
@@ -372,7 +372,7 @@ func (h *Host) bound(s *socket, proto tcpip.TransportProtocolNumber, name networ
 		ep.Close()
 		return err
 	}
-	s.init(h, ep, wq, v6)
+	s.init(h, network, ep, wq, v6)
 	return nil
 }
 

@@ -16,10 +16,12 @@ import (
 // A socket is a transport endpoint of the stack with deadlines and Close. TCPConn,
 // UDPConn and TCPListener embed it.
 type socket struct {
-	h  *Host
-	ep tcpip.Endpoint
-	wq *waiter.Queue
-	v6 bool
+	h       *Host
+	ep      tcpip.Endpoint
+	wq      *waiter.Queue
+	v6      bool
+	network string   // of Dial or Listen
+	laddr   net.Addr // the local address
 
 	rd, wd  deadline
 	closing chan struct{} // closed by close
@@ -44,8 +46,8 @@ func (n *notice) register(wq *waiter.Queue, mask waiter.EventMask) {
 }
 
 // init takes over ep.
-func (s *socket) init(h *Host, ep tcpip.Endpoint, wq *waiter.Queue, v6 bool) {
-	s.h, s.ep, s.wq, s.v6 = h, ep, wq, v6
+func (s *socket) init(h *Host, network string, ep tcpip.Endpoint, wq *waiter.Queue, v6 bool) {
+	s.h, s.network, s.ep, s.wq, s.v6 = h, network, ep, wq, v6
 	s.rd, s.wd = makeDeadline(), makeDeadline()
 	s.closing = make(chan struct{})
 	s.readable.register(wq, waiter.ReadableEvents)
@@ -191,5 +193,5 @@ func (s *socket) checkBuffer(bytes int) error {
 }
 
 func (s *socket) setError() error {
-	return &net.OpError{Op: "set", Net: "ip", Err: net.ErrClosed}
+	return &net.OpError{Op: "set", Net: s.network, Addr: s.laddr, Err: net.ErrClosed}
 }

@@ -30,8 +30,6 @@ const (
 // any goroutine.
 type TCPConn struct {
 	socket
-	network string
-	laddr   net.Addr
 	raddr   net.Addr
 	payload bytes.Reader // guarded by wmu
 }
@@ -43,8 +41,8 @@ var (
 
 // newTCPConn returns a connection to the address remote.
 func newTCPConn(h *Host, network string, ep tcpip.Endpoint, wq *waiter.Queue, v6 bool, remote tcpip.FullAddress) *TCPConn {
-	c := &TCPConn{network: network}
-	c.init(h, ep, wq, v6)
+	c := &TCPConn{}
+	c.init(h, network, ep, wq, v6)
 	c.laddr, c.raddr = c.local("tcp"), netAddr("tcp", addrPort(remote), v6)
 	ops := ep.SocketOptions()
 	ops.SetDelayOption(false)
@@ -230,9 +228,7 @@ func (c *TCPConn) opError(op string, err error) error {
 // A TCPListener accepts TCP connections.
 type TCPListener struct {
 	socket
-	network string
-	laddr   net.Addr
-	bind    listenAddr
+	bind listenAddr
 }
 
 // backlog is how many connections may wait to be accepted, as by default on Linux.
@@ -288,8 +284,8 @@ func (l *TCPListener) opError(op string, err error) error {
 
 // listenTCP listens on ap, or on all addresses if ap has none.
 func (h *Host) listenTCP(network string, name networkName, ap netip.AddrPort, control controlFunc) (*TCPListener, error) {
-	l := &TCPListener{network: network, bind: h.listenAddrOf(name, ap.Addr())}
-	err := h.bound(&l.socket, tcp.ProtocolNumber, name, ap, control, func(ep tcpip.Endpoint, full tcpip.FullAddress) error {
+	l := &TCPListener{bind: h.listenAddrOf(name, ap.Addr())}
+	err := h.bound(&l.socket, network, tcp.ProtocolNumber, name, ap, control, func(ep tcpip.Endpoint, full tcpip.FullAddress) error {
 		h.listeners.mu.Lock()
 		defer h.listeners.mu.Unlock()
 		ep.SocketOptions().SetReuseAddress(true)

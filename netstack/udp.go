@@ -17,8 +17,6 @@ import (
 // goroutine.
 type UDPConn struct {
 	socket
-	network string
-	laddr   net.Addr
 	raddr   net.Addr     // nil if not connected
 	payload bytes.Reader // guarded by wmu
 }
@@ -86,10 +84,29 @@ func (c *UDPConn) Write(b []byte) (int, error) {
 // WriteTo implements net.PacketConn; addr is a [*net.UDPAddr].
 func (c *UDPConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	ua, ok := addr.(*net.UDPAddr)
-	if !ok || ua == nil {
+	if !ok {
 		return 0, c.opError("write", addr, errno("sendto", &tcpip.ErrBadAddress{}))
 	}
-	return c.WriteToAddrPort(b, ua.AddrPort())
+	to, err := udpAddrPort(ua)
+	if err != nil {
+		return 0, c.opError("write", nil, err)
+	}
+	return c.WriteToAddrPort(b, to)
+}
+
+// udpAddrPort converts a. Without an IP address it is of this host.
+func udpAddrPort(a *net.UDPAddr) (netip.AddrPort, error) {
+	switch {
+	case a == nil:
+		return netip.AddrPort{}, errno("sendto", &tcpip.ErrBadAddress{})
+	case len(a.IP) == 0:
+		return netip.AddrPortFrom(netip.IPv6Unspecified(), uint16(a.Port)), nil
+	}
+	to := a.AddrPort()
+	if !to.IsValid() {
+		return to, errno("sendto", &tcpip.ErrBadAddress{})
+	}
+	return to, nil
 }
 
 // WriteToAddrPort sends one datagram to to.
@@ -107,10 +124,30 @@ func (c *UDPConn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	return c.send(b, tcpip.WriteOptions{To: &full})
 }
 
-// destination returns to in the form that the endpoint takes.
+// destination returns to in the form that the endpoint takes. The unspecified address
+// means this host.
 func (c *UDPConn) destination(to netip.AddrPort) (tcpip.FullAddress, error) {
 	a := to.Addr().Unmap()
+	if a.IsUnspecified() {
+		if a = c.self(); !a.IsValid() {
+			return tcpip.FullAddress{}, errno("sendto", &tcpip.ErrNetworkUnreachable{})
+		}
+	}
 	return fullAddress(netip.AddrPortFrom(a, to.Port())), c.h.reachable(a)
+}
+
+// self returns the address at which the host gets datagrams that this socket sends to no
+// host: the one that it is bound to, or the first that it can send to.
+func (c *UDPConn) self() netip.Addr {
+	if a := c.laddr.(*net.UDPAddr).AddrPort().Addr().Unmap(); !a.IsUnspecified() {
+		return a
+	}
+	name, err := parseNetwork(c.network)
+	if err != nil {
+		return netip.Addr{}
+	}
+	name.v6 = name.v6 && c.v6
+	return c.h.self(name)
 }
 
 // send sends one datagram.
@@ -201,8 +238,8 @@ func (c *UDPConn) opError(op string, to net.Addr, err error) error {
 
 // listenUDP binds a socket to ap.
 func (h *Host) listenUDP(network string, name networkName, ap netip.AddrPort, control controlFunc) (*UDPConn, error) {
-	c := &UDPConn{network: network}
-	err := h.bound(&c.socket, udp.ProtocolNumber, name, ap, control, func(ep tcpip.Endpoint, full tcpip.FullAddress) error {
+	c := &UDPConn{}
+	err := h.bound(&c.socket, network, udp.ProtocolNumber, name, ap, control, func(ep tcpip.Endpoint, full tcpip.FullAddress) error {
 		ep.SocketOptions().SetBroadcast(true)
 		return errno("bind", ep.Bind(full))
 	})
@@ -234,8 +271,8 @@ func (h *Host) dialUDP(network string, ap netip.AddrPort, o dialOptions) (*UDPCo
 		ep.Close()
 		return nil, errno("connect", err)
 	}
-	c := &UDPConn{network: network}
-	c.init(h, ep, wq, ap.Addr().Is6())
+	c := &UDPConn{}
+	c.init(h, network, ep, wq, ap.Addr().Is6())
 	c.laddr, c.raddr = c.local("udp"), c.remote("udp")
 	return c, nil
 }

@@ -62,7 +62,11 @@ func (c *UDPConn) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, er
 	if addr == nil {
 		return c.WriteMsgUDPAddrPort(b, oob, netip.AddrPort{})
 	}
-	return c.WriteMsgUDPAddrPort(b, oob, addr.AddrPort())
+	to, err := udpAddrPort(addr)
+	if err != nil {
+		return 0, 0, c.opError("write", nil, err)
+	}
+	return c.WriteMsgUDPAddrPort(b, oob, to)
 }
 
 // WriteMsgUDPAddrPort sends one datagram to addr, or to the dialled address if addr is
