@@ -120,7 +120,12 @@ func (r *recording) run(ctx context.Context, out, messages io.Writer, o captureO
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
+	defer func() {
+		// After a failed write, Close returns the error of that write.
+		if closeErr := file.Close(); err == nil {
+			err = closeErr
+		}
+	}()
 	if r.port, err = file.Interface("vde"); err != nil {
 		return 0, err
 	}

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,6 +95,18 @@ type memoryFile struct {
 func (f *memoryFile) Close() error { return f.err }
 
 var errClose = errors.New("disk full")
+
+// TestCaptureReportsWriteOnce checks that a write that fails is reported once.
+func TestCaptureReportsWriteOnce(t *testing.T) {
+	testutil.NoLeaks(t)
+	sw := vswitch.New(vswitch.Config{})
+	defer sw.Close()
+	dir := listen(t, sw, filepath.Join(testutil.ShortDir(t), "sw"))
+	_, err := execute(t.Context(), "capture", dir, "-w", "/dev/full")
+	if !errors.Is(err, unix.ENOSPC) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v, want one line", err)
+	}
+}
 
 // TestCaptureReportsClose checks that what is known only when the file is closed is
 // reported, beside the object that says what has been captured.
