@@ -25,6 +25,7 @@ qemu-system-x86 | qemu-system-x86_64      | the recipe for a virtual machine, an
 busybox-static  | busybox                 | tests with a guest of QEMU
 tshark          | tshark                  | the recipe for captures
 dnsmasq-base    | dnsmasq                 | tests against a DHCP server
+radvd           | radvd                   | tests against a router of IPv6
 passt           | passt                   | tests against the socket of passt
 socat           | socat                   | tests against sockets of other kinds
 '

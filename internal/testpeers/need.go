@@ -56,6 +56,7 @@ var packages = map[string]string{
 	"vde_plug":           "vdeplug",
 	"dpipe":              "vdeplug",
 	"dnsmasq":            "dnsmasq-base",
+	"radvd":              "radvd",
 	"wirefilter":         "vde-wirefilter",
 	"libvdeplug.h":       "libvdeplug-dev",
 	"gcc":                "gcc",
