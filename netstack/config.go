@@ -161,9 +161,8 @@ type EndpointConfig struct {
 	// Forwarding is for a stack that forwards packets between interfaces. The
 	// endpoint then delivers no packet that is longer than a frame on the wire,
 	// because the next link could not take it: GRO is off, whatever GRO says, and
-	// NoOffload is implied. Set it for every interface of the stack, which needs a
-	// filter as well: in this release of gVisor, some packets that are to be forwarded
-	// end the process (docs/architecture.md, section WireGuard).
+	// NoOffload is implied. Set it for every interface of the stack, and give the stack
+	// a [Forwarder]: without one, some packets that are to be forwarded end the process.
 	Forwarding bool
 
 	// NoChecksums omits transport checksums in packets that are sent and does

@@ -28,16 +28,15 @@ const batchSize = 64
 // writes is routed to the Ethernet, and what hosts there send to the networks behind the
 // tunnel is read by WireGuard. Its methods may be called from any goroutine.
 type Device struct {
-	name   string
-	mtu    int
-	addrs  []netip.Addr // on the Ethernet
-	hasV6  bool
-	stack  *stack.Stack
-	ep     *netstack.Endpoint
-	lan    ethernet
-	tunnel *tunnel
-	filter filter
-	events chan tun.Event
+	name      string
+	mtu       int
+	addrs     []netip.Addr // on the Ethernet
+	hasV6     bool
+	stack     *stack.Stack
+	forwarder *netstack.Forwarder
+	ep        *netstack.Endpoint
+	tunnel    *tunnel
+	events    chan tun.Event
 
 	written      atomic.Uint64
 	writeInvalid atomic.Uint64

@@ -9,12 +9,13 @@ import (
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
-	"gvisor.dev/gvisor/pkg/tcpip/link/nested"
 	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
+
+	"github.com/go-vde/sdk/netstack"
 )
 
 const (
@@ -23,11 +24,6 @@ const (
 )
 
 // newStack returns a stack without interfaces that has ICMP and no sockets.
-//
-// When an interface does not claim to compute checksums, this release of gVisor computes
-// that of each TCP segment and UDP datagram that it forwards again, so that a damaged
-// packet becomes a valid one. So both interfaces claim it. No packet of the stack itself
-// lacks a checksum then: gVisor always computes those of ICMP.
 func newStack(v6 bool) *stack.Stack {
 	opts := stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
@@ -47,36 +43,14 @@ func newStack(v6 bool) *stack.Stack {
 	return stack.New(opts)
 }
 
-// An ethernet is the interface on the Ethernet.
-type ethernet struct{ nested.Endpoint }
-
-// Capabilities implements stack.LinkEndpoint; see newStack.
-func (e *ethernet) Capabilities() stack.LinkEndpointCapabilities {
-	return e.Endpoint.Capabilities() | stack.CapabilityTXChecksumOffload
-}
-
-// DeliverNetworkPacket implements stack.NetworkDispatcher. It marks packets that came in
-// a frame for more than this device.
-func (e *ethernet) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
-	if h := pkt.LinkHeader().Slice(); len(h) > 0 && h[0]&1 != 0 {
-		pkt.PktType = tcpip.PacketMulticast
-	}
-	e.Endpoint.DeliverNetworkPacket(protocol, pkt)
-}
-
-// WritePackets implements stack.LinkWriter.
-func (e *ethernet) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
-	restoreIDs(pkts)
-	return e.Endpoint.WritePackets(pkts)
-}
-
-// configure makes the interfaces with their addresses and routes, and begins to forward.
+// configure makes the interfaces, between which the stack forwards, with their addresses
+// and routes.
 func (d *Device) configure(cfg *Config) error {
-	d.lan.Init(d.ep, &d.lan)
-	d.filter.d = d
-	d.stack.SetNFTables(&d.filter)
-	d.stack.SetNFTablesConfigured(true)
-	if err := d.addNIC(ethernetNIC, "vde0", &d.lan, interfaceAddrs(cfg.Addrs, cfg.TunnelAddrs)); err != nil {
+	var err error
+	if d.forwarder, err = netstack.NewForwarder(d.stack); err != nil {
+		return err
+	}
+	if err := d.addNIC(ethernetNIC, "vde0", d.ep, interfaceAddrs(cfg.Addrs, cfg.TunnelAddrs)); err != nil {
 		return err
 	}
 	if err := d.addNIC(tunnelNIC, cfg.Name, d.tunnel, interfaceAddrs(cfg.TunnelAddrs, cfg.Addrs)); err != nil {
@@ -94,23 +68,16 @@ func (d *Device) configure(cfg *Config) error {
 	if cfg.Gateway6.IsValid() {
 		d.stack.AddRoute(tcpip.Route{Destination: header.IPv6EmptySubnet, Gateway: address(cfg.Gateway6), NIC: ethernetNIC})
 	}
-	protocols := []tcpip.NetworkProtocolNumber{ipv4.ProtocolNumber}
 	if d.hasV6 {
-		protocols = append(protocols, ipv6.ProtocolNumber)
 		// For the neighbours' link-local addresses.
 		d.stack.AddRoute(tcpip.Route{Destination: subnet(netip.MustParsePrefix("fe80::/64")), NIC: ethernetNIC})
-	}
-	for _, p := range protocols {
-		if err := d.stack.SetForwardingDefaultAndAllNICs(p, true); err != nil {
-			return fmt.Errorf("forwarding: %s", err)
-		}
 	}
 	return nil
 }
 
 // addNIC makes an interface with addresses.
 func (d *Device) addNIC(id tcpip.NICID, name string, ep stack.LinkEndpoint, addrs []netip.Prefix) error {
-	if err := d.stack.CreateNICWithOptions(id, ep, stack.NICOptions{Name: name}); err != nil {
+	if err := d.stack.CreateNICWithOptions(id, d.forwarder.Endpoint(ep), stack.NICOptions{Name: name}); err != nil {
 		return fmt.Errorf("interface %s: %s", name, err)
 	}
 	for _, p := range addrs {

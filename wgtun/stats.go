@@ -39,10 +39,10 @@ type Stats struct {
 
 // Stats returns the counters.
 func (d *Device) Stats() Stats {
-	ip := d.stack.Stats().IP
+	ip, f := d.stack.Stats().IP, d.forwarder.Stats()
 	// The stack increments the counter of all errors before that of each.
 	unresolved := ip.Forwarding.HostUnreachable.Value()
-	unsent := unresolved + d.filter.refused.Load() + ip.Forwarding.OutgoingDeviceNoBufferSpace.Value() + ip.Forwarding.OutgoingDeviceClosedForSend.Value()
+	unsent := unresolved + f.Unsent + ip.Forwarding.OutgoingDeviceNoBufferSpace.Value() + ip.Forwarding.OutgoingDeviceClosedForSend.Value()
 	unsent = ip.OutgoingPacketErrors.Value() - unsent
 	t := d.tunnel
 	t.mu.Lock()
@@ -51,18 +51,18 @@ func (d *Device) Stats() Stats {
 	return Stats{
 		Endpoint:     d.ep.Stats(),
 		Written:      d.written.Load(),
-		Forwarded:    d.filter.forwarded.Load(),
+		Forwarded:    f.Forwarded,
 		WriteInvalid: d.writeInvalid.Load(),
-		Malformed:    ip.MalformedPacketsReceived.Value() + ip.MalformedFragmentsReceived.Value() + d.filter.malformed.Load(),
+		Malformed:    ip.MalformedPacketsReceived.Value() + ip.MalformedFragmentsReceived.Value() + f.Malformed,
 		BadAddress: ip.InvalidSourceAddressesReceived.Value() + ip.InvalidDestinationAddressesReceived.Value() +
 			ip.Forwarding.InitializingSource.Value() + ip.Forwarding.LinkLocalSource.Value() + ip.Forwarding.LinkLocalDestination.Value(),
-		Expired:     ip.Forwarding.ExhaustedTTL.Value(),
+		Expired:     ip.Forwarding.ExhaustedTTL.Value() + f.Expired,
 		NoRoute:     ip.Forwarding.Unrouteable.Value(),
-		LongHeaders: d.filter.headers.Load(),
-		Broadcast:   d.filter.broadcast.Load(),
+		LongHeaders: f.LongHeaders,
+		Broadcast:   f.Broadcast,
 		Queued:      queued,
 		Read:        ts.read,
-		TooLong:     d.filter.tooLong.Load(),
+		TooLong:     f.TooLong,
 		Unresolved:  unresolved,
 		Unsent:      unsent,
 		DroppedFull: ts.full,

@@ -32,7 +32,6 @@ type tunnelStats struct {
 
 func newTunnel(mtu, queue int) *tunnel {
 	t := &tunnel{Endpoint: channel.New(0, uint32(mtu), ""), ring: make([]*stack.PacketBuffer, queue)}
-	t.LinkEPCapabilities = stack.CapabilityTXChecksumOffload // see newStack
 	t.ready.L = &t.mu
 	return t
 }
@@ -42,7 +41,6 @@ func (t *tunnel) ARPHardwareType() header.ARPHardwareType { return header.ARPHar
 
 // WritePackets implements stack.LinkWriter. It never waits.
 func (t *tunnel) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
-	restoreIDs(pkts)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i, pkt := range pkts.AsSlice() {
