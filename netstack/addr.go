@@ -127,6 +127,9 @@ func (h *Host) resolve(ctx context.Context, network, hostport string) (networkNa
 	a, err := netip.ParseAddr(host)
 	if err == nil {
 		a = a.Unmap()
+		if a == netip.IPv6Unspecified() && name.v4 && !(name.v6 && h.hasV6) {
+			a = netip.IPv4Unspecified()
+		}
 		if !name.allows(a) {
 			return name, nil, 0, &net.AddrError{Err: errNoAddress.Error(), Addr: host}
 		}

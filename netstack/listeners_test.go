@@ -88,3 +88,36 @@ func TestListenUnspecified(t *testing.T) {
 		}
 	}
 }
+
+// TestListenUnspecified4 listens on [::] where only IPv4 is possible: with a network of
+// IPv4, and on a host without IPv6. As in package net, it is 0.0.0.0 there.
+func TestListenUnspecified4(t *testing.T) {
+	t.Parallel()
+	ca, cb := pair(t)
+	without := host(t, ca, netstack.HostConfig{Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}})
+	with := host(t, cb, netstack.HostConfig{Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.2/24"), netip.MustParsePrefix("fd00::2/64")}})
+	for _, c := range []struct {
+		listener, dialer *netstack.Host
+		network          string
+	}{
+		{without, with, ""}, {without, with, "4"}, {with, without, "4"},
+	} {
+		l := listen(t, c.listener, "tcp"+c.network, "[::]:0")
+		dial(t, c.dialer, addr4(c.listener), listenPort(l))
+		accept(t, l)
+		own, err := c.listener.Dial("tcp4", fmt.Sprintf("[::]:%d", listenPort(l)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		own.Close()
+		pc, err := c.listener.ListenPacket("udp"+c.network, "[::]:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		pc.Close()
+	}
+	if l, err := without.Listen("tcp6", "[::]:0"); err == nil {
+		l.Close()
+		t.Error("a host without IPv6 listens on tcp6")
+	}
+}
