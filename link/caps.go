@@ -155,7 +155,8 @@ type Notifier interface {
 	Serve(r Receiver)
 
 	// RecvPlaced is Recv that does not wait, takes at most limit frames and
-	// copies each to where p says.
+	// copies each to where p says. p may have been asked about one frame more than
+	// the n that were received, even if err is not nil.
 	RecvPlaced(p Placer, limit int) (n int, err error)
 }
 

@@ -86,6 +86,7 @@ type batch struct {
 
 	slab     []byte // holds frames that were copied out of a ring; nil until there were any
 	slabUsed int
+	placed   int // items that Place has filled in
 
 	// Scratch memory, clear between uses.
 	refs    [maxBatch]*pool.Buffer

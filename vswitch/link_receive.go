@@ -165,6 +165,7 @@ func (r *linkNotified) Ready(release func()) bool {
 	b := &f.batch
 	b.beginPlacing()
 	n, err := r.notifier.RecvPlaced(b, maxBatch)
+	b.endPlacing(n)
 	if err != nil {
 		return false // the Notifier finds out, too
 	}
@@ -188,9 +189,20 @@ const slabFrame = mediumBuffer
 
 // beginPlacing makes b ready for Place.
 func (b *batch) beginPlacing() {
-	b.slabUsed = 0
+	b.slabUsed, b.placed = 0, 0
 	if b.slab == nil {
 		b.slab = make([]byte, maxBatch*slabFrame)
+	}
+}
+
+// endPlacing gives back what was placed beyond the n frames that were received.
+func (b *batch) endPlacing(n int) {
+	for i := n; i < b.placed; i++ {
+		it := &b.items[i]
+		if it.recvBuf != nil {
+			it.recvBuf.Release()
+		}
+		*it = item{}
 	}
 }
 
@@ -198,6 +210,7 @@ func (b *batch) beginPlacing() {
 func (b *batch) Place(i, size int, h frame.VNetHeader) []byte {
 	it := &b.items[i]
 	it.size = size
+	b.placed = i + 1
 	b.setHeader(it, h)
 	switch {
 	case size > b.buffers.longest(h):

@@ -46,3 +46,9 @@ func single(trap, fd uintptr, v *unix.Iovec, flags uintptr) (n int, errno unix.E
 	}
 	return int(r), 0
 }
+
+// queueLen sets n to the number of bytes in the queue of the stream socket fd.
+func queueLen(fd uintptr, n *int32) unix.Errno {
+	_, _, errno := unix.RawSyscall(unix.SYS_IOCTL, fd, unix.SIOCINQ, uintptr(unsafe.Pointer(n)))
+	return errno
+}

@@ -6,7 +6,6 @@ package sockio
 import (
 	"encoding/binary"
 	"fmt"
-	"net"
 	"sync"
 
 	"github.com/go-vde/sdk/frame"
@@ -30,14 +29,18 @@ const (
 	// writeSize is how much is written at once, but for a record that is longer.
 	// The kernel takes so much as a whole or not at all.
 	writeSize = 32 << 10
+
+	// longMessage is how much is written at once if that begins with such a record.
+	longMessage = 256 << 10
 )
 
-// buffers are of readSize bytes: what is read at the moment, or a long record that is
-// written. writeBuffers are for everything else that is written. An idle stream has
+// buffers are for what is read at the moment, writeBuffers for what is written, and
+// restBuffers for the rest of a record that was written in part. An idle stream has
 // none.
 var (
 	buffers      = sync.Pool{New: func() any { return new([readSize]byte) }}
 	writeBuffers = sync.Pool{New: func() any { return new([writeSize]byte) }}
+	restBuffers  = sync.Pool{New: func() any { return new([readSize / 2]byte) }}
 )
 
 // A lengthError is a violation: a record that is longer than any.
@@ -71,23 +74,42 @@ func parseRecord(b []byte, head int) (size int, ok bool, err error) {
 	return int(n), len(b) >= head+int(n), nil
 }
 
-// putRecord writes frame i of t, of size bytes, as a record to b, which has room, and
-// returns the length of the record.
-func putRecord(b []byte, t *link.Tx, i, size, head int) int {
+// putHead writes what is before frame i of t, of size bytes, to b, which has room, and
+// returns its length.
+func putHead(b []byte, t *link.Tx, i, size, head int) int {
 	binary.NativeEndian.PutUint32(b, uint32(size))
 	if head > recordLen {
 		t.Header(i).Put(b[recordLen:head])
 	}
-	if t.Pieces == nil {
-		copy(b[head:], t.Frames[i])
-	} else {
-		gather(b[head:], t.Pieces[i])
-	}
+	return head
+}
+
+// putRecord writes frame i of t, of size bytes, as a record to b, which has room, and
+// returns the length of the record.
+func putRecord(b []byte, t *link.Tx, i, size, head int) int {
+	putHead(b, t, i, size, head)
+	copyFrame(b[head:], t, i, 0)
 	return head + size
 }
 
-func gather(b []byte, pieces net.Buffers) {
-	for _, p := range pieces {
-		b = b[copy(b, p):]
+// putRest is putRecord without the first skip bytes of the record.
+func putRest(b []byte, t *link.Tx, i, size, head, skip int) int {
+	if skip < head {
+		return copy(b, b[skip:putRecord(b, t, i, size, head)])
+	}
+	copyFrame(b, t, i, skip-head)
+	return head + size - skip
+}
+
+// copyFrame copies frame i of t to b, without its first skip bytes.
+func copyFrame(b []byte, t *link.Tx, i, skip int) {
+	if t.Pieces == nil {
+		copy(b, t.Frames[i][skip:])
+		return
+	}
+	for _, p := range t.Pieces[i] {
+		k := min(skip, len(p))
+		b = b[copy(b, p[k:]):]
+		skip -= k
 	}
 }

@@ -25,20 +25,25 @@ type streamSender struct {
 	fd   uintptr
 	head int // length of what is before the frame in a record
 
-	waitMu sync.Mutex         // held by a send that waits; guards waiting
+	waitMu sync.Mutex         // held by a send that waits; guards wait
 	wait   waitingSend        // of that send
 	step   func(uintptr) bool // go on with it, and wait while the queue is full
 
-	mu     sync.Mutex // held while something is written, not while waiting; guards what follows
-	closed bool
-	rest   []byte      // of what was written in part
-	frame  bool        // rest is of a frame
-	timer  *time.Timer // writes rest; nil until that was needed
-	pause  time.Duration
-	iov    [1]unix.Iovec
+	mu      sync.Mutex // held while something is written, not while waiting; guards what follows
+	closed  bool
+	rest    []byte              // of what was written in part
+	restBuf *[readSize / 2]byte // where rest is, if it is of a frame
+	timer   *time.Timer         // writes rest; nil until that was needed
+	pause   time.Duration
+	hdr     [1]mmsghdr   // of a message in several pieces
+	iovs    []unix.Iovec // for the system call
 
 	unsent atomic.Uint64 // frames of which the rest could not be written
 }
+
+// gatherSize is the size from which on a frame is given to the kernel where it is, and
+// not copied to the records around it.
+const gatherSize = 4096
 
 // A waitingSend is a send that waits while the queue is full.
 type waitingSend struct {
@@ -113,12 +118,7 @@ func (t *streamSender) send(tx *link.Tx, from int) (n, calls int, err error) {
 	buf := writeBuffers.Get().(*[writeSize]byte)
 	defer writeBuffers.Put(buf)
 	for total := tx.Len(); from+n < total; {
-		k := 0
-		if t.head+tx.Size(from+n) > writeSize {
-			k, err = t.sendLong(tx, from+n)
-		} else {
-			k, err = t.sendLoaded(buf[:], tx, from+n)
-		}
+		k, err := t.sendMessage(buf, tx, from+n)
 		if n += k; k > 0 {
 			calls++
 		}
@@ -129,51 +129,103 @@ func (t *streamSender) send(tx *link.Tx, from int) (n, calls int, err error) {
 	return n, calls, nil
 }
 
-// sendLong writes a frame whose record is longer than writeSize. It is one that can
-// be written in part.
-func (t *streamSender) sendLong(tx *link.Tx, i int) (n int, err error) {
-	if tx.Size(i) > MaxStreamFrame {
+// sendMessage writes as many frames of tx, from the given one on, as one message
+// holds. The first may be one that can be written in part.
+func (t *streamSender) sendMessage(buf *[writeSize]byte, tx *link.Tx, from int) (n int, err error) {
+	k, size := t.load(buf, tx, from)
+	if k == 0 {
 		return 0, unix.EMSGSIZE
 	}
-	buf := buffers.Get().(*[readSize]byte)
-	defer buffers.Put(buf)
-	return t.sendLoaded(buf[:t.head+tx.Size(i)], tx, i)
-}
-
-// sendLoaded writes as many frames of tx, from the given one on, as fit in buf.
-func (t *streamSender) sendLoaded(buf []byte, tx *link.Tx, from int) (n int, err error) {
-	k, size := t.load(buf, tx, from)
-	sent, errno := t.write(buf[:size])
+	sent, errno := t.writeLoaded()
 	switch {
 	case errno != 0:
 		return 0, sendErrno(errno)
 	case sent == size:
 		return k, nil
 	}
-	n = t.keep(buf[:size], sent)
-	return n, t.flush()
+	n = t.keep(tx, from, sent)
+	t.later()
+	return n, link.ErrFull
 }
 
-// load puts records into buf as long as they fit. It returns how many, and their
-// length.
-func (t *streamSender) load(buf []byte, tx *link.Tx, from int) (k, size int) {
-	for total := tx.Len(); from+k < total; k++ {
-		n := tx.Size(from + k)
-		if size+t.head+n > len(buf) {
+// load makes a message of records in iovs. It returns how many, and their length: as
+// many as fit in writeSize bytes, or in longMessage if the first does not. Short frames
+// are copied to buf, next to each other, and others stay where they are.
+func (t *streamSender) load(buf *[writeSize]byte, tx *link.Tx, from int) (k, size int) {
+	t.iovs = t.iovs[:0]
+	limit := writeSize
+	start, end := 0, 0 // of what is in buf and not in iovs yet
+	for total := tx.Len(); from+k < total && len(t.iovs) <= maxPieces/2; k++ {
+		i := from + k
+		n := tx.Size(i)
+		copied := t.head
+		if n < gatherSize {
+			copied += n
+		}
+		if n > MaxStreamFrame || k > 0 && size+t.head+n > limit || end+copied > len(buf) {
 			break
 		}
-		size += putRecord(buf[size:], tx, from+k, n, t.head)
+		if size += t.head + n; size > writeSize {
+			limit = longMessage
+		}
+		if n < gatherSize {
+			end += putRecord(buf[end:], tx, i, n, t.head)
+			continue
+		}
+		end += putHead(buf[end:], tx, i, n, t.head)
+		t.addPiece(buf[start:end])
+		start = end
+		if tx.Pieces == nil {
+			t.addPiece(tx.Frames[i])
+		} else {
+			t.addPieces(tx.Pieces[i])
+		}
+	}
+	if end > start {
+		t.addPiece(buf[start:end])
 	}
 	return k, size
 }
 
-// write makes the system call.
-func (t *streamSender) write(b []byte) (n int, errno unix.Errno) {
-	setIovec(&t.iov[0], b)
+func (t *streamSender) addPiece(b []byte) {
+	t.iovs = append(t.iovs, unix.Iovec{})
+	setIovec(&t.iovs[len(t.iovs)-1], b)
+}
+
+// addPieces adds the pieces of a frame. If the kernel does not take so many, they are
+// copied.
+func (t *streamSender) addPieces(pieces net.Buffers) {
+	if len(pieces) >= maxPieces/2 {
+		t.addPiece(slices.Concat(pieces...))
+		return
+	}
+	for _, p := range pieces {
+		t.addPiece(p)
+	}
+}
+
+// writeLoaded writes the message in iovs.
+func (t *streamSender) writeLoaded() (n int, errno unix.Errno) {
+	defer clear(t.iovs)
+	if len(t.iovs) == 1 {
+		return t.write(&t.iovs[0])
+	}
+	h := &t.hdr[0]
+	h.hdr.Iov = &t.iovs[0]
+	h.hdr.SetIovlen(len(t.iovs))
 	for {
-		n, errno = single(unix.SYS_SENDTO, t.fd, &t.iov[0], unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		_, errno = mmsg(unix.SYS_SENDMMSG, t.fd, t.hdr[:], 0, sendFlags)
 		if errno != unix.EINTR {
-			clear(t.iov[:])
+			return int(h.len), errno
+		}
+	}
+}
+
+// write makes the system call for a message in one piece.
+func (t *streamSender) write(v *unix.Iovec) (n int, errno unix.Errno) {
+	for {
+		n, errno = single(unix.SYS_SENDTO, t.fd, v, sendFlags)
+		if errno != unix.EINTR {
 			return n, errno
 		}
 	}
@@ -187,19 +239,20 @@ func sendErrno(errno unix.Errno) error {
 	return os.NewSyscallError("sendto", errno)
 }
 
-// keep notes what is left of a record of which only a part was written, of b only the
-// first sent bytes, and returns the number of frames that count as sent.
-func (t *streamSender) keep(b []byte, sent int) (n int) {
+// keep notes what is left of a record of which only a part was written, of the records
+// of tx from the given one on only the first sent bytes, and returns the number of
+// frames that count as sent.
+func (t *streamSender) keep(tx *link.Tx, from, sent int) (n int) {
 	for sent > 0 {
-		size, _, _ := parseRecord(b, t.head)
-		record := b[:t.head+size]
-		b = b[len(record):]
+		i := from + n
+		size := tx.Size(i)
 		n++
-		if sent < len(record) {
-			t.rest, t.frame = slices.Clone(record[sent:]), true
+		if record := t.head + size; sent < record {
+			t.restBuf = restBuffers.Get().(*[readSize / 2]byte)
+			t.rest = t.restBuf[:putRest(t.restBuf[:], tx, i, size, t.head, sent)]
 			break
 		}
-		sent -= len(record)
+		sent -= t.head + size
 	}
 	return n
 }
@@ -215,7 +268,9 @@ const (
 // tried again later. mu is held.
 func (t *streamSender) flush() error {
 	for len(t.rest) > 0 {
-		n, errno := t.write(t.rest)
+		t.iovs = t.iovs[:0]
+		t.addPiece(t.rest)
+		n, errno := t.writeLoaded()
 		switch errno {
 		case 0:
 			t.rest = t.rest[n:]
@@ -231,7 +286,7 @@ func (t *streamSender) flush() error {
 			return sendErrno(errno)
 		}
 	}
-	t.rest, t.frame = nil, false
+	t.forget()
 	return nil
 }
 
@@ -256,10 +311,18 @@ func (t *streamSender) flushLater() {
 
 // giveUp counts a frame whose rest cannot be written. mu is held.
 func (t *streamSender) giveUp() {
-	if t.frame {
+	if t.restBuf != nil {
 		t.unsent.Add(1)
 	}
-	t.rest, t.frame = nil, false
+	t.forget()
+}
+
+// forget ends the use of rest. mu is held.
+func (t *streamSender) forget() {
+	if t.restBuf != nil {
+		restBuffers.Put(t.restBuf)
+	}
+	t.rest, t.restBuf = nil, nil
 }
 
 // close writes what it can of the rest of a frame, and ends all writing. The
