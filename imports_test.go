@@ -71,6 +71,7 @@ var floors = []floor{
 	{"internal/openfiles", nil},
 	{"internal/testframe", nil},
 	{"internal/testpeers", []string{"testutil"}},
+	{"internal/testaccounts", []string{"vswitch"}},
 	{"internal/conntest", []string{"frame", "vde", "testutil"}},
 	{"internal/switchtest", []string{"frame", "pool", "vde", "testutil", "internal/testframe", "internal/testpeers"}},
 	{"examples/...", []string{"frame", "pool", "ringbuf", "vnl", "link", "vde", "vswitch", "netstack"}},
@@ -87,7 +88,7 @@ var floors = []floor{
 
 // forTests lists the internal packages that serve tests. A row has to name them:
 // "internal/..." does not stand for them.
-var forTests = []string{"internal/openfiles", "internal/recordtb", "internal/testframe", "internal/testpeers", "internal/conntest", "internal/switchtest", "internal/libtest", "internal/soak/...", "internal/tools/..."}
+var forTests = []string{"internal/openfiles", "internal/recordtb", "internal/testaccounts", "internal/testframe", "internal/testpeers", "internal/conntest", "internal/switchtest", "internal/libtest", "internal/soak/...", "internal/tools/..."}
 
 // ownDependencies lists the nested modules, which may depend on what they like.
 // Everything else is the SDK, and what it needs its users have to carry.

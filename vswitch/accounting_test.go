@@ -14,29 +14,14 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/testaccounts"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
 
 // checkAccounts checks what Stats promises.
-func checkAccounts(t testing.TB, s vswitch.Stats) {
-	t.Helper()
-	copies, offered := uint64(0), s.Monitors.Offered
-	for _, p := range s.Ports {
-		if p.In.Frames != p.In.Forwarded+p.In.Dropped.Sum() {
-			t.Errorf("port %d: in: %+v", p.Port, p.In)
-		}
-		if p.Out.Offered != p.Out.Frames+p.Out.Dropped.Sum()+p.Out.Queued || p.Out.Queued > 1<<40 {
-			t.Errorf("port %d: out: %+v", p.Port, p.Out)
-		}
-		copies += p.In.Copies
-		offered += p.Out.Offered - p.Out.Probes
-	}
-	if copies != offered {
-		t.Errorf("%d copies made, %d offered", copies, offered)
-	}
-}
+var checkAccounts = testaccounts.Check
 
 // counts returns the counters of port n after checking that all add up.
 func counts(t testing.TB, sw *vswitch.Switch, n int) vswitch.PortStats {
