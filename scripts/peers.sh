@@ -78,7 +78,7 @@ fi
 # A guest of QEMU needs a kernel. It is not installed, which would have the machine
 # boot it, but taken out of its package.
 guest=${XDG_CACHE_HOME:-$HOME/.cache}/go-vde/guest
-modules='virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net'
+modules=$(cat "$(dirname "$0")/../internal/testpeers/guest_modules.txt")
 
 # guest_kernel puts the kernel and its modules into $guest.
 guest_kernel() (

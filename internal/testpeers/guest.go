@@ -6,6 +6,7 @@ package testpeers
 import (
 	"bytes"
 	"context"
+	_ "embed"
 	"fmt"
 	"net/netip"
 	"os"
@@ -42,11 +43,11 @@ type Guest struct {
 	*Process
 }
 
-// guestModules are what the kernel needs for a virtio-net device, in order.
-var guestModules = []string{
-	"virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci",
-	"failover", "net_failover", "virtio_net",
-}
+// guestModules are the names of what the kernel needs for a virtio-net device, in the
+// order in which they are loaded. scripts/peers.sh reads them from there, too.
+//
+//go:embed guest_modules.txt
+var guestModules string
 
 // guestInit is the first program of a guest. Its argument is the address.
 const guestInit = `#!/bin/busybox sh
@@ -148,10 +149,11 @@ func guestFiles(t testing.TB, dir string, addr netip.Prefix) []byte {
 		add(name, 0o040755, nil)
 	}
 	addFile("bin/busybox", path)
-	for _, m := range guestModules {
+	modules := strings.Fields(guestModules)
+	for _, m := range modules {
 		addFile(m+".ko", filepath.Join(dir, m+".ko"))
 	}
-	add("init", 0o100755, fmt.Appendf(nil, guestInit, strings.Join(guestModules, " "), addr, GuestSum, GuestKeep, GuestSend))
+	add("init", 0o100755, fmt.Appendf(nil, guestInit, strings.Join(modules, " "), addr, GuestSum, GuestKeep, GuestSend))
 	add("keep", 0o100755, []byte(guestKeep))
 	add("send", 0o100755, []byte(guestSend))
 	add("TRAILER!!!", 0, nil)
