@@ -189,6 +189,32 @@ func TestSum(t *testing.T) {
 	}
 }
 
+// TestNextCut gives segments to buffers of all lengths, and counts those that are left.
+func TestNextCut(t *testing.T) {
+	f := unhex(t, super4)
+	want := segments(t, offload4, f)
+	for _, room := range []int{0, 1, len(want[0]) - 1, len(want[0])} {
+		var s gso.Segmenter
+		if n, ok := s.NextCut(make([]byte, room)); n != 0 || ok || s.Left() != 0 {
+			t.Fatalf("nothing was given: %d bytes, %v, %d left", n, ok, s.Left())
+		}
+		s.Reset(offload4, f)
+		for i, w := range want {
+			if s.Left() != len(want)-i {
+				t.Errorf("%d left, want %d", s.Left(), len(want)-i)
+			}
+			dst := make([]byte, room)
+			n, ok := s.NextCut(dst)
+			if dst = dst[:min(n, room)]; n != len(w) || !ok || !bytes.Equal(dst, w[:len(dst)]) {
+				t.Errorf("segment %d in %d bytes: %d, %v, % x", i, room, n, ok, dst)
+			}
+		}
+		if n, ok := s.NextCut(make([]byte, room)); n != 0 || ok || s.Left() != 0 {
+			t.Errorf("after the last: %d bytes, %v, %d left", n, ok, s.Left())
+		}
+	}
+}
+
 func TestNoAllocation(t *testing.T) {
 	f, u := unhex(t, super4), unhex(t, udp4)
 	dst := make([]byte, 128)

@@ -33,9 +33,7 @@ type Resolver struct {
 	next    int // the first frame that was not looked at
 	n       int // frames received
 
-	seg  Segmenter // of the frame before next
-	rest int       // segments that seg has still to give
-	cut  []byte    // a segment for which a buffer was too short
+	seg Segmenter // of the frame before next
 
 	// held is how many frames are kept, for Close, which makes it negative.
 	held atomic.Int64
@@ -81,15 +79,15 @@ func (r *Resolver) fetch(bufs [][]byte, wait bool) (err error) {
 
 // pending returns how many frames are kept. A frame that was not looked at counts
 // as one.
-func (r *Resolver) pending() int { return r.n - r.next + r.rest }
+func (r *Resolver) pending() int { return r.n - r.next + r.seg.Left() }
 
 // Pending reports whether frames are kept.
 func (r *Resolver) Pending() bool { return r.pending() > 0 }
 
 // give copies the next frame to buf and returns its length, which may be more.
 func (r *Resolver) give(buf []byte) int {
-	if r.rest > 0 {
-		return r.segment(buf)
+	if size, ok := r.seg.NextCut(buf); ok {
+		return size
 	}
 	i := r.next
 	r.next++
@@ -97,27 +95,11 @@ func (r *Resolver) give(buf []byte) int {
 	f := r.space[i][:min(size, len(r.space[i]))]
 	if o.GSOType != frame.GSONone && size == len(f) {
 		r.seg.Reset(o, f)
-		r.rest = Count(o, f)
-		return r.segment(buf)
+		size, _ = r.seg.NextCut(buf)
+		return size
 	}
 	Finish(o, f)
 	copy(buf, f)
-	return size
-}
-
-// segment is give for a frame that is being segmented.
-func (r *Resolver) segment(buf []byte) int {
-	r.rest--
-	size := r.seg.Size()
-	if size <= len(buf) {
-		r.seg.Next(buf)
-		return size
-	}
-	if r.cut == nil {
-		r.cut = make([]byte, resolveSize)
-	}
-	r.seg.Next(r.cut)
-	copy(buf, r.cut)
 	return size
 }
 

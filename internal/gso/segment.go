@@ -5,6 +5,7 @@ package gso
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/go-vde/sdk/frame"
 )
@@ -57,6 +58,7 @@ type Segmenter struct {
 	done    bool
 
 	one [1][]byte // of Reset
+	cut []byte    // of NextCut
 }
 
 // Reset begins with f, which has passed [Check] and is to be segmented. It is
@@ -126,6 +128,29 @@ func (s *Segmenter) Next(dst []byte) (n int, ok bool) {
 		s.headers, s.pieces, s.one[0] = nil, nil, nil
 	}
 	return n, true
+}
+
+// NextCut is Next for a dst that may be too short: the end of the frame is cut off then,
+// as n tells.
+func (s *Segmenter) NextCut(dst []byte) (n int, ok bool) {
+	if s.Left() == 0 {
+		return 0, false
+	}
+	if n = s.Size(); n <= len(dst) {
+		return s.Next(dst)
+	}
+	s.cut = slices.Grow(s.cut[:0], n)[:n]
+	n, ok = s.Next(s.cut)
+	copy(dst, s.cut[:n])
+	return n, ok
+}
+
+// Left returns how many frames Next has still to give.
+func (s *Segmenter) Left() int {
+	if s.done || s.headers == nil {
+		return 0
+	}
+	return max(1, (s.left+s.size-1)/s.size)
 }
 
 // putUDP finishes the header of a datagram.

@@ -30,10 +30,8 @@ type receiver struct {
 	spill   []byte // gets what a buffer has no room for
 
 	// A GSO frame that the caller may not get is segmented here.
-	seg  gso.Segmenter
-	gso  []byte // that frame; nil until there was one
-	rest int    // segments that seg has still to give
-	cut  []byte // a segment for which a buffer was too short
+	seg gso.Segmenter
+	gso []byte // that frame; nil until there was one
 }
 
 // maxFrame is more than the kernel gives: 64 KiB and the longest headers.
@@ -150,21 +148,14 @@ func (r *receiver) hold(h frame.VNetHeader, f []byte) {
 	}
 	n := copy(r.gso, f)
 	r.seg.Reset(h, r.gso[:n])
-	r.rest = gso.Count(h, r.gso[:n])
 }
 
 // giveSegments gives the caller segments that are left, as far as it wants them.
 func (r *receiver) giveSegments() {
-	for ; r.rest > 0 && r.n < r.want; r.rest-- {
-		buf, size := r.to.Bufs[r.n], r.seg.Size()
-		if size <= len(buf) {
-			r.seg.Next(buf)
-		} else {
-			if r.cut == nil {
-				r.cut = make([]byte, maxFrame)
-			}
-			r.seg.Next(r.cut)
-			copy(buf, r.cut)
+	for r.n < r.want {
+		size, ok := r.seg.NextCut(r.to.Bufs[r.n])
+		if !ok {
+			break
 		}
 		r.store(size, frame.VNetHeader{})
 	}
@@ -177,7 +168,7 @@ const mostDiscarded = 4096
 // discard takes what the kernel holds, and returns how many frames there were and
 // how many segments were left.
 func (r *receiver) discard(fd uintptr) (n int) {
-	n, r.rest = r.rest, 0
+	n, r.seg = r.seg.Left(), gso.Segmenter{}
 	setIovec(&r.iov[0], r.spill[:frame.VNetHeaderLen]) // the least that the kernel reads into
 	for n < mostDiscarded {
 		switch _, errno := readv(fd, r.iov[:1]); errno {

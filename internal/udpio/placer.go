@@ -20,20 +20,21 @@ const (
 	segmentMTU = 1430
 )
 
-// A Placer copies frames to where there is room for them.
+// A Placer copies frames to where there is room for them. It is given frames that are
+// lent, which come without metadata; a [gso.Resolver] asks for frames in memory of its
+// own, with their metadata.
 //
 // Where a kernel makes frames, for a network device that would complete checksums and
 // cut long TCP segments, it leaves both undone in what it sends through a tunnel over
 // veth devices. The checksum field of such a frame holds the sum of the pseudo-header.
 // Where it does so by chance, and the checksum is right, completing it yields the same.
 type Placer struct {
-	seg  gso.Segmenter // of a TCP segment that was not handed over whole
-	rest int           // what seg has still to give
-	buf  []byte        // of the segment; nil until there was one
+	seg gso.Segmenter // of a TCP segment that was not handed over whole
+	buf []byte        // of the segment; nil until there was one
 }
 
 // Pending returns how many frames are left of the last one that was placed.
-func (p *Placer) Pending() int { return p.rest }
+func (p *Placer) Pending() int { return p.seg.Left() }
 
 // Place copies frame f to where rx has room for frame i. A checksum to be completed and
 // a segment to be cut are handed over as metadata, if the caller takes that and has
@@ -45,7 +46,6 @@ func (p *Placer) Place(rx *link.Rx, i int, f []byte) (placed int) {
 		if h = gso.Guess(f, segmentMTU); h.GSOType != frame.GSONone && (rx.Headers == nil || len(f) > len(rx.Bufs[i])) {
 			p.buf = append(p.buf[:0], f...)
 			p.seg.Reset(h, p.buf)
-			p.rest = gso.Count(h, p.buf)
 			return p.Rest(rx, i)
 		}
 	}
@@ -66,16 +66,12 @@ func (p *Placer) Place(rx *link.Rx, i int, f []byte) (placed int) {
 // returns how many frames it has placed. One for which a buffer is too short is lost, as
 // its size says.
 func (p *Placer) Rest(rx *link.Rx, i int) (placed int) {
-	for room := min(len(rx.Bufs), len(rx.Sizes)); i < room && p.rest > 0; i++ {
-		p.rest--
-		rx.Sizes[i] = p.seg.Size()
-		if dst := rx.Bufs[i]; len(dst) >= rx.Sizes[i] {
-			p.seg.Next(dst)
-		} else {
-			var cut [maxOrdinary]byte
-			p.seg.Next(cut[:])
-			copy(dst, cut[:])
+	for room := min(len(rx.Bufs), len(rx.Sizes)); i < room; i++ {
+		size, ok := p.seg.NextCut(rx.Bufs[i])
+		if !ok {
+			break
 		}
+		rx.Sizes[i] = size
 		if rx.Headers != nil {
 			rx.Headers[i] = frame.VNetHeader{}
 		}
