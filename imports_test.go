@@ -42,7 +42,6 @@ var floors = []floor{
 	{"link", []string{"frame", "pool", "vnl", "internal/deadline", "internal/framequeue", "internal/gso"}},
 	{"link/linktest", []string{"frame", "pool", "link", "internal/..."}},
 	{"internal/transport", []string{"frame", "link", "internal/gso"}},
-	{"internal/streamio", []string{"frame", "link", "internal/gso", "internal/transport", "internal/deadline"}},
 	{"internal/sockio", []string{"frame", "link", "internal/gso", "internal/transport", "internal/deadline"}},
 	{"internal/shm", []string{"frame", "link", "internal/gso", "internal/transport", "internal/deadline"}},
 	{"internal/vdestream", []string{"frame", "link"}},

@@ -4,6 +4,7 @@
 package sockio
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -17,15 +18,15 @@ import (
 	"github.com/go-vde/sdk/link"
 )
 
-// A Stream carries frames through a connected AF_UNIX stream socket, as records
-// (docs/streams.md), whole batches in one system call. The same socket is the control
-// stream of the connection: see [Stream.Control].
+// A Stream carries frames through a connected stream socket, as records of a
+// [Framing], whole batches in one system call. The end of the stream is the end of the
+// connection: see [Stream.Control].
 //
 // Receives are serialized with receives, and sends that wait with sends that
 // wait; everything else may overlap.
 type Stream struct {
 	polled
-	headers bool
+	framing *Framing
 	served  bool
 	rx      streamReceiver
 	tx      streamSender
@@ -44,8 +45,11 @@ var (
 type StreamConfig struct {
 	Name string // for errors
 
-	// Headers says that each record has a virtio-net header, in both directions,
-	// and that both sides take partial frames.
+	// Framing is that of both directions (default: that of docs/streams.md).
+	Framing *Framing
+
+	// Headers says that the default Framing is the one in which each record has a
+	// virtio-net header, and that both sides take partial frames.
 	Headers bool
 
 	// Served makes the Stream a [link.Notifier] in its Caps.
@@ -58,16 +62,19 @@ type StreamConfig struct {
 // NewStream takes ownership of the descriptor fd, makes it non-blocking and lets
 // its calls wait on the runtime poller. On failure fd is closed.
 func NewStream(fd int, cfg StreamConfig) (*Stream, error) {
-	s := &Stream{headers: cfg.Headers, served: cfg.Served}
+	s := &Stream{framing: cmp.Or(cfg.Framing, records), served: cfg.Served}
+	if cfg.Framing == nil && cfg.Headers {
+		s.framing = vnetRecords
+	}
 	if err := s.desc.open(fd, cfg.Name); err != nil {
 		return nil, err
 	}
 	if err := s.hangups.open(fd, cfg.Name); err != nil {
 		return nil, errors.Join(err, s.desc.close())
 	}
-	s.rx.init(s.desc.fd, cfg.Headers)
+	s.rx.init(s.desc.fd, s.framing)
 	s.desc.rx.onPark = s.rx.release
-	s.tx.init(s.desc.fd, cfg.Headers, cfg.First)
+	s.tx.init(s.desc.fd, s.framing, cfg.First)
 	s.counters = func() link.Counters { return link.Counters{Unsent: s.tx.unsent.Load()} }
 	return s, nil
 }
@@ -83,10 +90,10 @@ func (s *Stream) Close() (unread int, err error) {
 	}
 	s.rx.mu.Lock()
 	_ = s.desc.hold(func(uintptr) {
-		// Once reading is shut down nobody can queue anything, so the count is final.
-		if unix.Shutdown(int(s.desc.fd), unix.SHUT_RD) == nil {
-			unread = s.rx.discard(s.desc.fd)
-		}
+		// Once reading is shut down nobody can queue anything on a unix socket, so the
+		// count is final.
+		_ = unix.Shutdown(int(s.desc.fd), unix.SHUT_RD) // fails if a TCP connection has ended
+		transport.Interrupted(func() { unread = s.rx.discard(s.desc.fd) })
 	})
 	s.rx.mu.Unlock()
 	_ = s.desc.hold(func(uintptr) { s.tx.close() })
@@ -96,7 +103,7 @@ func (s *Stream) Close() (unread int, err error) {
 // Caps implements [transport.Transport].
 func (s *Stream) Caps() link.Caps {
 	c := link.Caps{Counters: s.counters}
-	if s.headers {
+	if s.framing.vnet {
 		c.Offload = link.OffloadChecksum | link.OffloadTSO
 	}
 	if s.served {
@@ -105,7 +112,7 @@ func (s *Stream) Caps() link.Caps {
 	return c
 }
 
-// Control returns the socket as the control stream of the connection: its end is
+// Control returns the socket as the control stream of a connection: its end is
 // that of the connection. Its Read never returns data. Its Close ends Read and
 // leaves the rest to that of the Stream.
 func (s *Stream) Control() transport.Control { return control{s} }
@@ -116,7 +123,12 @@ func (c control) Read([]byte) (int, error) {
 	if err := c.s.hangups.wait(); err != nil {
 		return 0, c.s.translate(err)
 	}
-	return 0, io.EOF
+	var errno int
+	_ = c.s.desc.hold(func(uintptr) { errno, _ = unix.GetsockoptInt(int(c.s.desc.fd), unix.SOL_SOCKET, unix.SO_ERROR) })
+	if errno == 0 || errno == int(unix.ECONNRESET) {
+		return 0, io.EOF
+	}
+	return 0, fmt.Errorf("%w: %w", link.ErrHangup, unix.Errno(errno))
 }
 
 func (c control) Ended() (ended bool) {

@@ -16,6 +16,9 @@ import (
 	"github.com/go-vde/sdk/link"
 )
 
+// buffers are of readSize bytes. An idle stream has none.
+var buffers = sync.Pool{New: func() any { return new([readSize]byte) }}
+
 // A streamReceiver takes records out of what a stream brings.
 //
 // A long frame is read straight to where the caller wants it, once all of it has
@@ -24,7 +27,8 @@ import (
 type streamReceiver struct {
 	step    func(fd uintptr) bool // look for a frame, and wait while there is none
 	tryStep func(uintptr)         // look once
-	head    int                   // length of what is before the frame in a record
+	framing *Framing
+	head    int // its HeaderLen
 
 	mu     sync.Mutex      // held for the whole receive, also while it waits; guards what follows
 	buf    *[readSize]byte // of which r to w is to be taken; nil if nothing is
@@ -40,6 +44,9 @@ type streamReceiver struct {
 }
 
 const (
+	// readSize is how much is read at once, about twice the longest record.
+	readSize = 256 << 10
+
 	// maxKept is the longest beginning of a record for which no buffer is held while
 	// the rest does not come.
 	maxKept = 4096
@@ -49,8 +56,8 @@ const (
 	longFrame = 16 << 10
 )
 
-func (r *streamReceiver) init(fd uintptr, headers bool) {
-	r.head = headLen(headers)
+func (r *streamReceiver) init(fd uintptr, f *Framing) {
+	r.framing, r.head = f, f.HeaderLen
 	r.hdr[0].hdr.Iov = &r.iovs[0]
 	r.hdr[0].hdr.SetIovlen(len(r.iovs))
 	r.step = func(uintptr) bool { return r.look(fd) }
@@ -62,10 +69,12 @@ func (r *streamReceiver) init(fd uintptr, headers bool) {
 func (r *streamReceiver) look(fd uintptr) bool {
 	for !r.ready(fd) && r.err == link.ErrEmpty {
 		if n, errno := r.read(fd); n <= 0 {
-			if errno != 0 && errno != unix.EAGAIN && errno != unix.ECONNRESET {
+			switch errno {
+			case 0, unix.EAGAIN:
+			case unix.ECONNRESET, unix.ETIMEDOUT, unix.EPIPE: // the end, of which the hangup will tell
+			default:
 				r.err = os.NewSyscallError("recvfrom", errno)
 			}
-			// At the end, with or without ECONNRESET, the hangup will wake the caller.
 			break
 		}
 	}
@@ -80,7 +89,7 @@ func (r *streamReceiver) ready(fd uintptr) (ok bool) {
 	if r.buf == nil {
 		return false
 	}
-	size, ok, err := parseRecord(r.buf[r.r:r.w], r.head)
+	size, ok, err := r.framing.parse(r.buf[r.r:r.w])
 	if err != nil {
 		r.err = err
 		return false
@@ -156,8 +165,8 @@ func (r *streamReceiver) release() {
 
 // header returns the metadata of the frame that is ready, as it is in the record.
 func (r *streamReceiver) header() (h frame.VNetHeader) {
-	if r.head > recordLen {
-		h, _ = frame.ParseVNetHeader(r.buf[r.r+recordLen:])
+	if r.framing.vnet {
+		h, _ = frame.ParseVNetHeader(r.buf[r.r+r.framing.lengthLen:])
 	}
 	return h
 }
@@ -213,10 +222,16 @@ func (r *streamReceiver) receive(fd uintptr) {
 	clear(r.iovs[:])
 }
 
+// maxDiscard is how much is read at Close at most: a peer on a network may send while
+// this goes on.
+const maxDiscard = 16 << 20
+
 // discard takes everything that there is and returns how many frames that was. mu is
 // held.
 func (r *streamReceiver) discard(fd uintptr) (count int) {
-	for r.look(fd); r.err == nil; r.look(fd) {
+	left := maxDiscard
+	for r.look(fd); r.err == nil && left > 0; r.look(fd) {
+		left -= r.head + r.size
 		if r.take(fd, nil) {
 			count++
 		}
@@ -231,7 +246,7 @@ func (r *streamReceiver) discard(fd uintptr) (count int) {
 // Recv implements [transport.Transport]. A frame that is not what its virtio-net
 // header says gets the size 1: it is no frame.
 //
-// A Stream with headers gives partial frames even to a caller without Headers,
+// A Stream with metadata gives partial frames even to a caller without Headers,
 // who must not be one.
 func (s *Stream) Recv(rx link.Rx) (n int, err error) {
 	want := min(len(rx.Bufs), len(rx.Sizes))
@@ -261,7 +276,10 @@ func (s *Stream) recv(rx link.Rx, i int) (ok bool) {
 	if !s.rx.take(s.desc.fd, rx.Bufs[i]) {
 		return false
 	}
-	if s.headers && h != (frame.VNetHeader{}) {
+	if guess := s.framing.guess; guess != nil && size <= len(rx.Bufs[i]) {
+		h = guess(rx.Bufs[i][:size])
+	}
+	if h != (frame.VNetHeader{}) {
 		h, size = accept(h, rx.Bufs[i], size)
 	}
 	if rx.Sizes[i] = size; rx.Headers != nil {

@@ -4,6 +4,7 @@
 package sockio
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/link"
 )
 
@@ -22,8 +24,8 @@ import (
 // longer one, of a long record, it may take a part. The frame counts as sent then,
 // and its rest is written before anything else: by the next send, or by a timer.
 type streamSender struct {
-	fd   uintptr
-	head int // length of what is before the frame in a record
+	fd      uintptr
+	framing *Framing
 
 	waitMu sync.Mutex         // held by a send that waits; guards wait
 	wait   waitingSend        // of that send
@@ -31,9 +33,9 @@ type streamSender struct {
 
 	mu      sync.Mutex // held while something is written, not while waiting; guards what follows
 	closed  bool
-	rest    []byte              // of what was written in part
-	restBuf *[readSize / 2]byte // where rest is, if it is of a frame
-	timer   *time.Timer         // writes rest; nil until that was needed
+	rest    []byte           // of what was written in part
+	restBuf *[maxRecord]byte // where rest is, if it is of a frame
+	timer   *time.Timer      // writes rest; nil until that was needed
 	pause   time.Duration
 	hdr     [1]mmsghdr   // of a message in several pieces
 	iovs    []unix.Iovec // for the system call
@@ -41,9 +43,28 @@ type streamSender struct {
 	unsent atomic.Uint64 // frames of which the rest could not be written
 }
 
-// gatherSize is the size from which on a frame is given to the kernel where it is, and
-// not copied to the records around it.
-const gatherSize = 4096
+const (
+	// writeSize is how much is written at once, but for a record that is longer.
+	// The kernel takes so much as a whole or not at all from an AF_UNIX socket.
+	writeSize = 32 << 10
+
+	// longMessage is how much is written at once if that begins with such a record.
+	longMessage = 256 << 10
+
+	// gatherSize is the size from which on a frame is given to the kernel where it is,
+	// and not copied to the records around it.
+	gatherSize = 4096
+
+	// maxRecord is the length of the longest record.
+	maxRecord = MaxStreamFrame + recordLen + frame.VNetHeaderLen
+)
+
+// writeBuffers are for what is written, and restBuffers for the rest of a record that
+// was written in part.
+var (
+	writeBuffers = sync.Pool{New: func() any { return new([writeSize]byte) }}
+	restBuffers  = sync.Pool{New: func() any { return new([maxRecord]byte) }}
+)
 
 // A waitingSend is a send that waits while the queue is full.
 type waitingSend struct {
@@ -52,8 +73,8 @@ type waitingSend struct {
 	err      error
 }
 
-func (t *streamSender) init(fd uintptr, headers bool, first []byte) {
-	t.fd, t.head, t.rest = fd, headLen(headers), slices.Clone(first)
+func (t *streamSender) init(fd uintptr, f *Framing, first []byte) {
+	t.fd, t.framing, t.rest = fd, f, slices.Clone(first)
 	t.step = func(uintptr) bool {
 		w := &t.wait
 		n, calls, err := t.send(&w.tx, w.n)
@@ -62,7 +83,7 @@ func (t *streamSender) init(fd uintptr, headers bool, first []byte) {
 	}
 }
 
-// Send implements [transport.Transport]. A frame of more than MaxStreamFrame bytes
+// Send implements [transport.Transport]. A frame that is too long for the framing
 // fails with EMSGSIZE.
 func (s *Stream) Send(tx link.Tx) (n, calls int, err error) {
 	t := &s.tx
@@ -118,6 +139,10 @@ func (t *streamSender) send(tx *link.Tx, from int) (n, calls int, err error) {
 	buf := writeBuffers.Get().(*[writeSize]byte)
 	defer writeBuffers.Put(buf)
 	for total := tx.Len(); from+n < total; {
+		if t.framing.recordLen(tx.Size(from+n)) == 0 {
+			n++
+			continue
+		}
 		k, err := t.sendMessage(buf, tx, from+n)
 		if n += k; k > 0 {
 			calls++
@@ -134,7 +159,7 @@ func (t *streamSender) send(tx *link.Tx, from int) (n, calls int, err error) {
 func (t *streamSender) sendMessage(buf *[writeSize]byte, tx *link.Tx, from int) (n int, err error) {
 	k, size := t.load(buf, tx, from)
 	if k == 0 {
-		return 0, unix.EMSGSIZE
+		return 0, fmt.Errorf("a frame of %d bytes, with %s none is longer than %d: %w", tx.Size(from), t.framing.Name, t.framing.MaxSize, unix.EMSGSIZE)
 	}
 	sent, errno := t.writeLoaded()
 	switch {
@@ -158,21 +183,25 @@ func (t *streamSender) load(buf *[writeSize]byte, tx *link.Tx, from int) (k, siz
 	for total := tx.Len(); from+k < total && len(t.iovs) <= maxPieces/2; k++ {
 		i := from + k
 		n := tx.Size(i)
-		copied := t.head
-		if n < gatherSize {
-			copied += n
+		record := t.framing.recordLen(n)
+		copied := record
+		if n >= gatherSize {
+			copied -= n
 		}
-		if n > MaxStreamFrame || k > 0 && size+t.head+n > limit || end+copied > len(buf) {
+		if n > t.framing.MaxSize || k > 0 && size+record > limit || end+copied > len(buf) {
 			break
 		}
-		if size += t.head + n; size > writeSize {
+		if size += record; size > writeSize {
 			limit = longMessage
 		}
-		if n < gatherSize {
-			end += putRecord(buf[end:], tx, i, n, t.head)
+		switch {
+		case record == 0:
+			continue
+		case n < gatherSize:
+			end += t.framing.putRecord(buf[end:], tx, i, n)
 			continue
 		}
-		end += putHead(buf[end:], tx, i, n, t.head)
+		end += t.framing.putHeader(buf[end:], tx, i, n)
 		t.addPiece(buf[start:end])
 		start = end
 		if tx.Pieces == nil {
@@ -247,12 +276,13 @@ func (t *streamSender) keep(tx *link.Tx, from, sent int) (n int) {
 		i := from + n
 		size := tx.Size(i)
 		n++
-		if record := t.head + size; sent < record {
-			t.restBuf = restBuffers.Get().(*[readSize / 2]byte)
-			t.rest = t.restBuf[:putRest(t.restBuf[:], tx, i, size, t.head, sent)]
+		record := t.framing.recordLen(size)
+		if sent < record {
+			t.restBuf = restBuffers.Get().(*[maxRecord]byte)
+			t.rest = t.restBuf[:t.framing.putRest(t.restBuf[:], tx, i, size, sent)]
 			break
 		}
-		sent -= t.head + size
+		sent -= record
 	}
 	return n
 }

@@ -156,8 +156,7 @@ func (l *Link) end(cause error) {
 	})
 }
 
-// Violated ends the link because the other side broke the rules of shared
-// memory, and frees the port at the other side.
+// Violated ends the link because the other side broke the rules, and frees the port at the other side.
 func (l *Link) Violated(err error) {
 	l.end(err)
 	l.cfg.Stream.Shutdown()
@@ -222,7 +221,7 @@ func (l *Link) recvError(err error) error {
 			return net.ErrClosed
 		}
 		return l.cause
-	case errors.Is(err, link.ErrViolation):
+	case errors.Is(err, link.ErrViolation), errors.Is(err, ErrUnreadable):
 		l.Violated(err)
 	}
 	return err
@@ -303,7 +302,7 @@ func refused(err error) bool {
 		return false
 	}
 	switch errno {
-	case syscall.ECONNREFUSED, syscall.ENOTCONN, syscall.ECONNRESET, syscall.EPIPE:
+	case syscall.ECONNREFUSED, syscall.ENOTCONN, syscall.ECONNRESET, syscall.EPIPE, syscall.ETIMEDOUT:
 		return true
 	}
 	return false

@@ -16,6 +16,10 @@ import (
 // ErrDrained is returned by [Transport.Recv] after Hangup when no frame is left.
 var ErrDrained = errors.New("transport: no frame left to receive")
 
+// ErrUnreadable is matched by an error of [Transport.Recv] after which nothing that the
+// other side sends can be understood.
+var ErrUnreadable = errors.New("transport: what follows cannot be understood")
+
 // A Transport carries frames to and from another process: a datagram socket, or
 // rings in shared memory. Its methods are those of [link.Link], but that it does
 // not learn by itself that the other side has gone.

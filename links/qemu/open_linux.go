@@ -13,7 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-vde/sdk/internal/streamio"
+	"github.com/go-vde/sdk/internal/sockio"
+	"github.com/go-vde/sdk/internal/transport"
 	"github.com/go-vde/sdk/internal/unixsock"
 	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/vnl"
@@ -136,14 +137,21 @@ func (o opener) link(fd int) (link.Link, error) {
 	if o.kind == unix.SOCK_SEQPACKET {
 		return unixsock.NewLink(fd, unixsock.Config{Address: o.locator, Packets: true})
 	}
-	framing := streamio.QEMU
+	framing := sockio.QEMU
 	if o.scheme == "hyperkit" {
-		framing = streamio.Hyperkit
+		framing = sockio.Hyperkit
 	}
 	if o.superframes > 0 {
 		framing = framing.Superframes(o.superframes)
 	}
-	return streamio.NewLink(fd, streamio.Config{Framing: framing, Address: o.locator})
+	transport.RefuseDescriptors(fd) // fails on what takes none, and on old kernels
+	s, err := sockio.NewStream(fd, sockio.StreamConfig{Name: o.locator, Framing: framing})
+	if err != nil {
+		return nil, err
+	}
+	return transport.New(transport.Config{
+		Stream: s.Control(), Transport: s, Address: o.locator, TakesPartial: o.superframes > 0,
+	}), nil
 }
 
 // vanished is how long a peer on a network may be silent although it ought to

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/frame"
-	"github.com/go-vde/sdk/internal/streamio"
+	"github.com/go-vde/sdk/internal/sockio"
 	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/link/linktest"
 	"github.com/go-vde/sdk/links/qemu"
@@ -369,12 +369,12 @@ func TestOpenBounded(t *testing.T) {
 func TestOversized(t *testing.T) {
 	p := path(t)
 	server, client := mustOpen(t, "stream://"+p+"[server]"), mustOpen(t, "stream://"+p)
-	send(t, client, make([]byte, streamio.MaxSize))
+	send(t, client, make([]byte, sockio.QEMU.MaxSize))
 	sizes := make([]int, 1)
-	if n, err := server.Recv(link.Rx{Bufs: [][]byte{make([]byte, 100)}, Sizes: sizes}); n != 1 || sizes[0] != streamio.MaxSize {
+	if n, err := server.Recv(link.Rx{Bufs: [][]byte{make([]byte, 100)}, Sizes: sizes}); n != 1 || sizes[0] != sockio.QEMU.MaxSize {
 		t.Errorf("%d of %d bytes, %v", n, sizes[0], err)
 	}
-	if n, _, err := client.Send(link.Tx{Frames: [][]byte{make([]byte, streamio.MaxSize+1)}}); n != 0 || !errors.Is(err, unix.EMSGSIZE) {
+	if n, _, err := client.Send(link.Tx{Frames: [][]byte{make([]byte, sockio.QEMU.MaxSize+1)}}); n != 0 || !errors.Is(err, unix.EMSGSIZE) {
 		t.Errorf("%d, %v", n, err)
 	}
 	exchange(t, client, server)

@@ -1,8 +1,0 @@
-// Copyright 2026 The go-vde Authors
-// SPDX-License-Identifier: BSD-3-Clause
-
-//go:build !race
-
-package streamio_test
-
-const raceEnabled = false
