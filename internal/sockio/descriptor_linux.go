@@ -116,24 +116,11 @@ type waiter struct {
 func (w *waiter) open(fd int, events uint32, name string) error {
 	w.fd, w.events = fd, events|unix.EPOLLET
 	var err error
-	if w.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return os.NewSyscallError("epoll_create1", err)
+	if w.epfd, w.file, w.raw, err = newEpoll(name); err != nil {
+		return err
 	}
-	if err = unix.SetNonblock(w.epfd, true); err != nil { // else os.NewFile does not register it
-		unix.Close(w.epfd)
-		return os.NewSyscallError("fcntl", err)
-	}
-	w.file = os.NewFile(uintptr(w.epfd), name)
-	// Registration with the poller can fail without a word; then every call
-	// would block a thread and deadlines would be ignored. Asking is cheap.
-	if err = w.file.SetDeadline(time.Time{}); err == nil {
-		err = w.control(unix.EPOLL_CTL_ADD)
-	}
-	if err == nil {
+	if err = w.control(unix.EPOLL_CTL_ADD); err == nil {
 		err = w.control(unix.EPOLL_CTL_DEL)
-	}
-	if err == nil {
-		w.raw, err = w.file.SyscallConn()
 	}
 	if err != nil {
 		w.file.Close()
@@ -142,6 +129,29 @@ func (w *waiter) open(fd int, events uint32, name string) error {
 	w.step = func(uintptr) bool { return w.attempt() }
 	w.hot = true
 	return nil
+}
+
+// newEpoll returns an epoll instance that the runtime poller watches.
+func newEpoll(name string) (epfd int, file *os.File, raw syscall.RawConn, err error) {
+	epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return 0, nil, nil, os.NewSyscallError("epoll_create1", err)
+	}
+	if err := unix.SetNonblock(epfd, true); err != nil { // else os.NewFile does not register it
+		unix.Close(epfd)
+		return 0, nil, nil, os.NewSyscallError("fcntl", err)
+	}
+	file = os.NewFile(uintptr(epfd), name)
+	// Registration with the poller can fail without a word; then every call
+	// would block a thread and deadlines would be ignored. Asking is cheap.
+	if err = file.SetDeadline(time.Time{}); err == nil {
+		raw, err = file.SyscallConn()
+	}
+	if err != nil {
+		file.Close()
+		return 0, nil, nil, fmt.Errorf("descriptor cannot be polled: %w", err)
+	}
+	return epfd, file, raw, nil
 }
 
 // control puts the socket into the epoll instance or takes it out.

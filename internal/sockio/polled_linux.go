@@ -30,8 +30,11 @@ func (p *polled) AwaitRoom() error { return p.translate(p.desc.write(roomy)) }
 
 // roomy reports whether the queue of fd has room. It asks the kernel: the runtime
 // poller knows only of changes since the wait began.
-func roomy(fd uintptr) bool {
-	fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+func roomy(fd uintptr) bool { return polls(int(fd), unix.POLLOUT) }
+
+// polls reports whether fd has one of events, an error, or ended, or cannot be asked.
+func polls(fd int, events int16) bool {
+	fds := [1]unix.PollFd{{Fd: int32(fd), Events: events}}
 	n, err := unix.Poll(fds[:], 0)
 	return n > 0 || err != nil && err != unix.EINTR
 }

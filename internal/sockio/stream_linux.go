@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -150,26 +149,16 @@ type hangupWatch struct {
 	raw  syscall.RawConn
 }
 
-func (w *hangupWatch) open(fd int, name string) error {
-	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return os.NewSyscallError("epoll_create1", err)
+func (w *hangupWatch) open(fd int, name string) (err error) {
+	w.fd = fd
+	var epfd int
+	if epfd, w.file, w.raw, err = newEpoll(name); err != nil {
+		return err
 	}
-	if err := unix.SetNonblock(epfd, true); err != nil { // else os.NewFile does not register it
-		unix.Close(epfd)
-		return os.NewSyscallError("fcntl", err)
-	}
-	w.fd, w.file = fd, os.NewFile(uintptr(epfd), name)
-	// Registration with the poller can fail without a word.
-	if err = w.file.SetDeadline(time.Time{}); err == nil {
-		w.raw, err = w.file.SyscallConn()
-	}
-	if err == nil {
-		err = os.NewSyscallError("epoll_ctl", unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET}))
-	}
+	err = unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET})
 	if err != nil {
 		w.file.Close()
-		return fmt.Errorf("descriptor cannot be polled: %w", err)
+		return fmt.Errorf("descriptor cannot be polled: %w", os.NewSyscallError("epoll_ctl", err))
 	}
 	return nil
 }
@@ -186,8 +175,4 @@ func (w *hangupWatch) close() error {
 }
 
 // hungUp reports whether the other side of fd has closed.
-func hungUp(fd int) bool {
-	fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
-	n, err := unix.Poll(fds[:], 0)
-	return n > 0 || err != nil && err != unix.EINTR
-}
+func hungUp(fd int) bool { return polls(fd, unix.POLLRDHUP) }

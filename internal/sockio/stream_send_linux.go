@@ -139,7 +139,7 @@ func (t *streamSender) send(tx *link.Tx, from int) (n, calls int, err error) {
 	buf := writeBuffers.Get().(*[writeSize]byte)
 	defer writeBuffers.Put(buf)
 	for total := tx.Len(); from+n < total; {
-		if t.framing.recordLen(tx.Size(from+n)) == 0 {
+		if t.framing.noEmpty && tx.Size(from+n) == 0 {
 			n++
 			continue
 		}
