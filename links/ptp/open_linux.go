@@ -4,11 +4,13 @@
 package ptp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -105,21 +107,12 @@ func (o opener) takeRole(ctx context.Context) (r role, err error) {
 		if err == nil || !errors.Is(err, unixsock.ErrInUse) && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ECONNREFUSED) {
 			return r, err
 		}
-		if _, e := os.Stat(dir(o.path)); e != nil {
+		dir, _ := filepath.Split(o.path)
+		if _, e := os.Stat(cmp.Or(dir, ".")); e != nil {
 			return r, e
 		}
 	}
 	return r, err
-}
-
-// dir returns the directory part of path.
-func dir(path string) string {
-	for i := len(path) - 1; i >= 0; i-- {
-		if path[i] == '/' {
-			return path[:i+1]
-		}
-	}
-	return "."
 }
 
 // bind takes a role of the datagram protocol.
