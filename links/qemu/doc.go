@@ -12,8 +12,8 @@
 //
 //	stream    4-byte big-endian length and frame: QEMU -netdev stream and socket,
 //	          passt, socket_vmnet, Lima, libkrun (unixstream), gvproxy -listen-qemu
-//	hyperkit  2-byte little-endian length and frame: hyperkit, gvproxy (after the
-//	          handshake of VPNKit, which is not spoken)
+//	hyperkit  2-byte little-endian length and frame: hyperkit, VPNKit and gvproxy
+//	          -listen-vpnkit, behind a handshake (vpnkit)
 //	bess      one SOCK_SEQPACKET packet a frame: user-mode Linux, gvproxy -listen-bess
 //	dgram     one unix datagram a frame: QEMU -netdev dgram, vfkit, libkrun (unixgram)
 //
@@ -36,6 +36,14 @@
 // a header that says so, as libkrun does if its guest has offloads. They are recognised
 // by their length and their checksum, and passed on with metadata or finished. Without
 // the parameter frames are what they are. What is sent is always finished.
+//
+// With vpnkit, which hyperkit knows besides, a connection begins with the handshake of
+// VPNKit, version 22: as a client, hyperkit://PATH[vpnkit] speaks as hyperkit does, to
+// VPNKit or gvproxy; as a server, hyperkit://PATH[server/vpnkit] as VPNKit does. A client
+// tells the UUID of its virtual machine, vpnkit=UUID, or a random one that stays the
+// same while the link is open. A server gives each machine a MAC address, and may send
+// to no other: [Driver] OnVPNKit tells which. Ours is made of the UUID, so it stays the
+// same too. An IPv4 address that a client asks for is not looked at.
 //
 // The locators of dgram are
 //

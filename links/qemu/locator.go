@@ -29,13 +29,17 @@ type address struct {
 	superframes int // the MTU of what superframes become; 0: there are none
 
 	vfkit bool // begin with vfkit's datagram
+
+	vpnkit bool   // begin with the handshake of VPNKit
+	uuid   string // that a client tells in it
 }
 
 // The parameters of schemes. As in libvdeplug they may be abbreviated.
 var (
-	streamParams = []string{"server", "reconnect", "mode", "group", "superframes"}
-	bessParams   = []string{"server", "reconnect", "mode", "group"}
-	dgramParams  = []string{"server", "mode", "group", "vfkit"}
+	streamParams   = []string{"server", "reconnect", "mode", "group", "superframes"}
+	hyperkitParams = []string{"server", "reconnect", "mode", "group", "superframes", "vpnkit"}
+	bessParams     = []string{"server", "reconnect", "mode", "group"}
+	dgramParams    = []string{"server", "mode", "group", "vfkit"}
 )
 
 // parse interprets l. The error matches syscall.EINVAL.
@@ -50,6 +54,8 @@ func parse(l vnl.Locator) (address, error) {
 		names = dgramParams
 	case "bess":
 		names = bessParams
+	case "hyperkit":
+		names = hyperkitParams
 	}
 	a := address{network: "unix"}
 	for _, p := range params {
@@ -84,6 +90,8 @@ func (a *address) assign(p vnl.Param, names []string) (err error) {
 		a.group = p.Value
 	case "superframes":
 		a.superframes, err = parseMTU(p)
+	case "vpnkit":
+		a.vpnkit, a.uuid, err = parseVPNKit(p)
 	default:
 		return vnl.Errorf("unknown parameter %q, want one of %s", p.Key, strings.Join(names, ", "))
 	}
@@ -111,6 +119,15 @@ func parseMTU(p vnl.Param) (int, error) {
 		return 0, vnl.Errorf("superframes %q is not an MTU from %d to %d", p.Value, minMTU, maxMTU)
 	}
 	return int(n), nil
+}
+
+// parseVPNKit parses a switch or a UUID.
+func parseVPNKit(p vnl.Param) (on bool, uuid string, err error) {
+	if !p.HasValue || p.Value == "on" || p.Value == "off" {
+		on, err = parseSwitch(p)
+		return on, "", err
+	}
+	return true, p.Value, checkUUID(p.Value)
 }
 
 // The least MTU that every IPv4 network has (RFC 791), and the greatest.
@@ -151,10 +168,16 @@ func (a *address) connection(base string, tcp bool) error {
 	if a.server && a.reconnect {
 		return vnl.Errorf("reconnect is for clients: a server waits for the next peer anyway")
 	}
+	if a.server && a.uuid != "" {
+		return vnl.Errorf("vpnkit=%s is for clients: a server learns the UUID", a.uuid)
+	}
 	if a.server {
 		a.local = base
 	} else {
 		a.remote = base
+	}
+	if a.vpnkit && !a.server && a.uuid == "" {
+		a.uuid = newUUID() // the same each time that the link connects
 	}
 	return nil
 }

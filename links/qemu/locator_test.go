@@ -16,26 +16,29 @@ import (
 
 func TestParse(t *testing.T) {
 	for text, want := range map[string]address{
-		"stream:///run/s":                           {network: "unix", remote: "/run/s"},
-		"stream://s":                                {network: "unix", remote: "s"},
-		"stream://./a:b":                            {network: "unix", remote: "./a:b"},
-		"stream://host:9000":                        {network: "tcp", remote: "host:9000"},
-		`stream://\[::1\]:9000`:                     {network: "tcp", remote: "[::1]:9000"},
-		"stream://:9000[server]":                    {network: "tcp", local: ":9000", server: true},
-		"stream:///s[server=on/mode=660/group=kvm]": {network: "unix", local: "/s", server: true, mode: 0o660, group: "kvm"},
-		"stream:///s[s/m=0660/g=kvm]":               {network: "unix", local: "/s", server: true, mode: 0o660, group: "kvm"},
-		"stream:///s[server=off]":                   {network: "unix", remote: "/s"},
-		"stream:///s[server/server=off]":            {network: "unix", remote: "/s"},
-		"hyperkit:///s[reconnect]":                  {network: "unix", remote: "/s", reconnect: true},
-		"hyperkit://h:1[reconnect=7]":               {network: "tcp", remote: "h:1", reconnect: true, pause: 7 * time.Second},
-		"stream:///s[reconnect=0]":                  {network: "unix", remote: "/s"},
-		"stream:///s[superframes]":                  {network: "unix", remote: "/s", superframes: 1500},
-		"hyperkit:///s[server/superframes=9000]":    {network: "unix", local: "/s", server: true, superframes: 9000},
-		"bess://a:1":                                {network: "unix", remote: "a:1"},
-		"dgram:///a->/b":                            {network: "unix", local: "/a", remote: "/b"},
-		"dgram:///a":                                {network: "unix", remote: "/a"},
-		"dgram:///a[vfkit]":                         {network: "unix", remote: "/a", vfkit: true},
-		"dgram:///a[server/mode=666]":               {network: "unix", local: "/a", server: true, mode: 0o666},
+		"stream:///run/s":                                            {network: "unix", remote: "/run/s"},
+		"stream://s":                                                 {network: "unix", remote: "s"},
+		"stream://./a:b":                                             {network: "unix", remote: "./a:b"},
+		"stream://host:9000":                                         {network: "tcp", remote: "host:9000"},
+		`stream://\[::1\]:9000`:                                      {network: "tcp", remote: "[::1]:9000"},
+		"stream://:9000[server]":                                     {network: "tcp", local: ":9000", server: true},
+		"stream:///s[server=on/mode=660/group=kvm]":                  {network: "unix", local: "/s", server: true, mode: 0o660, group: "kvm"},
+		"stream:///s[s/m=0660/g=kvm]":                                {network: "unix", local: "/s", server: true, mode: 0o660, group: "kvm"},
+		"stream:///s[server=off]":                                    {network: "unix", remote: "/s"},
+		"stream:///s[server/server=off]":                             {network: "unix", remote: "/s"},
+		"hyperkit:///s[reconnect]":                                   {network: "unix", remote: "/s", reconnect: true},
+		"hyperkit://h:1[reconnect=7]":                                {network: "tcp", remote: "h:1", reconnect: true, pause: 7 * time.Second},
+		"stream:///s[reconnect=0]":                                   {network: "unix", remote: "/s"},
+		"stream:///s[superframes]":                                   {network: "unix", remote: "/s", superframes: 1500},
+		"hyperkit:///s[server/superframes=9000]":                     {network: "unix", local: "/s", server: true, superframes: 9000},
+		"hyperkit:///s[vpnkit=01234567-89ab-cdef-0123-456789ABCDEF]": {network: "unix", remote: "/s", vpnkit: true, uuid: "01234567-89ab-cdef-0123-456789ABCDEF"},
+		"hyperkit:///s[server/v]":                                    {network: "unix", local: "/s", server: true, vpnkit: true},
+		"hyperkit:///s[vpnkit=off]":                                  {network: "unix", remote: "/s"},
+		"bess://a:1":                                                 {network: "unix", remote: "a:1"},
+		"dgram:///a->/b":                                             {network: "unix", local: "/a", remote: "/b"},
+		"dgram:///a":                                                 {network: "unix", remote: "/a"},
+		"dgram:///a[vfkit]":                                          {network: "unix", remote: "/a", vfkit: true},
+		"dgram:///a[server/mode=666]":                                {network: "unix", local: "/a", server: true, mode: 0o666},
 	} {
 		if got, err := parse(vnl.Parse(text)); got != want || err != nil {
 			t.Errorf("%s: %+v, %v; want %+v", text, got, err, want)
@@ -71,6 +74,12 @@ func (a address) text(scheme string) string {
 	if a.vfkit {
 		params = append(params, "vfkit")
 	}
+	switch {
+	case a.uuid != "":
+		params = append(params, "vpnkit="+a.uuid)
+	case a.vpnkit:
+		params = append(params, "vpnkit")
+	}
 	return scheme + "://" + vnl.Quote(base) + "[" + strings.Join(params, "/") + "]"
 }
 
@@ -78,7 +87,7 @@ func (a address) text(scheme string) string {
 // another way.
 func FuzzLocator(f *testing.F) {
 	for _, arg := range []string{
-		"/run/s[server/mode=660/group=a\\/b]", "h:1[reconnect=3]", `\[::1\]:1`, "/a->/b[m=1]", "/a[server]", "/a[v]", "[server]", "/a->", "a->b->c", "x[s=off/r=0]",
+		"/run/s[server/mode=660/group=a\\/b]", "h:1[reconnect=3]", `\[::1\]:1`, "/a->/b[m=1]", "/a[server]", "/a[v]", "[server]", "/a->", "a->b->c", "x[s=off/r=0]", "/s[v]", "/s[vpnkit=00000000-0000-0000-0000-00000000000a]",
 	} {
 		for i := range 4 {
 			f.Add(uint8(i), arg)

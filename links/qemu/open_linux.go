@@ -30,10 +30,11 @@ type opener struct {
 	scheme   string
 	kind     int // of unix sockets
 	settings link.Settings
+	onVPNKit func(VPNKit) // may be nil
 }
 
-func open(ctx context.Context, l vnl.Locator, a address, s link.Settings) (link.Link, error) {
-	o := opener{address: a, locator: l.String(), scheme: l.Scheme, kind: unix.SOCK_STREAM, settings: s}
+func (d Driver) open(ctx context.Context, l vnl.Locator, a address, s link.Settings) (link.Link, error) {
+	o := opener{address: a, locator: l.String(), scheme: l.Scheme, kind: unix.SOCK_STREAM, settings: s, onVPNKit: d.OnVPNKit}
 	if o.scheme == "bess" {
 		o.kind = unix.SOCK_SEQPACKET
 	}
@@ -59,7 +60,7 @@ func (o opener) dial(ctx context.Context) (link.Link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the %s socket %s: %w%s", o.scheme, o.remote, err, remedy(err))
 	}
-	return o.link(fd)
+	return o.link(ctx, fd)
 }
 
 // remedy returns what would help, if that is known.
@@ -93,7 +94,7 @@ func (o opener) connect(ctx context.Context) (fd int, err error) {
 // listen returns the link of a server.
 func (o opener) listen(ctx context.Context) (link.Link, error) {
 	cfg := unixsock.ServerConfig{
-		Admit:   func(_ context.Context, fd int) (link.Link, error) { return o.link(fd) },
+		Admit:   o.link,
 		Address: o.locator,
 	}
 	var err error
@@ -121,8 +122,9 @@ func (o opener) listen(ctx context.Context) (link.Link, error) {
 	return unixsock.Serve(ctx, cfg)
 }
 
-// link returns the link over the connection fd.
-func (o opener) link(fd int) (link.Link, error) {
+// link returns the link over the connection fd. ctx bounds the handshake, if there is
+// one.
+func (o opener) link(ctx context.Context, fd int) (_ link.Link, err error) {
 	if n := o.settings.WriteBuffer; n > 0 {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, n); err != nil {
 			unix.Close(fd)
@@ -136,6 +138,11 @@ func (o opener) link(fd int) (link.Link, error) {
 	}
 	if o.kind == unix.SOCK_SEQPACKET {
 		return unixsock.NewLink(fd, unixsock.Config{Address: o.locator, Packets: true})
+	}
+	if o.vpnkit {
+		if fd, err = o.handshake(ctx, fd); err != nil {
+			return nil, err
+		}
 	}
 	framing := sockio.QEMU
 	if o.scheme == "hyperkit" {

@@ -15,6 +15,6 @@ import (
 	"github.com/go-vde/sdk/vnl"
 )
 
-func open(_ context.Context, l vnl.Locator, _ address, _ link.Settings) (link.Link, error) {
+func (Driver) open(_ context.Context, l vnl.Locator, _ address, _ link.Settings) (link.Link, error) {
 	return nil, fmt.Errorf("%s:// works on Linux, not on %s: %w", l.Scheme, runtime.GOOS, errors.ErrUnsupported)
 }
