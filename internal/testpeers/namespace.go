@@ -71,5 +71,23 @@ func (n *Namespace) Exec(ctx context.Context, command ...string) ([]byte, error)
 	return out.buf, nil
 }
 
+// Counter returns a counter of the kernel for the namespace under the name that nstat(8) has for it, such as
+// "IcmpInDestUnreachs".
+func (n *Namespace) Counter(t testing.TB, name string) (value uint64) {
+	t.Helper()
+	out, err := n.Exec(context.Background(), "nstat", "-asz", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		var found string
+		if _, err := fmt.Sscan(line, &found, &value); err == nil && found == name {
+			return value
+		}
+	}
+	t.Fatalf("no counter %s in %q", name, out)
+	return 0
+}
+
 // Path returns a name for the namespace, valid until the test ends, that programs like nsenter understand.
 func (n *Namespace) Path() string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.f.Fd()) }

@@ -95,7 +95,9 @@ func NewLink(cfg Config) (*Link, error) {
 	l.takeUp = func(uintptr) { l.takeOnce() }
 	l.wait.init(l, true)
 	l.try.init(l, false)
+	count := func(uintptr) { l.unsent.Add(l.refusals()) }
 	l.counters = func() link.Counters {
+		_ = l.tx.hold(count) // fails after Close, which counts
 		c := link.Counters{Foreign: cfg.Foreign(), Unsent: l.unsent.Load()}
 		if cfg.Discarded != nil {
 			c.Discarded = cfg.Discarded()
@@ -132,7 +134,7 @@ func (l *Link) Recv(rx link.Rx) (n int, err error) {
 		case l.recvd != nil:
 			// The kernel tells once of a datagram that was refused elsewhere, or
 			// could not be forwarded.
-			l.unsent.Add(1)
+			l.unsent.Add(max(l.refusals(), 1))
 			if failed++; failed == maxFailed {
 				return 0, fmt.Errorf("recvmmsg: %w", l.recvd)
 			}
@@ -140,6 +142,15 @@ func (l *Link) Recv(rx link.Rx) (n int, err error) {
 			return 0, link.ErrEmpty
 		}
 	}
+}
+
+// refusals returns how many datagrams were refused elsewhere, as far as that is not
+// counted yet.
+func (l *Link) refusals() (n uint64) {
+	for _, fd := range l.cfg.Sockets {
+		n += refusals(fd)
+	}
+	return n
 }
 
 // maxFailed is how many receives in a row may fail before Recv tells of it.
@@ -218,6 +229,7 @@ func (l *Link) Close() (unread int, err error) {
 	l.recvMu.Lock()
 	defer l.recvMu.Unlock()
 	err = errors.Join(err, l.rx.close())
+	l.unsent.Add(l.refusals())
 	unread = l.cfg.Source.Close()
 	if l.cfg.Owned {
 		for _, fd := range l.cfg.Sockets {

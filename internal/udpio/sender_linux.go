@@ -75,6 +75,8 @@ type sender struct {
 	again  bool // the plan has to be made again
 	full   bool // the queue is full
 	failed bool // the message to send has failed once
+
+	retries int // of the message to send
 }
 
 type sendMemory struct {
@@ -191,7 +193,7 @@ func (s *sender) sendBatch(t *link.Tx, from, k int) (n int, err error) {
 // headers.
 func (s *sender) plan(t *link.Tx, from, k int) {
 	m, r := s.mem, s.l.cfg.Router
-	s.msgs, s.bytes, s.next, s.again, s.full, s.failed = 0, 0, 0, false, false, false
+	s.msgs, s.bytes, s.next, s.again, s.full, s.failed, s.retries = 0, 0, 0, false, false, false, 0
 	extra := len(r.Header())
 	limit := s.l.gso.limit()
 	r.Lock()
@@ -362,22 +364,40 @@ func (s *sender) transmit() bool {
 				s.next++
 			}
 			s.calls++
-			s.failed = false
+			s.failed, s.retries = false, 0
+			if s.next < end {
+				s.refused(g.socket) // the error that ended the call is not told
+			}
 		case errno == unix.EINTR:
 		case errno == unix.EAGAIN:
 			return false
 		case g.frames > 1 && s.l.gso.refused(errno, g.size):
 			s.again = true // what is left goes in other messages
 			return true
+		case s.refused(g.socket):
+			// It was about earlier datagrams, of whatever destination.
 		case !s.failed:
-			s.failed = true // it may have been about an earlier datagram
+			s.failed = true // it may have been so all the same
 		default:
 			g.state = lost
 			s.next++
-			s.failed = false
+			s.failed, s.retries = false, 0
 		}
 	}
 	return true
+}
+
+// maxRetries is how often in a row a message is tried again because of what happened to
+// earlier ones.
+const maxRetries = 64
+
+// refused counts what was refused elsewhere of what was sent from a socket. It reports
+// whether there was something, so that the message to send should be tried again.
+func (s *sender) refused(socket int) bool {
+	n := refusals(s.l.cfg.Sockets[socket])
+	s.l.unsent.Add(n)
+	s.retries++
+	return n > 0 && s.retries <= maxRetries
 }
 
 // A segmentation knows up to which size of datagrams the kernel cuts messages.

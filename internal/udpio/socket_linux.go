@@ -104,6 +104,7 @@ func (s *settings) ipv4(o Options) {
 	s.set("IP_MTU_DISCOVER", unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT)
 	s.set("IP_MULTICAST_LOOP", unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, number(o.Loop))
 	s.ask(unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0)
+	s.ask(unix.IPPROTO_IP, unix.IP_RECVERR, 1) // see refusals
 	if o.TTL >= 0 {
 		s.set("IP_MULTICAST_TTL", unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, o.TTL)
 	}
@@ -125,6 +126,7 @@ func (s *settings) ipv6(o Options) {
 	s.set("IPV6_MTU_DISCOVER", unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_DONT)
 	s.set("IPV6_MULTICAST_LOOP", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP, number(o.Loop))
 	s.ask(unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0)
+	s.ask(unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)
 	if o.NoCheck6 {
 		s.ask(unix.IPPROTO_UDP, unix.UDP_NO_CHECK6_RX, 1)
 	}
@@ -140,6 +142,26 @@ func (s *settings) ipv6(o Options) {
 	if o.UnicastByIf && o.Interface != 0 {
 		s.set("IPV6_UNICAST_IF", unix.IPPROTO_IPV6, unix.IPV6_UNICAST_IF, swap(o.Interface))
 	}
+}
+
+// maxRefusals is how many refusals are counted at a time.
+const maxRefusals = 1024
+
+// refusals returns how many refusals of datagrams from fd the kernel has queued, and
+// empties the queue. After a refusal the next call on the socket fails, whatever it is
+// about: without IP_RECVERR only one on a connected socket, and nobody can tell how
+// many there were.
+func refusals(fd int) (n uint64) {
+	for n < maxRefusals {
+		_, _, _, _, err := unix.Recvmsg(fd, nil, nil, unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
+		switch {
+		case err == nil:
+			n++
+		case err != unix.EINTR:
+			return n
+		}
+	}
+	return n
 }
 
 // SetReceiveBuffer sets how many bytes may wait in fd, as far as the system allows.

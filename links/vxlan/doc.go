@@ -50,6 +50,9 @@
 // when it is full, further addresses are not learned, and an entry counts for
 // expiretime seconds after its last frame.
 //
+// A datagram that another host refuses ends nothing, and each refusal that the kernel is
+// told of is counted as Unsent.
+//
 // A kernel's tunnel device that is used by a container or a virtual machine hands
 // over frames whose TCP and UDP checksums nobody has completed. They are recognised:
 // a caller that takes metadata gets it, for others the checksum is completed. So are TCP
