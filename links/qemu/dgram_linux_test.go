@@ -184,6 +184,25 @@ func TestDatagramFile(t *testing.T) {
 	}
 }
 
+// TestDatagramAbstract sends to a peer with an abstract name, and receives from it.
+func TestDatagramAbstract(t *testing.T) {
+	name := fmt.Sprintf("@go-vde test %d dgram", os.Getpid())
+	peer := dgram(t, name)
+	local := path(t)
+	l := mustOpen(t, "dgram://"+local+"->"+name)
+	send(t, l, numbered(1))
+	buf := make([]byte, 2000)
+	if n, err := unix.Read(peer, buf); err != nil || !bytes.Equal(buf[:n], numbered(1)) {
+		t.Errorf("% x, %v", buf[:n], err)
+	}
+	if err := unix.Sendto(peer, numbered(2), 0, &unix.SockaddrUnix{Name: local}); err != nil {
+		t.Fatal(err)
+	}
+	if f := recv(t, l); !bytes.Equal(f, numbered(2)) {
+		t.Errorf("% x", f)
+	}
+}
+
 // TestLocators tells which locators are understood.
 func TestLocators(t *testing.T) {
 	for _, text := range []string{
@@ -193,6 +212,9 @@ func TestLocators(t *testing.T) {
 		"stream:///s[vpnkit]", "hyperkit:///s[vpnkit=yes]", "hyperkit:///s[vpnkit=01234567-89ab-cdef-0123-456789abcdeg]",
 		"hyperkit:///s[vpnkit=01234567+89ab-cdef-0123-456789abcdef]", "hyperkit:///s[server/vpnkit=01234567-89ab-cdef-0123-456789abcdef]",
 		"dgram://", "dgram://->/b", "dgram:///a->", "dgram:///a->/b[server]", "dgram:///a[server/vfkit]", "dgram:///a[reconnect]",
+		// Of a server the file would be made with that name, and nobody would find it.
+		"stream://@a[server]", "bess://@a[server]", "hyperkit://@a[server]", "dgram://@a[server]", "dgram://@a->/b",
+		"dgram://127.0.0.1:9000->127.0.0.1:9001", "dgram://:9000[server]", "dgram:///a->h:9001", `dgram://\[::1\]:9000`,
 	} {
 		if _, err := open(t, text); !errors.Is(err, unix.EINVAL) {
 			t.Errorf("%s: %v", text, err)

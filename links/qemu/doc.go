@@ -51,7 +51,9 @@
 //	dgram://REMOTE[vfkit]   connect as vfkit does; with vfkit, begin with its datagram
 //	dgram://LOCAL[server]   the peer is who sends first, and the next when it has gone
 //
-// and take mode and group as well. A datagram of the four bytes VFKT, which vfkit
+// and take mode and group as well. The datagrams of a QEMU whose addresses are of type
+// inet are those of udp://, package udp. A remote name that begins with @ is abstract. A
+// datagram of the four bytes VFKT, which vfkit
 // sends first, is not a frame and is left out. A datagram socket is not told that its
 // peer has gone: that is found out at the next send, or within a second. Meanwhile
 // frames wait, or fail with [link.ErrDown] if they must not wait.

@@ -176,6 +176,9 @@ func (a *address) connection(base string, tcp bool) error {
 	} else {
 		a.remote = base
 	}
+	if err := a.abstract(); err != nil {
+		return err
+	}
 	if a.vpnkit && !a.server && a.uuid == "" {
 		a.uuid = newUUID() // the same each time that the link connects
 	}
@@ -200,6 +203,26 @@ func (a *address) datagrams(base string) error {
 		a.local = base
 	default:
 		a.remote = base
+	}
+	for _, name := range []string{a.local, a.remote} {
+		if _, port, err := net.SplitHostPort(name); err == nil && isPort(port) && !strings.Contains(name, "/") {
+			return vnl.Errorf("%s is a UDP port: for datagrams between two of them open udp://[SRC:]SRCPORT->DST:DSTPORT; a file of the name is ./%s", name, name)
+		}
+	}
+	return a.abstract()
+}
+
+// isPort reports whether s is the number of a port.
+func isPort(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 16)
+	return err == nil
+}
+
+// abstract returns an error if a socket of ours is to have an abstract name: everybody
+// in the network namespace could connect to it.
+func (a *address) abstract() error {
+	if strings.HasPrefix(a.local, "@") {
+		return vnl.Errorf("%q is an abstract name, which has no permissions: give a path; a file of the name is ./%s", a.local, a.local)
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/go-vde/sdk/internal/testpeers"
@@ -30,14 +32,17 @@ func joints(tb testing.TB) map[string]joint {
 	}
 	h1, p1, a1 := tcp()
 	h2, p2, a2 := tcp()
-	_ = r
-	_ = l
+	abstract := fmt.Sprintf("go-vde test %d %s", os.Getpid(), filepath.Base(filepath.Dir(s))+filepath.Base(tb.Name()))
+	a, b := path(tb), path(tb)
 	return map[string]joint{
 		"unix-server": {"stream,server=on,addr.type=unix,addr.path=" + s, "stream://" + s + "[reconnect]"},
 		"unix-client": {"stream,server=off,addr.type=unix,addr.path=" + c, "stream://" + c + "[server]"},
 		"tcp-server":  {fmt.Sprintf("stream,server=on,addr.type=inet,addr.host=%s,addr.port=%s", h1, p1), "stream://" + a1 + "[reconnect]"},
 		"tcp-client":  {fmt.Sprintf("stream,server=off,addr.type=inet,addr.host=%s,addr.port=%s", h2, p2), "stream://" + a2 + "[server]"},
 		"dgram":       {fmt.Sprintf("dgram,local.type=unix,local.path=%s,remote.type=unix,remote.path=%s", l, r), "dgram://" + r + "->" + l},
+		// What QEMU binds for dgram is a file, whatever abstract says.
+		"dgram-abstract": {fmt.Sprintf("dgram,local.type=unix,local.path=%s,local.abstract=on,remote.type=unix,remote.path=%s,remote.abstract=on", a, b), "dgram://" + b + "->" + a},
+		"abstract":       {"stream,server=on,addr.type=unix,addr.abstract=on,addr.path=" + abstract, "stream://@" + abstract + "[reconnect]"},
 	}
 }
 
@@ -59,7 +64,7 @@ func crossing(t *testing.T, a, b link.Link) {
 // kills it, and does so again with the next one. Our ends stay open.
 func TestAgainstQEMU(t *testing.T) {
 	t.Parallel()
-	for _, pair := range [][2]string{{"unix-server", "unix-client"}, {"tcp-server", "tcp-client"}, {"unix-client", "dgram"}} {
+	for _, pair := range [][2]string{{"unix-server", "unix-client"}, {"tcp-server", "tcp-client"}, {"unix-client", "dgram"}, {"abstract", "dgram-abstract"}} {
 		t.Run(pair[0]+"-"+pair[1], func(t *testing.T) {
 			t.Parallel()
 			all := joints(t)
