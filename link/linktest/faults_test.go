@@ -488,7 +488,7 @@ func TestDetects(t *testing.T) {
 		})
 	}
 	for _, name := range linktest.PromiseNames() {
-		if !slices.Contains(covered, name) {
+		if !slices.Contains(covered, name) && name != "Down" { // see TestDown
 			t.Errorf("no link breaks the promise %s", name)
 		}
 	}

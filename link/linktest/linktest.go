@@ -37,8 +37,17 @@ type Options struct {
 	// Unbounded says that the queue is never full.
 	Unbounded bool
 
-	// NoHangup says that a link does not learn that the other side was closed.
+	// NoHangup says that a link does not end when the other side was closed,
+	// because it does not learn of that or waits for the next.
 	NoHangup bool
+
+	// Down says that a link with NoHangup is down after the other side was closed,
+	// as its State tells. Such links are those of [link.Redial] and of servers.
+	Down bool
+
+	// Reason says why one of these promises is not made, for the text of the
+	// subtests that are skipped.
+	Reason string
 
 	// NoCount says that Close does not know how many frames it discards.
 	NoCount bool
@@ -59,6 +68,31 @@ type promise struct {
 
 	// What must not hold for the links under test, or the subtest is skipped.
 	lossy, unbounded, noHangup, noCount bool
+
+	down bool // tried only if Down is set
+}
+
+// missing returns why p is not tried on links with the given options, or the empty
+// string.
+func (p promise) missing(o Options) string {
+	for _, c := range []struct {
+		skip bool
+		why  string
+	}{
+		{p.lossy && o.Lossy, "frames may be lost"},
+		{p.unbounded && o.Unbounded, "the queue is never full"},
+		{p.noCount && o.NoCount, "Close does not know what it discards"},
+		{p.noHangup && o.NoHangup, "a link does not end with the other side"},
+		{p.down && !o.Down, "a link is not down without the other side, but ends or stays up"},
+	} {
+		if c.skip {
+			if o.Reason != "" {
+				return c.why + ": " + o.Reason
+			}
+			return c.why
+		}
+	}
+	return ""
 }
 
 var promises = []promise{
@@ -82,6 +116,7 @@ var promises = []promise{
 	{name: "Hangup", run: (*suite).hangup, noHangup: true},
 	{name: "HangupWakesRecv", run: (*suite).hangupWakesRecv, noHangup: true},
 	{name: "HangupWakesSend", run: (*suite).hangupWakesSend, noHangup: true, unbounded: true},
+	{name: "Down", run: (*suite).down, down: true},
 	{name: "Concurrent", run: (*suite).concurrent},
 }
 
@@ -91,8 +126,8 @@ func Test(t *testing.T, mp MakePair, opts Options) {
 	opts.Watchdog = cmp.Or(opts.Watchdog, time.Minute)
 	for _, p := range promises {
 		t.Run(p.name, func(t *testing.T) {
-			if p.lossy && opts.Lossy || p.unbounded && opts.Unbounded || p.noHangup && opts.NoHangup || p.noCount && opts.NoCount {
-				t.Skip("the options say that the links do not promise it")
+			if why := p.missing(opts); why != "" {
+				t.Skip("the options say that the links do not promise it: " + why)
 			}
 			check(t, p, mp, opts)
 		})

@@ -125,7 +125,7 @@ func TestLink(t *testing.T) {
 			_, _ = l.SetReadDeadline(time.Time{}), l.SetWriteDeadline(time.Time{})
 		}
 		return a, b, nil
-	}, linktest.Options{NoHangup: true})
+	}, linktest.Options{NoHangup: true, Down: true, Reason: "it waits for the next peer"})
 }
 
 // TestRoles: either end may go and come back, in whatever role, and the names that it

@@ -54,7 +54,7 @@ func TestDatagramLink(t *testing.T) {
 					_, _ = l.SetReadDeadline(time.Time{}), l.SetWriteDeadline(time.Time{})
 				}
 				return a, b, nil
-			}, linktest.Options{NoHangup: true})
+			}, linktest.Options{NoHangup: true, Down: true, Reason: "it waits for the next peer"})
 		})
 	}
 }

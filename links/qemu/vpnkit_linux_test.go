@@ -258,7 +258,7 @@ func TestVPNKitLink(t *testing.T) {
 			_, _ = l.SetReadDeadline(time.Time{}), l.SetWriteDeadline(time.Time{})
 		}
 		return client, server, nil
-	}, linktest.Options{NoHangup: true})
+	}, linktest.Options{NoHangup: true, Down: true, Reason: "a server waits for the next peer"})
 
 	p := path(t)
 	told := make(chan qemu.VPNKit, 2)
