@@ -20,7 +20,7 @@ import (
 // TestMTU pings and transfers data between hosts with each MTU, through sockets and
 // through a switch in this process.
 func TestMTU(t *testing.T) {
-	size := scaled(64<<20, 4<<20)
+	size := scaled(64<<20, 2<<20)
 	sum := payloadSum(size)
 	for _, mtu := range []int{1280, 1500, 9000, 65520, netstack.MaxMTU} {
 		opt := vde.WithMaxFrameSize(max(mtu+14, 1514))

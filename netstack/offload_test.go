@@ -135,7 +135,7 @@ func TestOffloadHosts(t *testing.T) {
 }
 
 func testOffloadHosts(t *testing.T, ca, cb *vde.Conn, cfg netstack.HostConfig, v6 bool) {
-	const size = 16 << 20
+	size := scaled(16<<20, 2<<20)
 	cfg.Addrs = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24"), netip.MustParsePrefix("fd00::1/64")}
 	a := host(t, ca, cfg)
 	cfg.Addrs = []netip.Prefix{netip.MustParsePrefix("10.0.0.2/24"), netip.MustParsePrefix("fd00::2/64")}
@@ -148,9 +148,9 @@ func testOffloadHosts(t *testing.T, ca, cb *vde.Conn, cfg netstack.HostConfig, v
 	transfer(t, a, b, addr, size)
 	sa, sb := a.Stats(), b.Stats()
 	frames := sa.Endpoint.Conn.TxFrames - before.Endpoint.Conn.TxFrames
-	long := size/frames > uint64(cfg.MTU)
+	long := uint64(size)/frames > uint64(cfg.MTU)
 	if want := (ca.Caps().Offload != 0) && cfg.MTU < 65522; long != want {
-		t.Errorf("%d bytes were sent in %d frames; GSO frames: %v, want %v", int64(size), frames, long, want)
+		t.Errorf("%d bytes were sent in %d frames; GSO frames: %v, want %v", size, frames, long, want)
 	}
 	if s := sb.Endpoint.Conn; s.RxRunts+s.RxTruncated != 0 {
 		t.Errorf("%+v", s)
