@@ -70,16 +70,18 @@ func randomSeed(t *testing.T) uint64 {
 	return seed
 }
 
-// watchAccounts checks the statistics of sw again and again until stop is called.
+// watchAccounts checks the statistics of sw every millisecond until stop is called.
 func watchAccounts(t *testing.T, sw *vswitch.Switch) (stop func()) {
 	done := make(chan struct{})
 	var watcher sync.WaitGroup
 	watcher.Go(func() {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
 		for {
 			select {
 			case <-done:
 				return
-			default:
+			case <-tick.C:
 				checkAccounts(t, sw.Stats())
 			}
 		}
@@ -114,7 +116,11 @@ func readBatches(c *vde.Conn) {
 // writeRandom sends batches of random frames, with and without waiting, and returns
 // how many frames were taken.
 func writeRandom(t *testing.T, c *vde.Conn, r *rand.Rand) (sent uint64) {
-	for range 300 {
+	batches := 300
+	if testing.Short() {
+		batches = 100
+	}
+	for range batches {
 		batch := make([][]byte, 1+r.IntN(100))
 		for k := range batch {
 			batch[k] = randomFrame(r)

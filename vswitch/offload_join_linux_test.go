@@ -134,13 +134,13 @@ func exchange(t *testing.T, from, to *vde.Conn, send, want []packet, packets boo
 		_, err := writePackets(from, send...)
 		sent <- err
 	}()
+	b := make([]byte, 1<<16)
 	for k := 0; k < len(want); {
 		var got []packet
 		var err error
 		if packets {
 			got, err = readPackets(to)
 		} else {
-			b := make([]byte, 1<<16)
 			var n int
 			n, err = to.Read(b)
 			got = []packet{{data: b[:n]}}
