@@ -33,10 +33,15 @@ const (
 	nobodysPort                 // does not exist
 )
 
-const (
-	loadBatches = 100 // that each port sends
-	loadLives   = 10  // of a client that comes again
-)
+const loadLives = 10 // of a client that comes again
+
+// loadBatches returns how many batches each port sends.
+func loadBatches() int {
+	if testing.Short() {
+		return 50
+	}
+	return 100
+}
 
 // A socketLoad is a switch with clients that send at random, and read in different
 // ways.
@@ -100,7 +105,7 @@ func (l *socketLoad) start() {
 			l.readers.Go(func() { read(c) })
 		}
 		l.writers.Go(func() {
-			for range loadBatches {
+			for range loadBatches() {
 				if !p.write(c) {
 					l.t.Errorf("port %d cannot write", n)
 					return
@@ -113,7 +118,7 @@ func (l *socketLoad) start() {
 // comeAndGo has one client after the other leave, or be disconnected, while it
 // sends.
 func (p *loadedPort) comeAndGo() {
-	const batches = loadBatches / loadLives
+	batches := loadBatches() / loadLives
 	for range loadLives {
 		c, err := p.join()
 		if err != nil {

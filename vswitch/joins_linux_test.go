@@ -41,6 +41,9 @@ func TestJoinsAtOnce(t *testing.T) {
 			}
 		})
 		t.Run(tt.name+"AtVDESwitch", func(t *testing.T) {
+			if testing.Short() {
+				t.Skip("checks nothing, for comparison only")
+			}
 			joinAtOnce(t, testpeers.StartSwitch(t, testpeers.SwitchConfig{Ports: n}).Dir(), n, tt.strangers)
 		})
 	}
