@@ -52,20 +52,8 @@ func TestMixedNetwork(t *testing.T) {
 	defer cancel()
 	dir := testutil.ShortDir(t)
 	network, vm := filepath.Join(dir, "s"), filepath.Join(dir, "vm")
-	here, remote, tap := testpeers.NewNamespace(t), testpeers.NewNamespace(t), testpeers.NewNamespace(t)
-	ip := func(n *testpeers.Namespace, commands ...string) {
-		t.Helper()
-		for _, c := range commands {
-			if _, err := n.Exec(ctx, append([]string{"ip"}, strings.Fields(c)...)...); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	// The links between the two machines carry a tunnel's frames whole.
-	ip(here, "link add va type veth peer name vb netns "+remote.Path(), "link set va mtu 1600 up", "addr add 192.0.2.1/24 dev va")
-	ip(remote, "link set vb mtu 1600 up", "addr add 192.0.2.2/24 dev vb",
-		"link add vx type vxlan id 7 dstport 4789 local 192.0.2.2 remote 192.0.2.1 dev vb", "addr add 10.1.0.2/24 dev vx", "link set vx mtu 1500 up")
-
+	here, remote := newMachines(ctx, t)
+	tap := testpeers.NewNamespace(t)
 	cmd := commandContext(ctx, t, "switch", network, "--json", "--require-links",
 		"--link", "11=tap://lan0", "--link", "12=vxlan://192.0.2.2/vni=7", "--link", "13=stream://"+vm+"[server]")
 	var result bytes.Buffer
@@ -74,8 +62,8 @@ func TestMixedNetwork(t *testing.T) {
 	if err := here.Do(func() error { finish = start(t, cmd); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	ip(here, "link set lan0 netns "+tap.Path())
-	ip(tap, "addr add 10.1.0.1/24 dev lan0", "link set lan0 up")
+	ip(ctx, t, here, "link set lan0 netns "+tap.Path())
+	ip(ctx, t, tap, "addr add 10.1.0.1/24 dev lan0", "link set lan0 up")
 
 	plug := testpeers.StartKernelTap(t, network, testpeers.KernelTapConfig{Addrs: []netip.Prefix{netip.MustParsePrefix("10.1.0.3/24")}})
 	testpeers.StartGuest(t, testpeers.GuestConfig{
@@ -112,6 +100,27 @@ func TestMixedNetwork(t *testing.T) {
 		t.Errorf("the switch: %v\n%s", err, out)
 	}
 	checkSwitchResult(t, result.Bytes())
+}
+
+// ip runs the program ip in n for each of the commands.
+func ip(ctx context.Context, t *testing.T, n *testpeers.Namespace, commands ...string) {
+	t.Helper()
+	for _, c := range commands {
+		if _, err := n.Exec(ctx, append([]string{"ip"}, strings.Fields(c)...)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// newMachines returns two namespaces with a link between them that carries a tunnel's
+// frames whole, and in the second one the end of a tunnel to the first.
+func newMachines(ctx context.Context, t *testing.T) (here, remote *testpeers.Namespace) {
+	t.Helper()
+	here, remote = testpeers.NewNamespace(t), testpeers.NewNamespace(t)
+	ip(ctx, t, here, "link add va type veth peer name vb netns "+remote.Path(), "link set va mtu 1600 up", "addr add 192.0.2.1/24 dev va")
+	ip(ctx, t, remote, "link set vb mtu 1600 up", "addr add 192.0.2.2/24 dev vb",
+		"link add vx type vxlan id 7 dstport 4789 local 192.0.2.2 remote 192.0.2.1 dev vb", "addr add 10.1.0.2/24 dev vx", "link set vx mtu 1500 up")
+	return here, remote
 }
 
 // kernelStation is the TCP stack of the kernel in a namespace.
