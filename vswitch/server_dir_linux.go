@@ -107,14 +107,7 @@ func (d *controlDir) make(dir string) error {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if !filepath.IsAbs(dir) {
-		wd, err := os.Getwd()
-		if err != nil {
-			return err
-		}
-		dir = wd + "/" + dir // not cleaned: ".." behind a symbolic link leads elsewhere
-	}
-	if d.path, err = filepath.EvalSymlinks(dir); err != nil {
+	if d.path, err = resolveDir(dir); err != nil {
 		return err
 	}
 	if limit := wire.MaxPathLen - len("/ctl"); len(d.path) > limit {
@@ -139,6 +132,18 @@ func (d *controlDir) make(dir string) error {
 		return nil
 	}
 	return d.dir.Chmod(d.dirMode)
+}
+
+// resolveDir returns dir as an absolute path without symbolic links.
+func resolveDir(dir string) (string, error) {
+	if !filepath.IsAbs(dir) {
+		wd, err := os.Getwd()
+		if err != nil {
+			return "", err
+		}
+		dir = wd + "/" + dir // not cleaned: ".." behind a symbolic link leads elsewhere
+	}
+	return filepath.EvalSymlinks(dir)
 }
 
 // listenOn makes one control socket. It is made under a name of its own and gets
