@@ -75,6 +75,7 @@ var floors = []floor{
 	{"internal/switchtest", []string{"frame", "pool", "vde", "testutil", "internal/testframe", "internal/testpeers"}},
 	{"examples/...", []string{"frame", "pool", "ringbuf", "vnl", "link", "vde", "vswitch", "netstack"}},
 	{"capture/...", []string{"frame", "vde"}},
+	{"api/...", []string{"api/...", "frame", "vde", "vswitch"}},
 	{"metrics/...", []string{"pool", "vde", "vswitch", "impair"}},
 	{"netstack/...", []string{"netstack/...", "frame", "pool", "link", "vde", "internal/deadline", "internal/jsonconf"}},
 	{"wgtun", []string{"frame", "vde", "netstack"}},
@@ -91,7 +92,7 @@ var forTests = []string{"internal/openfiles", "internal/recordtb", "internal/tes
 
 // ownDependencies lists the nested modules, which may depend on what they like.
 // Everything else is the SDK, and what it needs its users have to carry.
-var ownDependencies = []string{"capture/...", "metrics/...", "netstack/...", "wgtun", "bench/...", "cmd/...", "internal/libtest", "internal/soak/...", "internal/tools/..."}
+var ownDependencies = []string{"api/...", "capture/...", "metrics/...", "netstack/...", "wgtun", "bench/...", "cmd/...", "internal/libtest", "internal/soak/...", "internal/tools/..."}
 
 func matches(pattern, pkg string) bool {
 	if dir, ok := strings.CutSuffix(pattern, "/..."); ok {

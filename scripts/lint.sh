@@ -46,6 +46,7 @@ static() {
 }
 
 check scripts/tidy.sh -diff
+check scripts/generate.sh -diff
 
 for dir in "${modules[@]}"; do
 	cd "$dir"
