@@ -44,6 +44,11 @@ func (s *Server) gate(a Access, api http.Handler) http.Handler {
 		case err != nil:
 			h.Set("Connection", "close") // what comes after the header is not read
 			_ = refuse.Write(w, r, err)
+		case isCall && r.Method != http.MethodPost:
+			h.Set("Allow", http.MethodPost)
+			http.Error(w, "a call is a POST", http.StatusMethodNotAllowed)
+		case isCall && !slices.Contains(contentTypes, contentType(r)):
+			http.Error(w, "send the header \"Content-Type: application/json\", or for a stream one of "+strings.Join(contentTypes, ", "), http.StatusUnsupportedMediaType)
 		case isCall:
 			admit(r.Context())
 			r.Body = http.MaxBytesReader(w, r.Body, maxRequest+5) // the prefix of a stream's message
@@ -55,6 +60,16 @@ func (s *Server) gate(a Access, api http.Handler) http.Handler {
 			http.Error(w, "the API is at /"+pb.SwitchServiceName+"/", http.StatusNotFound)
 		}
 	})
+}
+
+// contentTypes are those of calls: none that a form can send. Clients of gRPC have others,
+// and need HTTP/2.
+var contentTypes = []string{"application/json", "application/proto", "application/connect+json", "application/connect+proto"}
+
+// contentType returns the content type of a request without its parameters.
+func contentType(r *http.Request) string {
+	t, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	return strings.ToLower(strings.TrimSpace(t))
 }
 
 // check returns why the request is not let in.
