@@ -3,6 +3,7 @@ module github.com/go-vde/sdk/cmd/vde
 go 1.26.3
 
 require (
+	connectrpc.com/connect/v2 v2.0.2
 	github.com/go-vde/sdk v0.1.0
 	github.com/schollz/progressbar/v3 v3.19.1
 	github.com/spf13/cobra v1.10.2
@@ -23,10 +24,12 @@ require (
 	golang.org/x/exp v0.0.0-20250711185948-6ae5c78190dc // indirect
 	golang.org/x/net v0.55.0 // indirect
 	golang.org/x/time v0.15.0 // indirect
+	google.golang.org/protobuf v1.36.12 // indirect
 	gvisor.dev/gvisor v0.0.0-20260905035102-160fafc42237 // indirect
 )
 
 require (
+	github.com/go-vde/sdk/api v0.1.0
 	github.com/go-vde/sdk/capture v0.1.0
 	github.com/go-vde/sdk/netstack v0.1.0
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect

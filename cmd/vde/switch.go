@@ -30,6 +30,7 @@ type switchOptions struct {
 	logLevel      string
 
 	jsonOption
+	api apiOptions
 
 	links, ports []string
 	requireLinks bool
@@ -77,6 +78,7 @@ the counters of all ports are printed.`,
 	f.StringArrayVar(&o.ports, "port", nil, "settings of a port, `PORT:KEY=VALUE,...`: vlan=N or none, tagged=N+N or all, loops=auto, on or off; may be repeated")
 	f.StringVar(&o.logLevel, "log", "info", "what to log: debug, info, warn or error")
 	o.registerJSON(cmd)
+	o.api.register(f)
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions([]string{"backpressure", "tail-drop", "head-drop"}, cobra.ShellCompDirectiveNoFileComp)))
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("shared-memory", cobra.FixedCompletions([]string{"same-user", "always", "never"}, cobra.ShellCompDirectiveNoFileComp)))
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("log", cobra.FixedCompletions([]string{"debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp)))
@@ -114,6 +116,9 @@ func (o *switchOptions) parse(log io.Writer) error {
 		return err
 	}
 	if o.config.DirMode, err = parseMode("--dirmode", o.dirMode, 0o3777); err != nil {
+		return err
+	}
+	if err := o.api.parse(); err != nil {
 		return err
 	}
 	return o.parsePorts()
@@ -166,8 +171,14 @@ func runSwitch(ctx context.Context, out, log io.Writer, dir string, o switchOpti
 	if err := o.attachUplinks(failing, sw, fail); err != nil {
 		return errors.Join(err, listener.Close(), sw.Close())
 	}
+	apis, err := o.api.start(sw, listener.Dir(), o.config.Logger, log)
+	if err != nil {
+		return errors.Join(err, listener.Close(), sw.Close())
+	}
+	serving, end := apis.before(failing)
+	defer end()
 	o.config.Logger.Info("serving", "dir", listener.Dir())
-	err = listener.Serve(failing)
+	err = listener.Serve(serving)
 	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Cause(ctx))) {
 		err = nil // told to stop
 	}
