@@ -6,7 +6,11 @@ package api_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
+	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -44,7 +48,7 @@ func newLab(t *testing.T, c vswitch.Config, o api.Options, a api.Access) *lab {
 	stop := errors.New("the test is over")
 	t.Cleanup(func() {
 		cancel(stop)
-		if err := <-served; !errors.Is(err, stop) {
+		if err := <-served; !errors.Is(err, stop) && !errors.Is(err, api.ErrClosed) {
 			t.Errorf("Serve returned %v, want the cause of its context's end", err)
 		}
 	})
@@ -64,4 +68,42 @@ func (l *lab) attach(opts ...vde.Option) *vde.Conn {
 	}
 	l.t.Cleanup(func() { c.Close() })
 	return c
+}
+
+// post calls a procedure as curl does, with headers besides, and returns the status and the
+// body.
+func (l *lab) post(name, body string, header http.Header) (status int, answer string) {
+	l.t.Helper()
+	r, err := http.NewRequestWithContext(l.t.Context(), http.MethodPost, "http://localhost/vde.switch.v1.SwitchService/"+name, strings.NewReader(body))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	for k, v := range header {
+		r.Header[k] = v
+		if k == "Host" {
+			r.Host = v[0]
+		}
+	}
+	return l.do(r)
+}
+
+// do sends a request to the socket, on a connection of its own.
+func (l *lab) do(r *http.Request) (status int, answer string) {
+	l.t.Helper()
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", l.socket)
+	}}
+	defer transport.CloseIdleConnections()
+	answered, err := transport.RoundTrip(r)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer answered.Body.Close()
+	b, err := io.ReadAll(answered.Body)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return answered.StatusCode, string(b)
 }

@@ -24,7 +24,7 @@ func (s *service) Capture(ctx context.Context, r *pb.CaptureRequest, stream pb.S
 	if err != nil {
 		return err
 	}
-	before := s.sw.Stats().Monitors.Dropped.Sum()
+	before := s.monitorDrops(0)
 	conn, err := s.sw.Monitor(n, vde.WithDescription("api capture"))
 	if err != nil {
 		return failure(err)
@@ -51,12 +51,18 @@ func (s *service) Capture(ctx context.Context, r *pb.CaptureRequest, stream pb.S
 		}
 		sent += uint64(k)
 		answer := &pb.CaptureResponse{Frames: records(windows[:k], r.GetSnapLen())}
-		answer.Dropped = s.sw.Stats().Monitors.Dropped.Sum() - before
+		answer.Dropped = s.monitorDrops(100*time.Millisecond) - before
 		if err := stream.Send(answer); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// monitorDrops returns the frames that had been dropped for monitor sessions at most age
+// ago: to count them for each answer would cost more than the answer.
+func (s *service) monitorDrops(age time.Duration) uint64 {
+	return s.sampler.sample(age).stats.Monitors.Dropped.Sum()
 }
 
 // records returns the records of frames that were just received. They share memory.

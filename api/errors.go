@@ -38,7 +38,7 @@ func failure(err error) error {
 // ended returns the error of a stream whose context has ended.
 func ended(ctx context.Context) error {
 	switch cause := context.Cause(ctx); {
-	case errors.Is(cause, errServerClosed):
+	case errors.Is(cause, ErrClosed):
 		return connect.NewError(connect.CodeUnavailable, "the server of the API is closing")
 	case errors.Is(cause, context.DeadlineExceeded):
 		return connect.NewError(connect.CodeDeadlineExceeded, "the time that the client gave is over")
@@ -47,5 +47,5 @@ func ended(ctx context.Context) error {
 	}
 }
 
-// errServerClosed is the cause of the end of streams when their server is closed.
-var errServerClosed = errors.New("api: server closed")
+// ErrClosed is returned by [Server.Serve] after [Server.Close].
+var ErrClosed = errors.New("api: server closed")

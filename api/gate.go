@@ -141,7 +141,7 @@ func (s *Server) guard(a Access) connect.ServerInterceptor {
 			timed.streaming = true
 			ctx, cancel := context.WithCancelCause(ctx)
 			defer cancel(nil)
-			defer context.AfterFunc(s.closing, func() { cancel(errServerClosed) })()
+			defer context.AfterFunc(s.closing, func() { cancel(ErrClosed) })()
 			return next(ctx, spec, timed)
 		}
 	}

@@ -85,10 +85,9 @@ func New(sw *vswitch.Switch, o Options) *Server {
 	return s
 }
 
-// Close ends all streams, and the server's watch on the switch, which goes on. It does not
-// end Serve.
+// Close ends all streams, Serve, and the server's watch on the switch, which goes on.
 func (s *Server) Close() error {
-	s.close(errServerClosed)
+	s.close(ErrClosed)
 	s.history.close()
 	return nil
 }
@@ -147,7 +146,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, a Access) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(s.closing, func() { cancel(errServerClosed) })()
+	defer context.AfterFunc(s.closing, func() { cancel(ErrClosed) })()
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		server.Close()

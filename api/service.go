@@ -77,10 +77,10 @@ func (s *service) ListPorts(ctx context.Context, r *pb.ListPortsRequest) (*pb.Li
 		return nil, err
 	}
 	defer s.busy.release()
-	configured := s.sw.Config().Ports
+	list, configured := s.ports()
 	size := pageSize(r.GetPageSize(), defaultPorts, maxPorts)
 	answer, parts := &pb.ListPortsResponse{}, 0
-	for _, p := range s.sw.Ports() {
+	for _, p := range list {
 		if p.Number < first || r.GetActive() && !p.Active() {
 			continue
 		}
@@ -97,6 +97,23 @@ func (s *service) ListPorts(ctx context.Context, r *pb.ListPortsRequest) (*pb.Li
 		s.addStats(answer.Ports)
 	}
 	return answer, nil
+}
+
+// ports returns the ports that the switch has a record of or a configuration for, by number,
+// and the configurations.
+func (s *service) ports() (list []vswitch.PortInfo, configured map[int]vswitch.PortConfig) {
+	list, configured = s.sw.Ports(), s.sw.Config().Ports
+	recorded := make(map[int]bool, len(list))
+	for _, p := range list {
+		recorded[p.Number] = true
+	}
+	for n, c := range configured {
+		if !recorded[n] {
+			list = append(list, vswitch.PortInfo{Number: n, Config: c})
+		}
+	}
+	slices.SortFunc(list, func(a, b vswitch.PortInfo) int { return a.Number - b.Number })
+	return list, configured
 }
 
 // addStats adds the counters to ports, which are in the order of their numbers.
@@ -126,26 +143,25 @@ func (s *service) GetPort(_ context.Context, r *pb.GetPortRequest) (*pb.GetPortR
 
 // port describes port n. The switch gets no record of it from that.
 func (s *service) port(n int) (*pb.Port, error) {
-	c := s.sw.Config()
-	if n > c.NumPorts {
-		return nil, connect.Errorf(connect.CodeNotFound, "port %d: there are ports 0 to %d", n, c.NumPorts)
-	}
-	info := vswitch.PortInfo{Number: n, Config: c.DefaultPort}
-	for _, g := range c.PortGroups {
-		if g.First <= n && n <= g.Last {
-			info.Config = g.DefaultPort
+	list, configured := s.ports()
+	i, ok := slices.BinarySearchFunc(list, n, func(p vswitch.PortInfo, n int) int { return p.Number - n })
+	var info vswitch.PortInfo
+	if ok {
+		info = list[i]
+	} else {
+		c := s.sw.Config()
+		if n > c.NumPorts {
+			return nil, connect.Errorf(connect.CodeNotFound, "port %d: there are ports 0 to %d", n, c.NumPorts)
+		}
+		info = vswitch.PortInfo{Number: n, Config: c.DefaultPort}
+		for _, g := range c.PortGroups {
+			if g.First <= n && n <= g.Last {
+				info.Config = g.DefaultPort
+			}
 		}
 	}
-	own, configured := c.Ports[n]
-	if configured {
-		info.Config = own
-	}
-	for _, p := range s.sw.Ports() {
-		if p.Number == n {
-			info = p
-		}
-	}
-	m := encodePort(info, configured)
+	_, own := configured[n]
+	m := encodePort(info, own)
 	s.addStats([]*pb.Port{m})
 	return m, nil
 }

@@ -2454,7 +2454,7 @@ func (x *WatchEventsResponse) GetEvents() []*Event {
 // An Event is something that happened to the switch.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Each is greater than the one before.
+	// Each is greater than the one before; 0 for those lost that only this stream does not have.
 	Seq  uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
 	// attached, detached        an endpoint of port came, or ended for the cause
@@ -3681,7 +3681,8 @@ type CaptureResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At least one; none in the first answer of a stream, which says that the capture has begun.
 	Frames []*CapturedFrame `protobuf:"bytes,1,rep,name=frames,proto3" json:"frames,omitempty"`
-	// Frames that were dropped since the stream began, because the client or the server was too slow.
+	// Frames that were dropped since the stream began, for all captures and other monitor sessions together, because a reader was too
+	// slow. What happened in the last 100 ms may not be in it yet.
 	Dropped       uint64 `protobuf:"varint,2,opt,name=dropped,proto3" json:"dropped,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1,0 +1,134 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+package api
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/go-vde/sdk/vswitch"
+)
+
+// newTestHistory returns a history with short rings that nothing adds to but the test.
+func newTestHistory(rare, frequent int) *history {
+	h := &history{}
+	h.rings[0].events, h.rings[1].events = make([]vswitch.Event, rare), make([]vswitch.Event, frequent)
+	return h
+}
+
+// TestHistory adds events at random and reads them at random, and checks each reader
+// against the list of all events: what it got is in order, and with what it is told to have
+// lost, all there was.
+func TestHistory(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		h := newTestHistory(1+rng.IntN(5), 1+rng.IntN(9))
+		var all []vswitch.Event
+		add := func() {
+			seq := uint64(1 + rng.IntN(2))
+			if len(all) > 0 {
+				seq += all[len(all)-1].Seq
+			}
+			kind := []vswitch.EventKind{vswitch.EventAttached, vswitch.EventLearned, vswitch.EventConfigured}[rng.IntN(3)]
+			e := vswitch.Event{Seq: seq, Kind: kind, Port: rng.IntN(3)}
+			all = append(all, e)
+			h.add(e)
+		}
+		for range rng.IntN(30) {
+			add()
+		}
+		var after *uint64
+		expected := 0 // of all, those that the reader should get
+		switch choice := rng.IntN(3); {
+		case choice == 0 && len(all) > 0:
+			after = &all[rng.IntN(len(all))].Seq
+			expected = len(all) - slices.IndexFunc(all, func(e vswitch.Event) bool { return e.Seq == *after }) - 1
+		case choice == 1:
+			after = new(uint64) // all that is there
+			expected = int(h.rings[0].n-h.rings[0].oldest()) + int(h.rings[1].n-h.rings[1].oldest())
+		}
+		known := after != nil && *after == 0
+		c := h.cursor(after, func(*vswitch.Event) bool { return true })
+		var got []vswitch.Event
+		lost := uint64(0)
+		read := func() {
+			events, _ := c.take(nil)
+			for i, e := range events {
+				if e.Kind == vswitch.EventLost {
+					lost += e.Count
+					if i != 0 || e.Seq != 0 || e.Count == 0 {
+						t.Fatalf("lost: %v, event %d of the batch", e, i)
+					}
+					continue
+				}
+				if len(got) > 0 && e.Seq <= got[len(got)-1].Seq && lost == 0 {
+					t.Fatalf("event %d after %d", e.Seq, got[len(got)-1].Seq)
+				}
+				if !slices.Contains(all, e) {
+					t.Fatalf("event %v was never added", e)
+				}
+				got = append(got, e)
+			}
+		}
+		for range rng.IntN(6) {
+			for range rng.IntN(8) {
+				add()
+				expected++
+			}
+			read()
+		}
+		for c.behind() {
+			read()
+		}
+		read()
+		// Of those that were gone when it began, only a bound is known.
+		if n := len(got) + int(lost); n < expected || (after == nil || known) && n != expected {
+			t.Fatalf("got %d and lost %d of %d, after %v", len(got), lost, expected, after)
+		}
+	}
+}
+
+// TestHistoryFilter checks that what is not wanted does not end a wait, and the end of the
+// events.
+func TestHistoryFilter(t *testing.T) {
+	h := newTestHistory(4, 4)
+	c := h.cursor(nil, func(e *vswitch.Event) bool { return e.Kind == vswitch.EventAttached })
+	h.add(vswitch.Event{Seq: 1, Kind: vswitch.EventLearned})
+	h.add(vswitch.Event{Seq: 2, Kind: vswitch.EventLost, Count: 7})
+	if events, err := c.read(context.Background(), nil); err != nil || len(events) != 1 || events[0].Count != 7 {
+		t.Errorf("read %v, %v, want what was lost", events, err)
+	}
+	h.add(vswitch.Event{Seq: 3, Kind: vswitch.EventLearned})
+	ctx, cancel := context.WithCancelCause(context.Background())
+	stop := errors.New("stop")
+	cancel(stop)
+	if _, err := c.read(ctx, nil); !errors.Is(err, stop) {
+		t.Errorf("read returned %v", err)
+	}
+	h.add(vswitch.Event{Seq: 4, Kind: vswitch.EventAttached})
+	h.ended = vswitch.ErrClosed
+	if events, err := c.read(context.Background(), nil); err != nil || len(events) != 1 {
+		t.Errorf("read %v, %v, want the last event", events, err)
+	}
+	if _, err := c.read(context.Background(), nil); !errors.Is(err, vswitch.ErrClosed) {
+		t.Errorf("read returned %v, want ErrClosed", err)
+	}
+}
+
+// TestHistoryRareStay checks that events which strangers can cause at any rate push out no
+// others.
+func TestHistoryRareStay(t *testing.T) {
+	h := newTestHistory(8, 8)
+	h.add(vswitch.Event{Seq: 1, Kind: vswitch.EventAttached})
+	for i := range uint64(1000) {
+		h.add(vswitch.Event{Seq: 2 + i, Kind: vswitch.EventLearned})
+	}
+	events, _ := h.cursor(new(uint64), func(*vswitch.Event) bool { return true }).take(nil)
+	if len(events) != 9 || events[0].Kind != vswitch.EventAttached {
+		t.Errorf("the history is %v", events)
+	}
+}
