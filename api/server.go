@@ -41,7 +41,8 @@ type Options struct {
 	MaxConns int
 
 	// Timeout is how long a request may take to come and an answer, or each message of a
-	// stream, to go (default 10 s). A client that takes longer is disconnected.
+	// stream, to go (default 10 s). A client that takes longer is disconnected, and so is
+	// one that has sent no request for three times as long.
 	Timeout time.Duration
 
 	// Logger gets connections that are refused and faults of handlers (default: nothing is
@@ -138,7 +139,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, a Access) error {
 		Handler:           s.Handler(a),
 		ReadHeaderTimeout: s.options.Timeout,
 		WriteTimeout:      2 * s.options.Timeout, // of which the request may take one half; streams extend it
-		IdleTimeout:       2 * time.Minute,
+		IdleTimeout:       3 * s.options.Timeout,
 		MaxHeaderBytes:    16 << 10,
 		ConnState:         conns.changed,
 		ConnContext:       conns.context,
