@@ -142,7 +142,7 @@ func (s *Server) guard(a Access) connect.ServerInterceptor {
 			ctx, cancel := context.WithCancelCause(ctx)
 			defer cancel(nil)
 			defer context.AfterFunc(s.closing, func() { cancel(ErrClosed) })()
-			return next(ctx, spec, timed)
+			return next(context.WithValue(ctx, streamKey{}, timed), spec, timed)
 		}
 	}
 }

@@ -33,21 +33,21 @@ const (
 
 // An eventRing holds events in the order of their numbers.
 type eventRing struct {
-	events  []vswitch.Event
+	events  []*sharedEvent
 	n       uint64 // events that were added ever; that with the index i is at i modulo the length
 	evicted uint64 // the number of the last event that is not there any more
 }
 
-func (r *eventRing) add(e vswitch.Event) {
+func (r *eventRing) add(e *sharedEvent) {
 	slot := &r.events[r.n%uint64(len(r.events))]
 	if r.n >= uint64(len(r.events)) {
-		r.evicted = slot.Seq
+		r.evicted = (*slot).Seq
 	}
 	*slot = e
 	r.n++
 }
 
-func (r *eventRing) at(i uint64) *vswitch.Event { return &r.events[i%uint64(len(r.events))] }
+func (r *eventRing) at(i uint64) *sharedEvent { return r.events[i%uint64(len(r.events))] }
 
 // oldest returns the index of the first event that is still there.
 func (r *eventRing) oldest() uint64 { return r.n - min(r.n, uint64(len(r.events))) }
@@ -72,8 +72,8 @@ func (r *eventRing) after(seq uint64) (index, lost uint64) {
 
 func newHistory(sw *vswitch.Switch) *history {
 	h := &history{sub: sw.Subscribe(), done: make(chan struct{})}
-	h.rings[0].events = make([]vswitch.Event, rareEvents)
-	h.rings[1].events = make([]vswitch.Event, frequentEvents)
+	h.rings[0].events = make([]*sharedEvent, rareEvents)
+	h.rings[1].events = make([]*sharedEvent, frequentEvents)
 	go h.run()
 	return h
 }
@@ -108,7 +108,7 @@ func (h *history) add(e vswitch.Event) {
 		ring = 1
 	}
 	h.seq = e.Seq
-	h.rings[ring].add(e)
+	h.rings[ring].add(&sharedEvent{Event: e})
 }
 
 func (h *history) close() {
@@ -155,7 +155,7 @@ func (h *history) cursor(after *uint64, want func(*vswitch.Event) bool) *cursor 
 
 // read appends the events that there are for c to events, and waits until there is at
 // least one. An event of kind [vswitch.EventLost] with the number 0 says what c has missed.
-func (c *cursor) read(ctx context.Context, events []vswitch.Event) ([]vswitch.Event, error) {
+func (c *cursor) read(ctx context.Context, events eventList) (eventList, error) {
 	for {
 		var changed chan struct{}
 		events, changed = c.take(events)
@@ -193,7 +193,7 @@ func (c *cursor) behind() bool {
 
 // take is read without waiting. If c has come to the end and nothing is there for it,
 // changed is closed at the next event; it is nil if there will be none.
-func (c *cursor) take(events []vswitch.Event) (_ []vswitch.Event, changed chan struct{}) {
+func (c *cursor) take(events eventList) (_ eventList, changed chan struct{}) {
 	h := c.history
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -210,12 +210,12 @@ func (c *cursor) take(events []vswitch.Event) (_ []vswitch.Event, changed chan s
 		}
 		e := h.rings[r].at(c.next[r])
 		c.next[r]++
-		if e.Kind == vswitch.EventLost || c.want(e) {
-			events = append(events, *e)
+		if e.Kind == vswitch.EventLost || c.want(&e.Event) {
+			events = append(events, e)
 		}
 	}
 	if c.lost > 0 {
-		lost := vswitch.Event{Kind: vswitch.EventLost, Port: vswitch.AllPorts, Count: c.lost}
+		lost := &sharedEvent{Event: vswitch.Event{Kind: vswitch.EventLost, Port: vswitch.AllPorts, Count: c.lost}}
 		events, c.lost = slices.Insert(events, 0, lost), 0
 	}
 	if len(events) == 0 && !c.behind() && h.ended == nil {

@@ -16,7 +16,7 @@ import (
 // newTestHistory returns a history with short rings that nothing adds to but the test.
 func newTestHistory(rare, frequent int) *history {
 	h := &history{}
-	h.rings[0].events, h.rings[1].events = make([]vswitch.Event, rare), make([]vswitch.Event, frequent)
+	h.rings[0].events, h.rings[1].events = make([]*sharedEvent, rare), make([]*sharedEvent, frequent)
 	return h
 }
 
@@ -57,7 +57,8 @@ func TestHistory(t *testing.T) {
 		lost := uint64(0)
 		read := func() {
 			events, _ := c.take(nil)
-			for i, e := range events {
+			for i, shared := range events {
+				e := shared.Event
 				if e.Kind == vswitch.EventLost {
 					lost += e.Count
 					if i != 0 || e.Seq != 0 || e.Count == 0 {

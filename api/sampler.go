@@ -33,9 +33,10 @@ type samplerLevel struct {
 	watchers  int
 	prev      *sample
 	last      *sample
-	growth    *pb.WatchStatsResponse // from prev to last
-	published chan struct{}          // closed at the next sample
-	stop      chan struct{}          // ends the goroutine
+	all       *shared       // a WatchStatsResponse, of last; nil if nobody has joined since
+	growth    *shared       // a WatchStatsResponse, from prev to last
+	published chan struct{} // closed at the next sample
+	stop      chan struct{} // ends the goroutine
 }
 
 // A sample is the counters of one moment. It is not changed any more.
@@ -65,8 +66,8 @@ func (s *sampler) sample(age time.Duration) *sample {
 }
 
 // join adds a watcher to level i, which has to leave, and returns the sample that it starts
-// from.
-func (s *sampler) join(i int) *sample {
+// from and the answer that says it.
+func (s *sampler) join(i int) (*sample, *shared) {
 	now := s.sample(intervals[i] / 10)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,8 +76,15 @@ func (s *sampler) join(i int) *sample {
 		*l = samplerLevel{watchers: 1, last: now, published: make(chan struct{}), stop: make(chan struct{})}
 		go s.run(i, l.stop)
 	}
-	return l.last
+	if l.all == nil {
+		l.all = &shared{Message: &pb.WatchStatsResponse{
+			Stats: encodeStats(&l.last.stats, l.last.time, everyPort), Interval: durationpb.New(intervals[i]),
+		}}
+	}
+	return l.last, l.all
 }
+
+func everyPort(*vswitch.PortStats) bool { return true }
 
 // leave removes a watcher from level i.
 func (s *sampler) leave(i int) {
@@ -107,10 +115,10 @@ func (s *sampler) run(i int, stop chan struct{}) {
 		if !ours {
 			return
 		}
-		message := growth(prev, now)
+		message := growth(i, prev, now)
 		s.mu.Lock()
 		if l := &s.levels[i]; l.stop == stop {
-			l.prev, l.last, l.growth = prev, now, message
+			l.prev, l.last, l.all, l.growth = prev, now, nil, message
 			close(l.published)
 			l.published = make(chan struct{})
 		}
@@ -120,7 +128,7 @@ func (s *sampler) run(i int, stop chan struct{}) {
 
 // next waits for a sample of level i after from, and returns it and what the counters have
 // grown by. The message is shared: it must not be changed.
-func (s *sampler) next(done <-chan struct{}, i int, from *sample) (*sample, *pb.WatchStatsResponse) {
+func (s *sampler) next(done <-chan struct{}, i int, from *sample) (*sample, *shared) {
 	for {
 		s.mu.Lock()
 		prev, last, message, published := s.levels[i].prev, s.levels[i].last, s.levels[i].growth, s.levels[i].published
@@ -130,7 +138,7 @@ func (s *sampler) next(done <-chan struct{}, i int, from *sample) (*sample, *pb.
 		case prev == from:
 			return last, message
 		default: // from a slow watcher
-			return last, growth(from, last)
+			return last, growth(i, from, last)
 		}
 		select {
 		case <-published:
@@ -140,15 +148,15 @@ func (s *sampler) next(done <-chan struct{}, i int, from *sample) (*sample, *pb.
 	}
 }
 
-// growth returns what the counters have grown by.
-func growth(from, to *sample) *pb.WatchStatsResponse {
+// growth returns what the counters have grown by, for level i.
+func growth(i int, from, to *sample) *shared {
 	d := to.stats.Sub(from.stats)
-	return &pb.WatchStatsResponse{
+	return &shared{Message: &pb.WatchStatsResponse{
 		Stats: encodeStats(&d, to.time, func(p *vswitch.PortStats) bool {
 			same := *p
 			same.Port, same.Out.Queued = 0, 0 // what is queued cannot change alone
 			return same != vswitch.PortStats{}
 		}),
-		Elapsed: durationpb.New(to.time.Sub(from.time)),
-	}
+		Elapsed: durationpb.New(to.time.Sub(from.time)), Interval: durationpb.New(intervals[i]),
+	}}
 }

@@ -120,7 +120,7 @@ func (s *Server) Handler(a Access) http.Handler {
 	server := connect.NewServer(s.guard(a))
 	pb.RegisterSwitchServiceHandler(server, &service{s, a.ReadOnly})
 	mux := http.NewServeMux()
-	connecthttp.Mount(mux, server, connecthttp.WithReadMaxBytes(maxRequest), connecthttp.WithCompressors())
+	connecthttp.Mount(mux, server, connecthttp.WithCodecs(codecs()...), connecthttp.WithReadMaxBytes(maxRequest), connecthttp.WithCompressors())
 	return s.gate(a, mux)
 }
 

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"connectrpc.com/connect/v2"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/go-vde/sdk/api/switchv1"
 	"github.com/go-vde/sdk/vswitch"
@@ -30,24 +29,16 @@ func (s *service) WatchStats(ctx context.Context, r *pb.WatchStatsRequest, strea
 	if err != nil {
 		return err
 	}
-	// filter returns the answer that this client gets of one for all.
-	filter := func(m *pb.WatchStatsResponse) *pb.WatchStatsResponse {
-		stats := m.Stats
-		if r.GetTotals() || ports != nil {
-			stats = &pb.Stats{Time: stats.Time, In: stats.In, Out: stats.Out, Monitors: stats.Monitors, Fdb: stats.Fdb, Serve: stats.Serve}
-		}
-		for _, p := range m.Stats.Ports {
-			if ports != nil && !r.GetTotals() && ports[p.Port] {
-				stats.Ports = append(stats.Ports, p)
-			}
-		}
-		return &pb.WatchStatsResponse{Stats: stats, Elapsed: m.Elapsed, Interval: durationpb.New(intervals[level])}
-	}
-	at := s.sampler.join(level)
+	at, message := s.sampler.join(level)
 	defer s.sampler.leave(level)
-	message := &pb.WatchStatsResponse{Stats: encodeStats(&at.stats, at.time, everyPort)}
 	for {
-		if err := stream.Send(filter(message)); err != nil {
+		var err error
+		if r.GetTotals() || ports != nil {
+			err = stream.Send(reduce(message.Message.(*pb.WatchStatsResponse), func(n uint32) bool { return !r.GetTotals() && ports[n] }))
+		} else {
+			err = sendShared(ctx, message)
+		}
+		if err != nil {
 			return err
 		}
 		if at, message = s.sampler.next(ctx.Done(), level, at); at == nil {
@@ -56,7 +47,17 @@ func (s *service) WatchStats(ctx context.Context, r *pb.WatchStatsRequest, strea
 	}
 }
 
-func everyPort(*vswitch.PortStats) bool { return true }
+// reduce returns m with no ports but those that want lets through.
+func reduce(m *pb.WatchStatsResponse, want func(port uint32) bool) *pb.WatchStatsResponse {
+	s := m.GetStats()
+	stats := &pb.Stats{Time: s.Time, In: s.In, Out: s.Out, Monitors: s.Monitors, Fdb: s.Fdb, Serve: s.Serve}
+	for _, p := range s.GetPorts() {
+		if want(p.GetPort()) {
+			stats.Ports = append(stats.Ports, p)
+		}
+	}
+	return &pb.WatchStatsResponse{Stats: stats, Elapsed: m.Elapsed, Interval: m.Interval}
+}
 
 // portSet returns the ports of a filter, nil if it is empty.
 func portSet(list []uint32) (map[uint32]bool, error) {
@@ -82,7 +83,7 @@ func (s *service) WatchEvents(ctx context.Context, r *pb.WatchEventsRequest, str
 	if err := stream.Send(&pb.WatchEventsResponse{}); err != nil {
 		return err
 	}
-	var events []vswitch.Event
+	var events eventList
 	for {
 		if events, err = c.read(ctx, events[:0]); err != nil {
 			if ctx.Err() != nil {
@@ -90,11 +91,7 @@ func (s *service) WatchEvents(ctx context.Context, r *pb.WatchEventsRequest, str
 			}
 			return connect.NewError(connect.CodeUnavailable, "the switch has been closed")
 		}
-		answer := &pb.WatchEventsResponse{Events: make([]*pb.Event, len(events))}
-		for i, e := range events {
-			answer.Events[i] = encodeEvent(e)
-		}
-		if err := stream.Send(answer); err != nil {
+		if err := sendShared(ctx, events); err != nil {
 			return err
 		}
 	}
