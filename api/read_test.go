@@ -15,6 +15,7 @@ import (
 	"github.com/go-vde/sdk/api"
 	pb "github.com/go-vde/sdk/api/switchv1"
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -229,5 +230,19 @@ func TestText(t *testing.T) {
 			t.Errorf("description %q is %q, want %q", given, got, want)
 		}
 		a.Close()
+	}
+}
+
+// TestUplink checks what is said of an endpoint that leads to another switch.
+func TestUplink(t *testing.T) {
+	l := newLab(t, vswitch.Config{}, api.Options{}, api.Access{})
+	other := vswitch.New(vswitch.Config{})
+	defer other.Close()
+	between := must(other.OpenLink(link.Settings{}))(t)
+	a := must(l.sw.AttachLink(between, vswitch.LinkConfig{Port: 5, Uplink: true, Description: "to the other"}))(t)
+	defer a.Close()
+	e := must(l.client.GetPort(t.Context(), &pb.GetPortRequest{Port: proto.Uint32(5)}))(t).GetPort().GetEndpoints()
+	if len(e) != 1 || !e[0].GetUplink() || e[0].GetDown() || e[0].GetDescription() != "to the other" || e[0].GetId() != a.ID() {
+		t.Errorf("endpoints %v", e)
 	}
 }
