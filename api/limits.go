@@ -66,9 +66,10 @@ type connTable struct {
 	most int
 
 	mu      sync.Mutex
-	all     int                 // guarded by mu; connections
-	waiting map[net.Conn]uint64 // guarded by mu; those without such a request, in which order they began to be
-	order   uint64              // guarded by mu; of the last one
+	all     int                   // guarded by mu; connections
+	waiting map[net.Conn]uint64   // guarded by mu; those without such a request, in which order they began to be
+	order   uint64                // guarded by mu; of the last one
+	known   map[net.Conn]struct{} // guarded by mu; those that have had one
 }
 
 // A connKey is the key of an *admission in the context of a connection's requests.
@@ -90,6 +91,7 @@ func admit(ctx context.Context) {
 	if a, ok := ctx.Value(connKey{}).(*admission); ok {
 		a.table.mu.Lock()
 		delete(a.table.waiting, a.conn)
+		a.table.known[a.conn] = struct{}{}
 		a.table.mu.Unlock()
 	}
 }
@@ -108,13 +110,14 @@ func (t *connTable) update(c net.Conn, state http.ConnState) (victim net.Conn) {
 	switch state {
 	case http.StateNew, http.StateIdle:
 		if t.waiting == nil {
-			t.waiting = make(map[net.Conn]uint64)
+			t.waiting, t.known = make(map[net.Conn]uint64), make(map[net.Conn]struct{})
 		}
 		t.order++
 		t.waiting[c] = t.order
 	case http.StateClosed, http.StateHijacked:
 		t.all--
 		delete(t.waiting, c)
+		delete(t.known, c)
 	}
 	if state != http.StateNew {
 		return nil
@@ -123,11 +126,28 @@ func (t *connTable) update(c net.Conn, state http.ConnState) (victim net.Conn) {
 	if t.all <= t.most {
 		return nil
 	}
-	victim = c // if all others have a request
+	return t.oldest(c)
+}
+
+// oldest returns the connection to close so that c has room: the one that has waited
+// longest, of those that were never let in if there is one besides c; or c itself if no other
+// waits. mu is held.
+func (t *connTable) oldest(c net.Conn) net.Conn {
+	var stranger, client net.Conn
 	for other, order := range t.waiting {
-		if order < t.waiting[victim] {
-			victim = other
+		oldest := &stranger
+		if _, ok := t.known[other]; ok {
+			oldest = &client
+		}
+		if other != c && (*oldest == nil || order < t.waiting[*oldest]) {
+			*oldest = other
 		}
 	}
-	return victim
+	switch {
+	case stranger != nil:
+		return stranger
+	case client != nil:
+		return client
+	}
+	return c
 }

@@ -37,7 +37,8 @@ type Options struct {
 	MaxStreams int
 
 	// MaxConns bounds the connections of each listener (default 256). One more closes the
-	// one that has been without a request for the longest time.
+	// one that has been without a request for the longest time, first of those that have had
+	// none that was let in.
 	MaxConns int
 
 	// Timeout is how long a request may take to come and an answer, or each message of a
