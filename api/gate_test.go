@@ -58,73 +58,77 @@ func TestServeNeedsToken(t *testing.T) {
 	}
 }
 
-// TestGate sends requests as browsers, scripts and strangers would, over TCP.
+const flush = "/vde.switch.v1.SwitchService/FlushFDB"
+
+// with returns the headers of a client, changed as said: a name and a value in turn.
+func with(pairs ...string) map[string]string {
+	h := map[string]string{"Content-Type": "application/json", "Authorization": "Bearer " + token}
+	for i := 0; i < len(pairs); i += 2 {
+		h[pairs[i]] = pairs[i+1]
+	}
+	return h
+}
+
+// gateCases are requests as browsers, scripts and strangers would send. ADDR and PORT are
+// those of the server.
+var gateCases = []struct {
+	name, method, path, host string
+	header                   map[string]string
+	status                   int
+}{
+	{"a client", "POST", flush, "", with(), 200},
+	{"localhost", "POST", flush, "localhost:PORT", with(), 200},
+	{"IPv6", "POST", flush, "[::1]:PORT", with(), 200},
+	{"a name of ours", "POST", flush, "LAB.example", with(), 200},
+	{"our page", "POST", flush, "", with("Origin", "http://ADDR", "Sec-Fetch-Site", "same-origin"), 200},
+	{"no token", "POST", flush, "", with("Authorization", ""), 401},
+	{"a wrong token", "POST", flush, "", with("Authorization", "Bearer "+token+"x"), 401},
+	{"half a token", "POST", flush, "", with("Authorization", "Bearer "+token[:8]), 401},
+	{"another scheme", "POST", flush, "", with("Authorization", "Basic "+token), 401},
+	{"the token in the path", "POST", flush + "?token=" + token, "", with("Authorization", ""), 401},
+	{"the token in a cookie", "POST", flush, "", with("Authorization", "", "Cookie", "token="+token), 401},
+	{"a name led here", "POST", flush, "attacker.example:PORT", with(), 403},
+	{"a name that begins like ours", "POST", flush, "localhost.attacker.example", with(), 403},
+	{"a name that is nearly an address", "POST", flush, "127.0.0.1.attacker.example", with(), 403},
+	{"another site", "POST", flush, "", with("Origin", "http://attacker.example"), 403},
+	{"another port", "POST", flush, "", with("Origin", "http://127.0.0.1:1"), 403},
+	{"a sandbox", "POST", flush, "", with("Origin", "null"), 403},
+	{"another site, by fetch metadata", "POST", flush, "", with("Sec-Fetch-Site", "cross-site"), 403},
+	{"a sibling", "POST", flush, "", with("Sec-Fetch-Site", "same-site"), 403},
+	{"a form", "POST", flush, "", with("Content-Type", "application/x-www-form-urlencoded"), 415},
+	{"a form with a file", "POST", flush, "", with("Content-Type", "multipart/form-data; boundary=x"), 415},
+	{"a form with text", "POST", flush, "", with("Content-Type", "text/plain"), 415},
+	{"no type", "POST", flush, "", with("Content-Type", ""), 415},
+	{"gRPC", "POST", flush, "", with("Content-Type", "application/grpc+proto"), 415},
+	{"GET", "GET", flush + "?encoding=json&message=%7B%7D", "", with(), 405},
+	{"a preflight", "OPTIONS", flush, "", map[string]string{"Origin": "http://attacker.example", "Access-Control-Request-Method": "POST"}, 403},
+	{"a preflight of ours", "OPTIONS", flush, "", with(), 405},
+	{"another call", "POST", "/vde.switch.v1.SwitchService/Shutdown", "", with(), 501},
+	{"no call", "POST", "/", "", with(), 404},
+	{"the page", "GET", "/", "", nil, 200},
+	{"the page at another name", "GET", "/", "attacker.example", nil, 403},
+	{"the page of another site", "GET", "/", "", map[string]string{"Origin": "http://attacker.example"}, 403},
+}
+
+// TestGate sends gateCases over TCP.
 func TestGate(t *testing.T) {
 	l := newLab(t, vswitch.Config{}, api.Options{}, api.Access{})
 	addr := l.serveTCP(api.Access{Token: token, Hosts: []string{"lab.example"}, Page: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "page")
 	})})
 	_, port, _ := net.SplitHostPort(addr)
-	const flush = "/vde.switch.v1.SwitchService/FlushFDB"
-	good := map[string]string{"Content-Type": "application/json", "Authorization": "Bearer " + token}
-	with := func(pairs ...string) map[string]string {
-		h := map[string]string{}
-		for k, v := range good {
-			h[k] = v
-		}
-		for i := 0; i < len(pairs); i += 2 {
-			h[pairs[i]] = pairs[i+1]
-		}
-		return h
-	}
-	for _, c := range []struct {
-		name, method, path, host string
-		header                   map[string]string
-		status                   int
-	}{
-		{"a client", "POST", flush, "", good, 200},
-		{"localhost", "POST", flush, "localhost:" + port, good, 200},
-		{"IPv6", "POST", flush, "[::1]:" + port, good, 200},
-		{"a name of ours", "POST", flush, "LAB.example", good, 200},
-		{"our page", "POST", flush, "", with("Origin", "http://"+addr, "Sec-Fetch-Site", "same-origin"), 200},
-		{"no token", "POST", flush, "", with("Authorization", ""), 401},
-		{"a wrong token", "POST", flush, "", with("Authorization", "Bearer "+token+"x"), 401},
-		{"half a token", "POST", flush, "", with("Authorization", "Bearer "+token[:8]), 401},
-		{"another scheme", "POST", flush, "", with("Authorization", "Basic "+token), 401},
-		{"the token in the path", "POST", flush + "?token=" + token, "", with("Authorization", ""), 401},
-		{"the token in a cookie", "POST", flush, "", with("Authorization", "", "Cookie", "token="+token), 401},
-		{"a name led here", "POST", flush, "attacker.example:" + port, good, 403},
-		{"a name that begins like ours", "POST", flush, "localhost.attacker.example", good, 403},
-		{"a name that is nearly an address", "POST", flush, "127.0.0.1.attacker.example", good, 403},
-		{"another site", "POST", flush, "", with("Origin", "http://attacker.example"), 403},
-		{"another port", "POST", flush, "", with("Origin", "http://127.0.0.1:1"), 403},
-		{"a sandbox", "POST", flush, "", with("Origin", "null"), 403},
-		{"another site, by fetch metadata", "POST", flush, "", with("Sec-Fetch-Site", "cross-site"), 403},
-		{"a sibling", "POST", flush, "", with("Sec-Fetch-Site", "same-site"), 403},
-		{"a form", "POST", flush, "", with("Content-Type", "application/x-www-form-urlencoded"), 415},
-		{"a form with a file", "POST", flush, "", with("Content-Type", "multipart/form-data; boundary=x"), 415},
-		{"a form with text", "POST", flush, "", with("Content-Type", "text/plain"), 415},
-		{"no type", "POST", flush, "", with("Content-Type", ""), 415},
-		{"gRPC", "POST", flush, "", with("Content-Type", "application/grpc+proto"), 415},
-		{"GET", "GET", flush + "?encoding=json&message=%7B%7D", "", good, 405},
-		{"a preflight", "OPTIONS", flush, "", map[string]string{"Origin": "http://attacker.example", "Access-Control-Request-Method": "POST"}, 403},
-		{"a preflight of ours", "OPTIONS", flush, "", good, 405},
-		{"another call", "POST", "/vde.switch.v1.SwitchService/Shutdown", "", good, 501},
-		{"no call", "POST", "/", "", good, 404},
-		{"the page", "GET", "/", "", nil, 200},
-		{"the page at another name", "GET", "/", "attacker.example", nil, 403},
-		{"the page of another site", "GET", "/", "", map[string]string{"Origin": "http://attacker.example"}, 403},
-	} {
+	fill := strings.NewReplacer("ADDR", addr, "PORT", port)
+	for _, c := range gateCases {
 		r, err := http.NewRequestWithContext(t.Context(), c.method, "http://"+addr+c.path, strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for k, v := range c.header {
 			if v != "" {
-				r.Header.Set(k, v)
+				r.Header.Set(k, fill.Replace(v))
 			}
 		}
-		r.Host = c.host
+		r.Host = fill.Replace(c.host)
 		r.Close = true
 		answer, err := http.DefaultTransport.RoundTrip(r)
 		if err != nil {

@@ -20,75 +20,87 @@ func newTestHistory(rare, frequent int) *history {
 	return h
 }
 
+// A historyReader reads a history that events are added to.
+type historyReader struct {
+	t    *testing.T
+	rng  *rand.Rand
+	h    *history
+	c    *cursor
+	all  []vswitch.Event // that were added
+	got  []vswitch.Event
+	lost uint64
+}
+
+// add adds an event.
+func (r *historyReader) add() {
+	seq := uint64(1 + r.rng.IntN(2))
+	if len(r.all) > 0 {
+		seq += r.all[len(r.all)-1].Seq
+	}
+	kind := []vswitch.EventKind{vswitch.EventAttached, vswitch.EventLearned, vswitch.EventConfigured}[r.rng.IntN(3)]
+	e := vswitch.Event{Seq: seq, Kind: kind, Port: r.rng.IntN(3)}
+	r.all = append(r.all, e)
+	r.h.add(e)
+}
+
+// read takes what there is.
+func (r *historyReader) read() {
+	events, _ := r.c.take(nil)
+	for i, shared := range events {
+		e := shared.Event
+		if e.Kind == vswitch.EventLost {
+			r.lost += e.Count
+			if i != 0 || e.Seq != 0 || e.Count == 0 {
+				r.t.Fatalf("lost: %v, event %d of the batch", e, i)
+			}
+			continue
+		}
+		if len(r.got) > 0 && e.Seq <= r.got[len(r.got)-1].Seq && r.lost == 0 {
+			r.t.Fatalf("event %d after %d", e.Seq, r.got[len(r.got)-1].Seq)
+		}
+		if !slices.Contains(r.all, e) {
+			r.t.Fatalf("event %v was never added", e)
+		}
+		r.got = append(r.got, e)
+	}
+}
+
 // TestHistory adds events at random and reads them at random, and checks each reader
 // against the list of all events: what it got is in order, and with what it is told to have
 // lost, all there was.
 func TestHistory(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
-		h := newTestHistory(1+rng.IntN(5), 1+rng.IntN(9))
-		var all []vswitch.Event
-		add := func() {
-			seq := uint64(1 + rng.IntN(2))
-			if len(all) > 0 {
-				seq += all[len(all)-1].Seq
-			}
-			kind := []vswitch.EventKind{vswitch.EventAttached, vswitch.EventLearned, vswitch.EventConfigured}[rng.IntN(3)]
-			e := vswitch.Event{Seq: seq, Kind: kind, Port: rng.IntN(3)}
-			all = append(all, e)
-			h.add(e)
-		}
+		r := &historyReader{t: t, rng: rng, h: newTestHistory(1+rng.IntN(5), 1+rng.IntN(9))}
 		for range rng.IntN(30) {
-			add()
+			r.add()
 		}
 		var after *uint64
 		expected := 0 // of all, those that the reader should get
 		switch choice := rng.IntN(3); {
-		case choice == 0 && len(all) > 0:
-			after = &all[rng.IntN(len(all))].Seq
-			expected = len(all) - slices.IndexFunc(all, func(e vswitch.Event) bool { return e.Seq == *after }) - 1
+		case choice == 0 && len(r.all) > 0:
+			after = &r.all[rng.IntN(len(r.all))].Seq
+			expected = len(r.all) - slices.IndexFunc(r.all, func(e vswitch.Event) bool { return e.Seq == *after }) - 1
 		case choice == 1:
 			after = new(uint64) // all that is there
-			expected = int(h.rings[0].n-h.rings[0].oldest()) + int(h.rings[1].n-h.rings[1].oldest())
+			expected = int(r.h.rings[0].n-r.h.rings[0].oldest()) + int(r.h.rings[1].n-r.h.rings[1].oldest())
 		}
-		known := after != nil && *after == 0
-		c := h.cursor(after, func(*vswitch.Event) bool { return true })
-		var got []vswitch.Event
-		lost := uint64(0)
-		read := func() {
-			events, _ := c.take(nil)
-			for i, shared := range events {
-				e := shared.Event
-				if e.Kind == vswitch.EventLost {
-					lost += e.Count
-					if i != 0 || e.Seq != 0 || e.Count == 0 {
-						t.Fatalf("lost: %v, event %d of the batch", e, i)
-					}
-					continue
-				}
-				if len(got) > 0 && e.Seq <= got[len(got)-1].Seq && lost == 0 {
-					t.Fatalf("event %d after %d", e.Seq, got[len(got)-1].Seq)
-				}
-				if !slices.Contains(all, e) {
-					t.Fatalf("event %v was never added", e)
-				}
-				got = append(got, e)
-			}
-		}
+		exact := after == nil || *after == 0
+		r.c = r.h.cursor(after, func(*vswitch.Event) bool { return true })
 		for range rng.IntN(6) {
 			for range rng.IntN(8) {
-				add()
+				r.add()
 				expected++
 			}
-			read()
+			r.read()
 		}
-		for c.behind() {
-			read()
+		for r.c.behind() {
+			r.read()
 		}
-		read()
+		r.read()
 		// Of those that were gone when it began, only a bound is known.
-		if n := len(got) + int(lost); n < expected || (after == nil || known) && n != expected {
-			t.Fatalf("got %d and lost %d of %d, after %v", len(got), lost, expected, after)
+		if n := len(r.got) + int(r.lost); n < expected || exact && n != expected {
+			t.Fatalf("got %d and lost %d of %d, after %v", len(r.got), r.lost, expected, after)
 		}
 	}
 }

@@ -201,6 +201,10 @@ func TestListFDB(t *testing.T) {
 			t.Errorf("%v: %d entries, want %d", c.request, n, c.want)
 		}
 	}
+}
+
+func TestPageTokens(t *testing.T) {
+	l := newLab(t, vswitch.Config{}, api.Options{}, api.Access{})
 	for _, token := range []string{"x", "1", "1/", "/02:00:00:00:00:01", "70000/02:00:00:00:00:01", "-1/02:00:00:00:00:01"} {
 		_, err := l.client.ListFDB(t.Context(), &pb.ListFDBRequest{PageToken: token})
 		wantError(t, token, err, connect.CodeInvalidArgument, "page_token", "next_page_token")

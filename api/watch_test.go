@@ -155,6 +155,34 @@ func load(t *testing.T, conns []*vde.Conn) (stop func()) {
 	return stop
 }
 
+// watch adds what comes on a stream, until nothing more does and rested is closed. After the
+// fourth answer it sends to enough.
+func (v *view) watch(t *testing.T, stream pb.SwitchServiceWatchStatsClientStream, enough chan<- struct{}, rested <-chan struct{}) {
+	defer stream.Close()
+	for n := 0; ; n++ {
+		answer, err := stream.Receive()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		v.add(answer.GetStats())
+		checkStats(t, v.stats())
+		if (n == 0) != (answer.GetElapsed() == nil) {
+			t.Errorf("answer %d is about %v", n, answer.GetElapsed())
+		}
+		if n == 3 {
+			enough <- struct{}{}
+		}
+		select {
+		case <-rested:
+			if answer.GetStats().GetIn().GetFrames() == 0 && len(answer.GetStats().GetPorts()) == 0 {
+				return
+			}
+		default:
+		}
+	}
+}
+
 // TestWatchStats watches counters in several ways while frames pass. What each watcher
 // adds up is right at every moment, and at the end the same as what the other calls say.
 func TestWatchStats(t *testing.T) {
@@ -171,31 +199,7 @@ func TestWatchStats(t *testing.T) {
 	for i := range watchers {
 		views[i] = newView()
 		stream := must(l.client.WatchStats(t.Context(), &pb.WatchStatsRequest{Interval: durationpb.New(time.Duration(1+i%2) * 60 * time.Millisecond)}))(t)
-		reading.Go(func() {
-			defer stream.Close()
-			for n := 0; ; n++ {
-				answer, err := stream.Receive()
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				views[i].add(answer.GetStats())
-				checkStats(t, views[i].stats())
-				if (n == 0) != (answer.GetElapsed() == nil) {
-					t.Errorf("answer %d is about %v", n, answer.GetElapsed())
-				}
-				if n == 3 {
-					enough <- struct{}{}
-				}
-				select {
-				case <-rested:
-					if answer.GetStats().GetIn().GetFrames() == 0 && len(answer.GetStats().GetPorts()) == 0 {
-						return
-					}
-				default:
-				}
-			}
-		})
+		reading.Go(func() { views[i].watch(t, stream, enough, rested) })
 	}
 	for range watchers {
 		<-enough

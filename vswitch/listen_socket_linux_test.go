@@ -154,17 +154,6 @@ func TestListenSocketErrors(t *testing.T) {
 func TestListenSocketUsers(t *testing.T) {
 	testpeers.Need(t, "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN")
 	dir := openDir(t)
-	served := func(w who, path string) error {
-		return w.do(func() error {
-			c, err := net.Dial("unix", path)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			_, err = io.ReadFull(c, make([]byte, 1))
-			return err
-		})
-	}
 	for _, c := range []struct {
 		name          string
 		mode, changed fs.FileMode
@@ -203,7 +192,7 @@ func TestListenSocketUsers(t *testing.T) {
 				who who
 				in  bool
 			}{{root, true}, {member, c.member}, {third, c.third}} {
-				if err := served(u.who, path); (err == nil) != u.in {
+				if err := u.who.served(path); (err == nil) != u.in {
 					t.Errorf("user %d: %v, want to be let in: %v", u.who.uid, err, u.in)
 				} else if err != nil && c.changed == 0 && !errors.Is(err, unix.EACCES) {
 					t.Errorf("user %d: %v, want EACCES", u.who.uid, err)
@@ -211,6 +200,19 @@ func TestListenSocketUsers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// served returns nil if w gets a byte from the socket at path.
+func (w who) served(path string) error {
+	return w.do(func() error {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		_, err = io.ReadFull(c, make([]byte, 1))
+		return err
+	})
 }
 
 // openDir returns a directory that all users can get to and write to.
