@@ -24,7 +24,11 @@ type Table struct {
 	macs  map[frame.MAC]*entry
 	peers map[Addr]*Peer
 
-	clock     time.Time // at the last call of Tick
+	// Frames of a batch often have the same addresses as the frame before.
+	learned, found recent
+
+	clock     time.Time // at the first use after the last call of Tick
+	current   bool      // clock was read since that call
 	swept     time.Time // when old entries were last removed
 	unlearned uint64
 }
@@ -34,14 +38,29 @@ type entry struct {
 	seen time.Time
 }
 
+// A recent is the entry of an address that was asked for last.
+type recent struct {
+	mac   frame.MAC
+	entry *entry // nil if there is none, or none any more
+}
+
 // NewTable returns a table for size addresses, each of which counts for age since it
 // was last seen.
 func NewTable(size int, age time.Duration, now func() time.Time) *Table {
-	return &Table{size: size, age: age, now: now, macs: make(map[frame.MAC]*entry), peers: make(map[Addr]*Peer), clock: now()}
+	return &Table{size: size, age: age, now: now, macs: make(map[frame.MAC]*entry), peers: make(map[Addr]*Peer)}
 }
 
-// Tick reads the clock, once for a batch.
-func (t *Table) Tick() { t.clock = t.now() }
+// Tick begins a batch, for which the clock is read once: when the first entry needs it.
+// (Reading it takes as long as some frames where it is a system call.)
+func (t *Table) Tick() { t.current = false }
+
+// time returns the time of the batch.
+func (t *Table) time() time.Time {
+	if !t.current {
+		t.clock, t.current = t.now(), true
+	}
+	return t.clock
+}
 
 // Unlearned returns how often an address was not learned because the table was full.
 func (t *Table) Unlearned() uint64 { return t.unlearned }
@@ -54,7 +73,7 @@ func (t *Table) Learn(mac frame.MAC, from Addr) {
 	if mac.IsGroup() || t.size == 0 {
 		return
 	}
-	e := t.macs[mac]
+	e := t.entry(&t.learned, mac)
 	if e == nil {
 		if len(t.macs) >= t.size && !t.sweep() {
 			t.unlearned++
@@ -63,7 +82,7 @@ func (t *Table) Learn(mac frame.MAC, from Addr) {
 		e = &entry{}
 		t.macs[mac] = e
 	}
-	if e.seen = t.clock; e.peer != nil && e.peer.addr == from && !e.peer.gone {
+	if e.seen = t.time(); e.peer != nil && e.peer.addr == from && !e.peer.gone {
 		return
 	}
 	t.leave(e)
@@ -79,7 +98,7 @@ func (t *Table) Learn(mac frame.MAC, from Addr) {
 // Lookup returns the peer that mac is behind, or nil if that is not known, or not any
 // more.
 func (t *Table) Lookup(mac frame.MAC) *Peer {
-	e := t.macs[mac]
+	e := t.entry(&t.found, mac)
 	if e == nil {
 		return nil
 	}
@@ -88,6 +107,18 @@ func (t *Table) Lookup(mac frame.MAC) *Peer {
 		return nil
 	}
 	return e.peer
+}
+
+// entry returns the entry of mac, which it makes the last one, or nil.
+func (t *Table) entry(last *recent, mac frame.MAC) *entry {
+	if last.entry != nil && last.mac == mac {
+		return last.entry
+	}
+	e := t.macs[mac]
+	if e != nil {
+		*last = recent{mac, e}
+	}
+	return e
 }
 
 // Forget removes everything that is behind the peer at the given address. The time it
@@ -99,11 +130,16 @@ func (t *Table) Forget(from Addr) {
 	}
 }
 
-func (t *Table) old(e *entry) bool { return e.peer.gone || t.clock.Sub(e.seen) > t.age }
+func (t *Table) old(e *entry) bool { return e.peer.gone || t.time().Sub(e.seen) > t.age }
 
 func (t *Table) remove(mac frame.MAC, e *entry) {
 	t.leave(e)
 	delete(t.macs, mac)
+	for _, last := range []*recent{&t.learned, &t.found} {
+		if last.entry == e {
+			*last = recent{}
+		}
+	}
 }
 
 // leave notes that e does not lead to its peer any more.
@@ -124,10 +160,10 @@ const sweepPause = time.Second
 
 // sweep removes old entries and reports whether there is room now.
 func (t *Table) sweep() bool {
-	if !t.swept.IsZero() && t.clock.Sub(t.swept) < sweepPause {
+	if !t.swept.IsZero() && t.time().Sub(t.swept) < sweepPause {
 		return false
 	}
-	t.swept = t.clock
+	t.swept = t.time()
 	for mac, e := range t.macs {
 		if t.old(e) {
 			t.remove(mac, e)
