@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,7 @@ var tapPaths = []struct {
 }{
 	{"tap-switch", tapSwitch},
 	{"tap-direct", tapDirect},
+	{"tap-loop", loopTaps},
 	{"plain", plainTaps},
 	{"vde_plug", plugTaps},
 	{"veth", vethPair},
@@ -193,6 +195,45 @@ func copyFrames(to, from link.Link) {
 	}
 }
 
+// loopTaps copies between two devices with headers, in two threads of which each waits
+// in its reads: the least that a program can do.
+func loopTaps(t testing.TB) *tcpNetwork {
+	ns, fds := tapNamespaces(t, func(n *testpeers.Namespace) (int, error) {
+		return attachTap(n, 0, unix.IFF_VNET_HDR, unix.TUN_F_CSUM|unix.TUN_F_TSO4|unix.TUN_F_TSO6)
+	})
+	var loops sync.WaitGroup
+	for i, from := range fds {
+		to := fds[1-i]
+		loops.Go(func() {
+			buf := make([]byte, 1<<17)
+			for {
+				n, err := unix.Read(from, buf)
+				if err == unix.EINTR {
+					continue
+				}
+				if err != nil {
+					return
+				}
+				_, _ = unix.Write(to, buf[:n]) // fails once the interface is gone
+			}
+		})
+	}
+	t.Cleanup(func() {
+		for _, n := range ns {
+			// This ends the read, which closing the descriptor would not.
+			if _, err := n.Exec(context.Background(), "ip", "link", "del", "dev", "t0"); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		loops.Wait()
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	})
+	return kernels(ns[0], ns[1], tapAddrs[0])
+}
+
 // plainTaps copies between two devices without headers, a frame for each read and
 // each write.
 func plainTaps(t testing.TB) *tcpNetwork {
@@ -219,25 +260,35 @@ func plainTaps(t testing.TB) *tcpNetwork {
 }
 
 // openPlainTap opens a device without headers.
-func openPlainTap(n *testpeers.Namespace) (f *os.File, err error) {
+func openPlainTap(n *testpeers.Namespace) (*os.File, error) {
+	fd, err := attachTap(n, unix.O_NONBLOCK, 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "t0"), nil
+}
+
+// attachTap opens a device with flags of the descriptor and of the interface, and with
+// offloads.
+func attachTap(n *testpeers.Namespace, mode int, flags uint16, offloads int) (fd int, err error) {
 	err = n.Do(func() error {
-		fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-		if err != nil {
+		if fd, err = unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|mode, 0); err != nil {
 			return err
 		}
 		ifr, err := unix.NewIfreq("t0")
 		if err == nil {
-			ifr.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
+			ifr.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | flags)
 			err = unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr)
+		}
+		if err == nil && offloads != 0 {
+			err = unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, offloads)
 		}
 		if err != nil {
 			unix.Close(fd)
-			return err
 		}
-		f = os.NewFile(uintptr(fd), "t0")
-		return nil
+		return err
 	})
-	return f, err
+	return fd, err
 }
 
 // plugTaps is two vde_plug of Debian with a device each, on a vde_switch of Debian.

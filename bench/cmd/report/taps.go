@@ -18,6 +18,11 @@ func whyTap(rs report.Results) string {
 			text += fmt.Sprintf(" For a gigabyte, `tap-switch` needs %s times the processor time of `%s`.", report.Number(s.Median), rival)
 		}
 	}
+	for _, name := range []string{"tap-loop", "veth"} {
+		if s, ok := rs.Ratio("Tap", path(name), path("plain"), "Gbit/s"); ok {
+			text += fmt.Sprintf(" `%s` carries %s times as much as `plain`.", name, report.Number(s.Median))
+		}
+	}
 	return text
 }
 
