@@ -23,7 +23,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -130,26 +129,14 @@ var (
 	connCalls  = counter("conn_calls_total", "System calls, or in-process transfers, that moved frames.", "conn", "direction")
 	connDrops  = counter("conn_dropped_total", "Datagrams discarded, or frames not sent, by cause; the cause unsent is for frames that were counted as sent before.", "conn", "direction", "cause")
 	connUp     = gauge("conn_up", "1 until the connection ends, then 0.", "conn")
-
-	portFrames      = counter("switch_port_frames_total", "Frames received from a port, or sent to it.", "switch", "port", "direction")
-	portBytes       = counter("switch_port_bytes_total", "Bytes of frames received from a port, or sent to it.", "switch", "port", "direction")
-	portDrops       = counter("switch_port_dropped_total", "Frames dropped when they were received, or copies dropped before they were sent, by cause.", "switch", "port", "direction", "cause")
-	portFlooded     = counter("switch_port_flooded_total", "Frames from a port that were sent to all other ports.", "switch", "port")
-	portGSOFrames   = counter("switch_port_gso_frames_total", "GSO frames from a port that were segmented, for ports that take ordinary frames only.", "switch", "port")
-	portGSOSegments = counter("switch_port_gso_segments_total", "Of the frames received from a port, those that are segments of GSO frames.", "switch", "port")
-	portQueued      = gauge("switch_port_queued", "Frames in the queue of the switch for a port.", "switch", "port")
-	fdbEntries      = gauge("switch_fdb_entries", "Entries of the forwarding database.", "switch")
-	fdbEvents       = counter("switch_fdb_events_total", "Changes of the forwarding database, by kind.", "switch", "event")
-	controlEvents   = counter("switch_control_events_total", "Events at the control sockets, by kind.", "switch", "event")
 )
 
 // Describe implements [prometheus.Collector].
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, m := range []metric{
+	for _, m := range slices.Concat([]metric{
 		connFrames, connBytes, connCalls, connDrops, connUp,
 		lineEvents, linePending, poolEvents, poolLive, hostEvents, hostEndpointEvents, endpointEvents,
-		portFrames, portBytes, portDrops, portFlooded, portGSOFrames, portGSOSegments, portQueued, fdbEntries, fdbEvents, controlEvents,
-	} {
+	}, switchMetrics) {
 		ch <- m.desc
 	}
 }
@@ -209,34 +196,6 @@ func collectConn(send sender, name string, c *vde.Conn) {
 		up = 0
 	}
 	send(connUp, up, name)
-}
-
-func collectSwitch(send sender, name string, sw *vswitch.Switch) {
-	s := sw.Stats()
-	for _, p := range s.Ports {
-		port := strconv.Itoa(p.Port)
-		send(portFrames, p.In.Frames, name, port, "in")
-		send(portFrames, p.Out.Frames, name, port, "out")
-		send(portBytes, p.In.Bytes, name, port, "in")
-		send(portBytes, p.Out.Bytes, name, port, "out")
-		send(portFlooded, p.In.Flooded, name, port)
-		send(portGSOFrames, p.In.GSOFrames, name, port)
-		send(portGSOSegments, p.In.Segments, name, port)
-		send(portQueued, p.Out.Queued, name, port)
-		for cause, n := range fields(p.In.Dropped) {
-			send(portDrops, n, name, port, "in", cause)
-		}
-		for cause, n := range fields(p.Out.Dropped) {
-			send(portDrops, n, name, port, "out", cause)
-		}
-	}
-	send(fdbEntries, uint64(s.FDB.Entries), name)
-	for event, n := range fields(s.FDB) {
-		send(fdbEvents, n, name, event)
-	}
-	for event, n := range fields(s.Serve) {
-		send(controlEvents, n, name, event)
-	}
 }
 
 // fields returns the counters of a struct by name, as in no_buffer. Reflection
