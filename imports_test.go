@@ -80,7 +80,7 @@ var floors = []floor{
 	{"netstack/...", []string{"netstack/...", "frame", "pool", "link", "vde", "internal/deadline", "internal/jsonconf"}},
 	{"wgtun", []string{"frame", "vde", "netstack"}},
 	{"bench/...", []string{"bench/...", "frame", "pool", "ringbuf", "vde", "vswitch", "netstack/...", "testutil"}},
-	{"cmd/...", []string{"cmd/...", "frame", "pool", "ringbuf", "vnl", "link", "links/...", "impair", "vde", "vswitch", "vswitch/node", "netstack/...", "capture/...", "api/..."}},
+	{"cmd/...", []string{"cmd/...", "frame", "pool", "ringbuf", "vnl", "link", "links/...", "impair", "vde", "vswitch", "vswitch/node", "netstack/...", "capture/...", "api/...", "metrics"}},
 	{"internal/soak/...", []string{"frame", "pool", "vde", "vswitch", "impair", "netstack/...", "testutil", "internal/testframe", "internal/testpeers"}},
 	{"internal/libtest", nil},
 	{"internal/tools/...", []string{"internal/tools/..."}},

@@ -20,8 +20,10 @@ func main() { os.Exit(runMain()) }
 // runMain runs the command that the arguments of the program name and returns the exit
 // status.
 func runMain() int {
-	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	ctx, stopHangups := withHangups(ctx)
+	defer stopHangups()
 	root := newRoot()
 	root.SetArgs(commandLine(os.Args))
 	started := false
@@ -31,16 +33,6 @@ func runMain() int {
 		return complain(os.Stderr, cmd, err, started)
 	}
 	return 0
-}
-
-// endSignals returns the signals that tell a command to end. SIGHUP, which is sent
-// when the terminal is closed, is one of them unless it is ignored, as under nohup.
-func endSignals() []os.Signal {
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) {
-		signals = append(signals, syscall.SIGHUP)
-	}
-	return signals
 }
 
 // newRoot returns the command with all its subcommands. Cobra adds help and

@@ -4,18 +4,16 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
-	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
+	"github.com/go-vde/sdk/cmd/vde/internal/config"
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
@@ -32,15 +30,26 @@ type switchOptions struct {
 	jsonOption
 	api apiOptions
 
-	links, ports []string
-	requireLinks bool
-	uplinks      []uplink // what links says
+	links, ports, mirrors []string
+	requireLinks          bool
+	metrics               string
+
+	file    string                 // the configuration file, if there is one
+	changed func(flag string) bool // whether a flag was given
+	logFlag slog.Level             // of --log
+	level   slog.LevelVar          // of what is logged
 }
 
 func newSwitch() *cobra.Command {
-	var o switchOptions
+	cmd, _ := newSwitchCommand()
+	return cmd
+}
+
+// newSwitchCommand returns the command with its flags.
+func newSwitchCommand() (*cobra.Command, *switchOptions) {
+	o := new(switchOptions)
 	cmd := &cobra.Command{
-		Use:   "switch DIR",
+		Use:   "switch [DIR]",
 		Short: "Run a switch in the foreground that serves the control directory DIR",
 		Long: `Runs a switch that every VDE program can join by the name DIR, until it
 is interrupted or terminated; then it hangs up on all clients and removes what
@@ -50,13 +59,20 @@ With --link the switch is joined to other networks, such as that of another swit
 uplink that ends, or cannot be opened yet, is opened again and again. The ports of uplinks
 send probes once per second; a port at which one comes back is part of a loop and is
 blocked until the loop is gone. What passes an uplink is logged at the end, and with --json
-the counters of all ports are printed.`,
+the counters of all ports are printed.
+
+With --config the settings are taken from a file, with what flags say on top of it, and
+DIR may be given there. SIGHUP has the file read again: if all of it is right, the
+difference is applied to the running switch, and who is attached stays attached.
+docs/configuration.md describes the file.`,
 		Example: `  vde switch /run/lab.ctl
   vde switch /run/lab.ctl --link /run/vde.ctl --link 3=hub:///run/hub.ctl
-  vde switch /run/lab.ctl --link 3=/run/vde.ctl --port 3:vlan=none,tagged=20+30 --port 4:vlan=20`,
-		Args: cobra.ExactArgs(1),
+  vde switch /run/lab.ctl --link 3=/run/vde.ctl --port 3:vlan=none,tagged=20+30 --port 4:vlan=20
+  vde switch --config lab.yaml --metrics 9100`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runSwitch(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], o)
+			o.changed = cmd.Flags().Changed
+			return runSwitch(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args, o)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -75,14 +91,18 @@ the counters of all ports are printed.`,
 	f.BoolVar(&o.config.NoStreams, "no-streams", false, "send one frame in a message to programs that do not share memory")
 	f.StringArrayVar(&o.links, "link", nil, "join the network `[PORT=]LOCATOR` by a port, the lowest free one if none is given; may be repeated")
 	f.BoolVar(&o.requireLinks, "require-links", false, "fail if an uplink cannot be opened at the start")
-	f.StringArrayVar(&o.ports, "port", nil, "settings of a port, `PORT:KEY=VALUE,...`: vlan=N or none, tagged=N+N or all, loops=auto, on or off; may be repeated")
+	f.StringArrayVar(&o.ports, "port", nil, "settings of a port, `PORT:KEY=VALUE,...`: vlan=N or none, tagged=N+N or all, policy, queue, wait, mac-limit, storm-limit, isolated, round-robin, loops=auto, on or off; may be repeated")
+	f.StringArrayVar(&o.mirrors, "mirror", nil, "copy the frames of port SRC to port DST, `SRC:DST`; may be repeated")
+	f.StringVar(&o.metrics, "metrics", "", "serve counters for Prometheus at `[HOST:]PORT`, on the loopback interface if no host is given")
+	f.StringVarP(&o.file, "config", "c", "", "take settings from `FILE`, and again at SIGHUP")
 	f.StringVar(&o.logLevel, "log", "info", "what to log: debug, info, warn or error")
 	o.registerJSON(cmd)
 	o.api.register(f)
+	cobra.CheckErr(cmd.MarkFlagFilename("config", "yaml", "yml"))
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions([]string{"backpressure", "tail-drop", "head-drop"}, cobra.ShellCompDirectiveNoFileComp)))
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("shared-memory", cobra.FixedCompletions([]string{"same-user", "always", "never"}, cobra.ShellCompDirectiveNoFileComp)))
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("log", cobra.FixedCompletions([]string{"debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp)))
-	return cmd
+	return cmd, o
 }
 
 // maxPorts is the highest port number that a client can ask for.
@@ -91,11 +111,10 @@ const maxPorts = 1<<23 - 1
 // parse checks the flags, of which 0 means the default, and fills in the configuration,
 // whose log goes to log.
 func (o *switchOptions) parse(log io.Writer) error {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+	if err := o.logFlag.UnmarshalText([]byte(o.logLevel)); err != nil {
 		return usageErrorf("--log %q: give debug, info, warn or error", o.logLevel)
 	}
-	o.config.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level}))
+	o.config.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: &o.level}))
 	const minFrame = frame.HeaderLen + frame.TagLen
 	switch c := &o.config; {
 	case c.NumPorts < 0 || c.NumPorts > maxPorts:
@@ -111,6 +130,11 @@ func (o *switchOptions) parse(log io.Writer) error {
 	if err := o.config.SharedMemory.UnmarshalText([]byte(o.sharedMemory)); err != nil {
 		return usageErrorf("--shared-memory: %w", err)
 	}
+	if o.metrics != "" {
+		if _, err := config.ListenAddress(o.metrics); err != nil {
+			return usageErrorf("--metrics %w", err)
+		}
+	}
 	var err error
 	if o.config.Mode, err = parseMode("--mode", o.mode, 0o777); err != nil {
 		return err
@@ -118,37 +142,7 @@ func (o *switchOptions) parse(log io.Writer) error {
 	if o.config.DirMode, err = parseMode("--dirmode", o.dirMode, 0o3777); err != nil {
 		return err
 	}
-	if err := o.api.parse(); err != nil {
-		return err
-	}
-	return o.parsePorts()
-}
-
-// parsePorts is the part of parse that is about single ports and uplinks.
-func (o *switchOptions) parsePorts() error {
-	o.config.Ports = make(map[int]vswitch.PortConfig)
-	last := cmp.Or(o.config.NumPorts, vswitch.DefaultNumPorts)
-	for _, text := range o.ports {
-		if err := parsePort(text, o.config.Ports, o.config.DefaultPort); err != nil {
-			return err
-		}
-	}
-	for n := range o.config.Ports {
-		if n > last {
-			return usageErrorf("--port %d: the highest port is %d", n, last)
-		}
-	}
-	for _, text := range o.links {
-		u, err := parseUplink(text)
-		if err != nil {
-			return err
-		}
-		if u.port > last {
-			return usageErrorf("--link %s: the highest port is %d", text, last)
-		}
-		o.uplinks = append(o.uplinks, u)
-	}
-	return nil
+	return o.api.parse()
 }
 
 // A switchResult is what vde switch --json prints.
@@ -157,19 +151,28 @@ type switchResult struct {
 	Switch vswitch.Stats `json:"switch"`
 }
 
-func runSwitch(ctx context.Context, out, log io.Writer, dir string, o switchOptions) error {
+func runSwitch(ctx context.Context, out, log io.Writer, args []string, o *switchOptions) error {
+	var hangups <-chan struct{}
+	if o.file != "" {
+		hangups = takeHangups(ctx)
+	}
 	if err := o.parse(log); err != nil {
 		return err
 	}
-	sw := vswitch.New(o.config)
-	listener, err := sw.Listen(dir)
+	settings, err := o.settings(args)
+	if err != nil {
+		return err
+	}
+	sw := vswitch.New(settings.Config)
+	listener, err := sw.Listen(settings.Dir)
 	if err != nil {
 		return errors.Join(err, sw.Close())
 	}
 	failing, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	if err := o.attachUplinks(failing, sw, fail); err != nil {
-		return errors.Join(err, listener.Close(), sw.Close())
+	live := newLiveSwitch(sw, settings, func() (*config.File, error) { return o.settings(args) }, &o.level)
+	if err := errors.Join(live.start(failing, fail), live.serveMetrics(failing)); err != nil {
+		return errors.Join(err, live.end(), listener.Close(), sw.Close())
 	}
 	apis, err := o.api.start(sw, listener.Dir(), o.config.Logger, log)
 	if err != nil {
@@ -178,31 +181,18 @@ func runSwitch(ctx context.Context, out, log io.Writer, dir string, o switchOpti
 	serving, end := apis.before(failing)
 	defer end()
 	o.config.Logger.Info("serving", "dir", listener.Dir())
+	live.run(failing, hangups)
 	err = listener.Serve(serving)
 	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Cause(ctx))) {
 		err = nil // told to stop
 	}
-	err = errors.Join(err, sw.Close())
-	logUplinks(o.config.Logger, sw, o.uplinks)
+	fail(nil)
+	err = errors.Join(err, live.end(), sw.Close())
+	live.logUplinks()
 	if o.json {
 		err = errors.Join(err, printJSON(out, switchResult{listener.Dir(), sw.Stats()}))
 	}
 	return err
-}
-
-// attachUplinks attaches the uplinks, those with a number first. fail ends the switch.
-func (o *switchOptions) attachUplinks(ctx context.Context, sw *vswitch.Switch, fail context.CancelCauseFunc) error {
-	slices.SortStableFunc(o.uplinks, func(a, b uplink) int {
-		return cmp.Compare(min(b.port, 1), min(a.port, 1))
-	})
-	for i, u := range o.uplinks {
-		a, err := u.attach(ctx, sw, o.config, o.requireLinks, fail)
-		if err != nil {
-			return fmt.Errorf("uplink %s: %w", u.locator, err)
-		}
-		o.uplinks[i].port = a.Port()
-	}
-	return nil
 }
 
 // parseMode reads an octal number; the empty string is 0, for the default.

@@ -4,131 +4,104 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"strings"
 	"syscall"
 
+	"github.com/go-vde/sdk/cmd/vde/internal/config"
 	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
 
-// An uplink is a network that a switch is joined to.
-type uplink struct {
-	port    int // 0 for any
-	locator string
-}
-
 // parseUplink reads [PORT=]LOCATOR. A locator that begins with a number and an equals
 // sign has to be written with its scheme.
-func parseUplink(text string) (uplink, error) {
+func parseUplink(text string) (config.Uplink, error) {
 	number, locator, ok := strings.Cut(text, "=")
 	if !ok || number == "" || strings.Trim(number, "0123456789") != "" {
-		return uplink{locator: text}, nil
+		return config.Uplink{Locator: text}, nil
 	}
 	n, err := strconv.Atoi(number)
 	if err != nil || n < 1 || n > maxPorts {
-		return uplink{}, usageErrorf("--link %s: give a port from 1 to %d", text, maxPorts)
+		return config.Uplink{}, usageErrorf("--link %s: give a port from 1 to %d", text, maxPorts)
 	}
 	if locator == "" {
-		return uplink{}, usageErrorf("--link %s: give a locator behind the port", text)
+		return config.Uplink{}, usageErrorf("--link %s: give a locator behind the port", text)
 	}
-	return uplink{n, locator}, nil
+	return config.Uplink{Locator: locator, Port: n}, nil
 }
 
-// attach attaches u to a port of sw, and reports how to find its counters. The link is
-// opened later, and again when it has ended. fail is called if what it names cannot be
-// opened at all, or, with required, if the first attempt fails.
-func (u uplink) attach(ctx context.Context, sw *vswitch.Switch, cfg vswitch.Config, required bool, fail func(error)) (*vswitch.Attachment, error) {
-	first := true
+// An uplink is a network that a switch is joined to.
+type uplink struct {
+	config.Uplink
+	attachment *vswitch.Attachment
+}
+
+// openUplink opens u, for a switch with the configuration cfg.
+func openUplink(ctx context.Context, u config.Uplink, cfg vswitch.Config) (link.Link, error) {
+	return vde.OpenLink(ctx, u.Locator, drivers(), vde.WithDescription("vde switch"),
+		vde.WithMaxFrameSize(cfg.MaxFrameSize), vde.WithSharedMemory(cfg.SharedMemory))
+}
+
+// hopeless reports whether what could not be opened with the error err never can be.
+func hopeless(err error) bool {
+	return errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported)
+}
+
+// attachUplink attaches u to a port of sw. The link is first, if that is not nil, or it is
+// opened later, and again when it has ended. fail is called if what u names cannot be
+// opened at all, or, if u is required, if the first attempt fails.
+func attachUplink(ctx context.Context, sw *vswitch.Switch, u config.Uplink, cfg vswitch.Config, first link.Link, fail func(error)) (*uplink, error) {
+	attempts := 0
 	dial := func(ctx context.Context) (link.Link, error) {
-		l, err := vde.OpenLink(ctx, u.locator, drivers(), vde.WithDescription("vde switch"),
-			vde.WithMaxFrameSize(cfg.MaxFrameSize), vde.WithSharedMemory(cfg.SharedMemory))
-		hopeless := errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported)
-		if err != nil && first && (required || hopeless) {
-			fail(fmt.Errorf("uplink %s: %w", u.locator, err))
+		attempts++
+		if attempts == 1 && first != nil {
+			return first, nil
 		}
-		first = false
+		l, err := openUplink(ctx, u, cfg)
+		if err != nil && attempts == 1 && (u.Required || hopeless(err)) {
+			fail(fmt.Errorf("uplink %s: %w", u.Locator, err))
+		}
 		return l, err
 	}
-	l, err := link.Redial(ctx, dial, link.RedialPolicy{FirstDial: true})
+	l, err := link.Redial(ctx, dial, link.RedialPolicy{FirstDial: first == nil, MinDelay: u.MinDelay, MaxDelay: u.MaxDelay})
 	if err != nil {
 		return nil, err
 	}
-	return sw.AttachLink(l, vswitch.LinkConfig{Port: u.port, Description: u.locator, Uplink: true})
+	a, err := sw.AttachLink(l, vswitch.LinkConfig{Port: u.Port, Description: cmp.Or(u.Description, u.Locator), Uplink: true})
+	if err != nil {
+		return nil, err
+	}
+	return &uplink{u, a}, nil
 }
 
-// logUplinks logs what has passed each uplink.
-func logUplinks(log *slog.Logger, sw *vswitch.Switch, uplinks []uplink) {
-	byPort := make(map[int]vswitch.PortStats)
-	for _, p := range sw.Stats().Ports {
-		byPort[p.Port] = p
-	}
-	for _, u := range uplinks {
-		p := byPort[u.port]
-		log.Info("uplink ended", "port", u.port, "locator", u.locator,
-			"in", p.In.Frames, "in_dropped", p.In.Dropped.Sum(), "out", p.Out.Frames, "out_dropped", p.Out.Dropped.Sum())
-	}
-}
-
-// parsePort reads PORT:KEY=VALUE,… on top of what is already said about the port in
-// ports.
-func parsePort(text string, ports map[int]vswitch.PortConfig, other vswitch.PortConfig) error {
+// parsePort reads PORT:KEY=VALUE,… on top of what f says about the port.
+func parsePort(text string, f *config.File) error {
 	number, list, _ := strings.Cut(text, ":")
 	n, err := strconv.Atoi(number)
 	if err != nil || n < 0 || n > maxPorts {
 		return usageErrorf("--port %s: give a port from 0 to %d, a colon and settings, as in 3:vlan=10,tagged=20+30", text, maxPorts)
 	}
-	pc, ok := ports[n]
+	pc, ok := f.Ports[n]
 	if !ok {
-		pc = other
+		pc = f.PortDefault(n)
 	}
 	for setting := range strings.SplitSeq(list, ",") {
 		key, value, _ := strings.Cut(setting, "=")
-		switch key {
-		case "vlan":
-			pc.VLAN = vswitch.NoVLAN
-			if value != "none" {
-				pc.VLAN, err = parseVLAN(value)
-			}
-		case "tagged":
-			pc.Tagged, err = parseVLANs(value)
-		case "loops":
-			err = pc.LoopProtection.UnmarshalText([]byte(value))
-		default:
-			err = fmt.Errorf("unknown setting %q, want vlan, tagged or loops", key)
+		if key == "loops" {
+			key = "loop-protection"
 		}
-		if err != nil {
+		if err := config.SetPort(&pc, key, value); err != nil {
 			return usageErrorf("--port %s: %w", text, err)
 		}
 	}
-	ports[n] = pc
+	if f.Ports == nil {
+		f.Ports = make(map[int]vswitch.PortConfig)
+	}
+	f.Ports[n] = pc
 	return nil
-}
-
-// parseVLANs reads identifiers with plus signs between them, or "all".
-func parseVLANs(text string) (list []uint16, err error) {
-	if text == "all" {
-		return vswitch.AllVLANs(), nil
-	}
-	for s := range strings.SplitSeq(text, "+") {
-		v, err := parseVLAN(s)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, v)
-	}
-	return list, nil
-}
-
-func parseVLAN(text string) (uint16, error) {
-	n, err := strconv.ParseUint(text, 10, 16)
-	if err != nil || n >= vswitch.NoVLAN {
-		return 0, fmt.Errorf("VLAN %q: give 0 to %d", text, vswitch.NoVLAN-1)
-	}
-	return uint16(n), nil
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-vde/sdk/cmd/vde/internal/config"
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
@@ -183,21 +184,25 @@ func TestSwitchUplinkErrors(t *testing.T) {
 }
 
 func TestParseUplink(t *testing.T) {
+	type uplink struct {
+		port    int
+		locator string
+	}
 	for text, want := range map[string]uplink{
 		"/run/vde.ctl": {0, "/run/vde.ctl"}, "3=/run/vde.ctl": {3, "/run/vde.ctl"}, "3=vde:///x[5]": {3, "vde:///x[5]"},
 		"/a=b": {0, "/a=b"}, "=x": {0, "=x"}, "12=udp://1->h:2": {12, "udp://1->h:2"}, "3": {0, "3"},
 	} {
-		if got, err := parseUplink(text); err != nil || got != want {
+		if got, err := parseUplink(text); err != nil || got != (config.Uplink{Port: want.port, Locator: want.locator}) {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
 	}
 }
 
 func TestParsePort(t *testing.T) {
-	ports := make(map[int]vswitch.PortConfig)
-	other := vswitch.PortConfig{Wait: time.Second}
+	var f config.File
+	f.DefaultPort.Wait = time.Second
 	for _, text := range []string{"3:vlan=10,tagged=20+30", "4:vlan=none,tagged=all", "0:loops=on", "3:loops=off"} {
-		if err := parsePort(text, ports, other); err != nil {
+		if err := parsePort(text, &f); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -206,7 +211,7 @@ func TestParsePort(t *testing.T) {
 		3: {VLAN: 10, Tagged: []uint16{20, 30}, LoopProtection: vswitch.LoopProtectionOff, Wait: time.Second},
 		4: {VLAN: vswitch.NoVLAN, Tagged: vswitch.AllVLANs(), Wait: time.Second},
 	}
-	if !reflect.DeepEqual(ports, want) {
-		t.Errorf("%+v", ports)
+	if !reflect.DeepEqual(f.Ports, want) {
+		t.Errorf("%+v", f.Ports)
 	}
 }

@@ -133,10 +133,7 @@ func keyOfPlace(place string) string {
 
 // check returns what is impossible in f beside its Config.
 func (f *File) check() (errs []error) {
-	last := f.NumPorts
-	if last == 0 {
-		last = vswitch.DefaultNumPorts
-	}
+	last := f.LastPort()
 	wrong := func(key, format string, args ...any) { errs = append(errs, f.Errorf(key, format, args...)) }
 	port := func(key string, n, first int) {
 		if n < first || n > last {

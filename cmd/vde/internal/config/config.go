@@ -18,6 +18,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"reflect"
 	"time"
 
 	"github.com/go-vde/sdk/vswitch"
@@ -142,6 +143,31 @@ func Parse(name string, text []byte, flags func(*File)) (*File, error) {
 		return nil, err
 	}
 	return d.file, nil
+}
+
+// LastPort returns the highest port number.
+func (f *File) LastPort() int {
+	if f.NumPorts == 0 {
+		return vswitch.DefaultNumPorts
+	}
+	return f.NumPorts
+}
+
+// Differences returns the keys whose values differ between f and g. A default that is
+// given is no difference.
+func (f *File) Differences(g *File) (keys []string) {
+	full := func(f *File) reflect.Value {
+		c := *f
+		c.Config = vswitch.New(f.Config).Config()
+		return reflect.ValueOf(&c).Elem()
+	}
+	a, b := full(f), full(g)
+	for _, field := range fieldsOf(a.Type()) {
+		if !reflect.DeepEqual(a.FieldByIndex(field.index).Interface(), b.FieldByIndex(field.index).Interface()) {
+			keys = append(keys, field.key)
+		}
+	}
+	return keys
 }
 
 // Where returns the line of a key, such as uplinks[0].port, or of the one it is in; 0 if
