@@ -15,7 +15,7 @@ help: ## list what there is
 demo: ## run the demonstration
 	@go run ./cmd/vde demo
 
-install: ## install vde, its manual pages and completions below DESTDIR=, PREFIX=/usr/local
+install: ## install vde, its manual pages, completions and systemd units below DESTDIR=, PREFIX=/usr/local
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/install.sh
 
 test: peers ## install missing peers if possible, test all modules with -race -short; TESTFLAGS='-run X -v'

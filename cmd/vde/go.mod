@@ -34,6 +34,7 @@ require (
 )
 
 require (
+	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/go-vde/sdk/api v0.1.0
 	github.com/go-vde/sdk/capture v0.1.0
 	github.com/go-vde/sdk/metrics v0.1.0

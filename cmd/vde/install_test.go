@@ -107,6 +107,9 @@ func TestInstall(t *testing.T) {
 		"share/bash-completion/completions/vde":    "__start_vde",
 		"share/zsh/site-functions/_vde":            "#compdef vde",
 		"share/fish/vendor_completions.d/vde.fish": "complete -c vde",
+
+		"lib/systemd/system/vde-switch@.service":        "\nExecStart=/usr/bin/vde switch ",
+		"lib/systemd/system/vde-switch-metrics@.socket": "\nService=vde-switch@%i.service\n",
 	} {
 		if b, err := os.ReadFile(filepath.Join(dir, "usr", name)); err != nil || !strings.Contains(string(b), want) || len(b) == 0 {
 			t.Errorf("%s: %d bytes without %q, %v", name, len(b), want, err)

@@ -39,7 +39,7 @@ func readRecipes(t *testing.T) map[string][]block {
 	for section := range strings.SplitSeq(string(text), "\n## ") {
 		title, body, _ := strings.Cut(section, "\n")
 		for _, m := range fenced.FindAllStringSubmatch(body, -1) {
-			if m[1] != "sh" && m[1] != "ini" {
+			if m[1] != "sh" && m[1] != "ini" && m[1] != "yaml" {
 				t.Errorf("%s: a block of %q, which no test runs", title, m[1])
 			}
 			recipes[title] = append(recipes[title], block{m[1], m[2]})
@@ -229,28 +229,42 @@ func TestRecipes(t *testing.T) {
 	}
 }
 
-// testUnit has systemd check the unit, and runs its command as a user with no
-// more rights than the unit gives.
+// testUnit has systemd check the units of the repository, with the file that the recipe adds
+// to one, and runs its command with the recipe's settings, as a user with no more rights than
+// the unit gives.
 func testUnit(t *testing.T, program string, blocks []block) {
-	if len(blocks) != 1 || blocks[0].language != "ini" {
-		t.Fatalf("not one unit: %q", blocks)
+	if len(blocks) != 2 || blocks[0].language != "yaml" || blocks[1].language != "ini" {
+		t.Fatalf("not settings and a file for the unit: %q", blocks)
 	}
-	unit := blocks[0].text
-	m := regexp.MustCompile(`(?m)^ExecStart=(.*)$`).FindStringSubmatch(unit)
+	unit, err := os.ReadFile("../../contrib/systemd/vde-switch@.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, err := os.ReadFile("../../contrib/systemd/vde-switch-metrics@.socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?m)^ExecStart=(.*)$`).FindSubmatch(unit)
 	if m == nil {
 		t.Fatalf("no ExecStart:\n%s", unit)
 	}
+	start := strings.ReplaceAll(string(m[1]), "%i", "lab")
 	testpeers.Need(t, "setpriv", "groupadd", "useradd", "runuser")
 	verify := "true" // systemd is not on every machine
 	if _, err := exec.LookPath("systemd-analyze"); err == nil {
 		// It ends well in spite of warnings.
-		verify = "found=$(systemd-analyze verify --man=no /tmp/vde-switch.service 2>&1)\ntest -z \"$found\" || { echo \"$found\"; false; }"
+		verify = "found=$(SYSTEMD_UNIT_PATH=/tmp/units: systemd-analyze verify --man=no vde-switch@lab.service vde-switch-metrics@lab.socket 2>&1)\n" +
+			"test -z \"$found\" || { echo \"$found\"; false; }"
 	}
+	here := func(name string, text []byte) string { return "cat >" + name + " <<'END'\n" + string(text) + "END\n" }
 	script := "groupadd vde-net\nuseradd --no-create-home --groups vde-net alice\n" +
-		"cat >/tmp/vde-switch.service <<'END'\n" + unit + "END\n" + verify + "\n" +
-		"install -d -o 64000 -g vde-net -m 755 /run/vde\n" +
-		"setpriv --reuid 64000 --regid vde-net --clear-groups --no-new-privs --bounding-set -all " + m[1] + " &\n" +
-		"await grep -q msg=serving \"$LOG\"\nrunuser -u alice -- vde doctor /run/vde/net.ctl\n"
+		"mkdir -p /etc/vde /tmp/units/vde-switch@lab.service.d\n" +
+		here("/etc/vde/lab.yaml", []byte(blocks[0].text)) + here("/tmp/units/vde-switch@.service", unit) +
+		here("/tmp/units/vde-switch@lab.service.d/override.conf", []byte(blocks[1].text)) +
+		here("/tmp/units/vde-switch-metrics@.socket", socket) + verify + "\n" +
+		"install -d -o 64000 -g vde-net -m 755 /run/vde-lab\n" +
+		"setpriv --reuid 64000 --regid vde-net --clear-groups --no-new-privs --bounding-set -all " + start + " &\n" +
+		"await grep -q msg=serving \"$LOG\"\nrunuser -u alice -- vde doctor /run/vde-lab/ctl\n"
 	checkScript(t, program, script, `ok    frames arrive`)
 }
 

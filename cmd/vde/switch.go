@@ -156,6 +156,11 @@ func runSwitch(ctx context.Context, out, log io.Writer, args []string, o *switch
 	if o.file != "" {
 		hangups = takeHangups(ctx)
 	}
+	sockets, err := activated(metricsSocket)
+	if err != nil {
+		return err
+	}
+	defer closeListeners(sockets)
 	if err := o.parse(log); err != nil {
 		return err
 	}
@@ -171,7 +176,7 @@ func runSwitch(ctx context.Context, out, log io.Writer, args []string, o *switch
 	failing, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	live := newLiveSwitch(sw, settings, func() (*config.File, error) { return o.settings(args) }, &o.level)
-	if err := errors.Join(live.start(failing, fail), live.serveMetrics(failing)); err != nil {
+	if err := errors.Join(live.start(failing, fail), live.serveMetrics(failing, sockets[metricsSocket])); err != nil {
 		return errors.Join(err, live.end(), listener.Close(), sw.Close())
 	}
 	apis, err := o.api.start(sw, listener.Dir(), o.config.Logger, log)

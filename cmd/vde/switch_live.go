@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"sync"
 
@@ -26,6 +27,7 @@ type liveSwitch struct {
 	settings *config.File // guarded by mu; as applied
 	uplinks  []*uplink    // guarded by mu
 
+	service service
 	metrics *metricsPage // nil if it is not served
 	running sync.WaitGroup
 }
@@ -33,7 +35,7 @@ type liveSwitch struct {
 // newLiveSwitch returns sw, which has been made with settings.
 func newLiveSwitch(sw *vswitch.Switch, settings *config.File, read func() (*config.File, error), level *slog.LevelVar) *liveSwitch {
 	level.Set(settings.Log)
-	return &liveSwitch{sw: sw, read: read, level: level, settings: settings}
+	return &liveSwitch{sw: sw, read: read, level: level, settings: settings, service: service{settings.Logger}}
 }
 
 // start attaches the uplinks, those with a number first, and sets up the mirrors. fail ends
@@ -56,25 +58,40 @@ func (l *liveSwitch) start(ctx context.Context, fail func(error)) error {
 	return nil
 }
 
-// serveMetrics serves the page of metrics where the settings say.
-func (l *liveSwitch) serveMetrics(ctx context.Context) (err error) {
-	if l.settings.Metrics == "" {
+// metricsSocket is the name of a socket that systemd opens for the page of metrics.
+const metricsSocket = "metrics"
+
+// serveMetrics serves the page of metrics on sockets, or where the settings say.
+func (l *liveSwitch) serveMetrics(ctx context.Context, sockets []net.Listener) (err error) {
+	if len(sockets) == 0 && l.settings.Metrics == "" {
 		return nil
 	}
 	if l.metrics, err = newMetricsPage(l.sw, cmp.Or(l.settings.Name, l.settings.Dir), l.settings.Logger); err != nil {
 		return err
 	}
-	socket, err := listenMetrics(ctx, l.settings.Metrics)
-	if err != nil {
-		return fmt.Errorf("metrics: %w", err)
+	if len(sockets) == 0 {
+		socket, err := listenMetrics(ctx, l.settings.Metrics)
+		if err != nil {
+			return fmt.Errorf("metrics: %w", err)
+		}
+		sockets = []net.Listener{socket}
 	}
-	l.metrics.serve(socket, l.settings.Logger)
+	for _, socket := range sockets {
+		l.metrics.serve(socket, l.settings.Logger)
+	}
 	return nil
 }
 
-// run looks after the switch until ctx ends: hangups have the settings read again.
+// run tells the service manager that the switch is ready, and looks after it until ctx
+// ends: hangups have the settings read again.
 func (l *liveSwitch) run(ctx context.Context, hangups <-chan struct{}) {
+	l.service.ready("serving %s", l.settings.Dir)
 	l.running.Go(func() { l.reloadAt(ctx, hangups) })
+	l.running.Go(func() { l.service.watchdog(ctx, func() { l.sw.Stats() }) })
+	l.running.Go(func() {
+		<-ctx.Done()
+		l.service.stopping()
+	})
 }
 
 // end waits until what run has begun is over, whose context has ended, and ends the page
@@ -150,14 +167,17 @@ func (l *liveSwitch) reloadAt(ctx context.Context, hangups <-chan struct{}) {
 func (l *liveSwitch) Reload(ctx context.Context) (changed []string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.service.reloading()
 	settings, err := l.read()
 	if err == nil {
 		changed, err = l.apply(ctx, settings)
 	}
 	if err != nil {
 		l.settings.Logger.Error("configuration not reloaded, nothing is changed", "reason", err)
+		l.service.ready("serving %s; configuration not reloaded: %v", l.settings.Dir, err)
 		return nil, err
 	}
 	l.settings.Logger.Info("configuration reloaded", "changed", changed)
+	l.service.ready("serving %s", l.settings.Dir)
 	return changed, nil
 }
