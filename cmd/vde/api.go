@@ -23,6 +23,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/go-vde/sdk/api"
+	"github.com/go-vde/sdk/cmd/vde/internal/config"
 	"github.com/go-vde/sdk/vswitch"
 )
 
@@ -38,6 +39,8 @@ type apiOptions struct {
 
 	perm fs.FileMode  // what mode says
 	addr *net.TCPAddr // what http says, nil if it is empty
+
+	sockets []net.Listener // that systemd has opened, in place of path
 
 	reload func(ctx context.Context) (changes []string, err error) // nil if there is nothing to reload
 }
@@ -83,6 +86,19 @@ func (o *apiOptions) parse() (err error) {
 	return nil
 }
 
+// use takes the place of the flags by what the settings, which include them, say.
+func (o *apiOptions) use(f *config.File) (err error) {
+	o.path, o.off, o.perm, o.group = f.API.Path, f.API.Disabled, f.API.Mode, f.API.Group
+	o.http, o.httpWrite, o.tokenFile = f.HTTP.Address, f.HTTP.Write, f.HTTP.TokenFile
+	if o.http == "" {
+		return nil
+	}
+	if o.http, err = config.ListenAddress(o.http); err == nil {
+		o.addr, err = net.ResolveTCPAddr("tcp", o.http)
+	}
+	return err
+}
+
 // start serves the API of sw, whose control directory is dir, as o says.
 func (o *apiOptions) start(sw *vswitch.Switch, dir string, logger *slog.Logger, messages io.Writer) (_ *apiServer, err error) {
 	info, _ := debug.ReadBuildInfo()
@@ -97,7 +113,13 @@ func (o *apiOptions) start(sw *vswitch.Switch, dir string, logger *slog.Logger, 
 			s.close()
 		}
 	}()
-	if !o.off {
+	for _, l := range o.sockets {
+		if err := checkAPISocket(l); err != nil {
+			return nil, err
+		}
+		s.serve(ctx, l, api.Access{})
+	}
+	if !o.off && len(o.sockets) == 0 {
 		l, err := vswitch.ListenSocket(cmp.Or(o.path, filepath.Join(dir, api.SocketName)), o.perm, o.group)
 		if err != nil {
 			return nil, fmt.Errorf("the API's socket: %w", err)
@@ -108,6 +130,26 @@ func (o *apiOptions) start(sw *vswitch.Switch, dir string, logger *slog.Logger, 
 		return s, o.startHTTP(ctx, s, messages)
 	}
 	return s, nil
+}
+
+// apiSocket is the name of a socket that systemd opens for the API.
+const apiSocket = "api"
+
+// checkAPISocket returns an error if l, which systemd has opened, lets in everybody. The
+// mode that systemd gives to sockets does, unless the unit says otherwise.
+func checkAPISocket(l net.Listener) error {
+	addr, ok := l.Addr().(*net.UnixAddr)
+	if !ok {
+		return fmt.Errorf("the API's socket that systemd has opened, %s, is not a unix socket; give --http for TCP", l.Addr())
+	}
+	info, err := os.Stat(addr.Name)
+	if err != nil {
+		return fmt.Errorf("the API's socket that systemd has opened: %w", err)
+	}
+	if info.Mode()&0o002 != 0 {
+		return fmt.Errorf("the API's socket that systemd has opened, %s, lets in all users; give SocketMode=0600 in its unit", addr.Name)
+	}
+	return nil
 }
 
 // startHTTP serves the API on TCP.

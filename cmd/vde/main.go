@@ -44,6 +44,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newCapture(), newDemo(), newDoctor(), newGet(), newMan(), newPing(), newPlug(), newServe(), newSwitch(), newVersion())
+	root.AddCommand(newCapture(), newDemo(), newDoctor(), newGet(), newMan(), newPing(), newPlug(), newReload(), newServe(), newSwitch(), newVersion())
 	return root
 }

@@ -7,6 +7,7 @@ package main
 
 import (
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -115,28 +116,39 @@ func TestService(t *testing.T) {
 	}
 }
 
-// passSockets has cmd get sockets under names, as systemd passes them: its process has to
+// passSockets has cmd get new sockets under names, as systemd passes them: its process has to
 // have the number that a variable says.
 func passSockets(t *testing.T, cmd *exec.Cmd, names ...string) (addrs []string) {
 	t.Helper()
 	for range names {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		f, err := l.(*net.TCPListener).File()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { f.Close() })
+		passFile(t, cmd, l)
 		addrs = append(addrs, l.Addr().String())
 		l.Close()
-		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 	}
+	passNames(cmd, names...)
+	return addrs
+}
+
+// passFile has cmd get the descriptor of l.
+func passFile(t *testing.T, cmd *exec.Cmd, l interface{ File() (*os.File, error) }) {
+	t.Helper()
+	f, err := l.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+}
+
+// passNames has cmd know its descriptors under names.
+func passNames(cmd *exec.Cmd, names ...string) {
 	cmd.Args = append([]string{"sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
 	cmd.Path = "/bin/sh"
 	cmd.Env = append(cmd.Env, "LISTEN_FDS="+string(rune('0'+len(names))), "LISTEN_FDNAMES="+strings.Join(names, ":"))
-	return addrs
 }
 
 // TestServiceSockets checks that the page of metrics is served on the sockets that systemd
@@ -166,7 +178,54 @@ func TestServiceSockets(t *testing.T) {
 	cmd = command(t, "switch", dir)
 	passSockets(t, cmd, "web")
 	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), `systemd has opened the socket "web": give FileDescriptorName=metrics in the socket unit`) {
+	if err == nil || !strings.Contains(string(out), `systemd has opened the socket "web": give FileDescriptorName=api or metrics in the socket unit`) {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestServiceAPISocket checks that the API is served on the socket that systemd has opened,
+// unless that lets in everybody.
+func TestServiceAPISocket(t *testing.T) {
+	testutil.NoLeaks(t)
+	base := testutil.ShortDir(t)
+	dir, path := filepath.Join(base, "sw"), filepath.Join(base, "s")
+	for _, test := range []struct {
+		mode os.FileMode
+		want string
+	}{
+		{0o660, "msg=serving dir"},
+		{0o666, "lets in all users; give SocketMode=0600"},
+	} {
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, test.mode); err != nil {
+			t.Fatal(err)
+		}
+		cmd := command(t, "switch", dir)
+		passFile(t, cmd, l)
+		passNames(cmd, "api")
+		var text log
+		cmd.Stderr = &text
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		text.await(t, test.want)
+		if test.mode == 0o660 {
+			if s := getSwitch(t, path); s.GetReadOnly() {
+				t.Error("the API is read-only")
+			}
+			if _, err := os.Stat(filepath.Join(dir, "api")); !os.IsNotExist(err) {
+				t.Errorf("there is another socket: %v", err)
+			}
+			if err := cmd.Process.Signal(unix.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := cmd.Wait(); (err == nil) != (test.mode == 0o660) {
+			t.Errorf("%v\n%s", err, &text)
+		}
+		l.Close()
 	}
 }

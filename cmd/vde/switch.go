@@ -156,7 +156,7 @@ func runSwitch(ctx context.Context, out, log io.Writer, args []string, o *switch
 	if o.file != "" {
 		hangups = takeHangups(ctx)
 	}
-	sockets, err := activated(metricsSocket)
+	sockets, err := activated(apiSocket, metricsSocket)
 	if err != nil {
 		return err
 	}
@@ -166,6 +166,9 @@ func runSwitch(ctx context.Context, out, log io.Writer, args []string, o *switch
 	}
 	settings, err := o.settings(args)
 	if err != nil {
+		return err
+	}
+	if err := o.api.use(settings); err != nil {
 		return err
 	}
 	sw := vswitch.New(settings.Config)
@@ -179,9 +182,13 @@ func runSwitch(ctx context.Context, out, log io.Writer, args []string, o *switch
 	if err := errors.Join(live.start(failing, fail), live.serveMetrics(failing, sockets[metricsSocket])); err != nil {
 		return errors.Join(err, live.end(), listener.Close(), sw.Close())
 	}
+	if o.file != "" {
+		o.api.reload = live.Reload
+	}
+	o.api.sockets = sockets[apiSocket]
 	apis, err := o.api.start(sw, listener.Dir(), o.config.Logger, log)
 	if err != nil {
-		return errors.Join(err, listener.Close(), sw.Close())
+		return errors.Join(err, live.end(), listener.Close(), sw.Close())
 	}
 	serving, end := apis.before(failing)
 	defer end()

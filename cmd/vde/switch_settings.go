@@ -25,6 +25,13 @@ var overrides = map[string]func(o *switchOptions, f *config.File){
 	"no-streams":    func(o *switchOptions, f *config.File) { f.NoStreams = o.config.NoStreams },
 	"metrics":       func(o *switchOptions, f *config.File) { f.Metrics = o.metrics },
 	"log":           func(o *switchOptions, f *config.File) { f.Log = o.logFlag },
+
+	"api":             func(o *switchOptions, f *config.File) { f.API.Path, f.API.Disabled = o.api.path, false },
+	"api-mode":        func(o *switchOptions, f *config.File) { f.API.Mode = o.api.perm },
+	"api-group":       func(o *switchOptions, f *config.File) { f.API.Group = o.api.group },
+	"http":            func(o *switchOptions, f *config.File) { f.HTTP.Address = o.api.http },
+	"http-write":      func(o *switchOptions, f *config.File) { f.HTTP.Write = o.api.httpWrite },
+	"http-token-file": func(o *switchOptions, f *config.File) { f.HTTP.TokenFile = o.api.tokenFile },
 }
 
 // settings returns what the configuration file, if there is one, the flags and the
@@ -35,6 +42,9 @@ func (o *switchOptions) settings(args []string) (*config.File, error) {
 			if o.file == "" || o.changed(name) {
 				override(o, f)
 			}
+		}
+		if o.api.off {
+			f.API = config.API{Disabled: true}
 		}
 	}
 	f := new(config.File)

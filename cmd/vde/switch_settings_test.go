@@ -96,6 +96,7 @@ func TestSettingsOverrides(t *testing.T) {
 	values := map[string]string{
 		"ports": "7", "hub": "true", "mode": "0600", "dirmode": "02700", "group": "g", "max-frame": "1600", "ageing-time": "3s", "policy": "head-drop",
 		"wait": "3s", "shared-memory": "always", "no-polling": "true", "no-streams": "true", "metrics": "1", "log": "debug",
+		"api": "x", "api-mode": "0660", "api-group": "g", "http": "127.0.0.1:1", "http-write": "true", "http-token-file": "x",
 	}
 	name := filepath.Join(t.TempDir(), "lab.yaml")
 	write(t, name, "dir: /x")
@@ -104,7 +105,11 @@ func TestSettingsOverrides(t *testing.T) {
 		t.Fatal(err)
 	}
 	for flag := range overrides {
-		got, err := settingsOf("-c", name, "--"+flag+"="+values[flag])
+		args := []string{"-c", name, "--" + flag + "=" + values[flag]}
+		if strings.HasPrefix(flag, "http-") {
+			args = append(args, "--http=127.0.0.1:1") // they belong to it
+		}
+		got, err := settingsOf(args...)
 		if err != nil || len(file.Differences(got)) != 1 {
 			t.Errorf("--%s: %v differ, %v", flag, file.Differences(got), err)
 		}

@@ -49,7 +49,7 @@ var sections = []section{
 		"mirrors":           {"ports whose frames are copied to another port; SRC:DST stands for a mapping", "none"},
 		"console":           {"socket that speaks the management protocol of vde_switch", "none"},
 		"api":               {"socket of the API", "the socket api in the control directory"},
-		"http":              {"address of the web page, HOST:PORT; without a host, this machine only", "none"},
+		"http":              {"serve the API on TCP; an address alone stands for a mapping", "not"},
 		"metrics":           {"address of the page for Prometheus, HOST:PORT; without a host, this machine only", "none"},
 		"log":               {"what to log", ""},
 	}},
@@ -97,5 +97,10 @@ var sections = []section{
 		"mode":     {"permissions of the socket", "`0600`"},
 		"group":    {"group of the socket, a name or a number", "that of the process"},
 		"disabled": {"serve no API", ""},
+	}},
+	{"http", reflect.TypeFor[HTTP](), map[string]about{
+		"address":    {"HOST:PORT; without a host, this machine only", "has to be given"},
+		"write":      {"allow changes and captures", ""},
+		"token-file": {"file whose first line is the token; needed if others can reach the address", "a new token, which is printed"},
 	}},
 }

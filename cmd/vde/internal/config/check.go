@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"reflect"
 	"regexp"
 	"slices"
@@ -167,14 +168,12 @@ func (f *File) check() (errs []error) {
 
 // checkAddresses is the part of check that is about where something is served.
 func (f *File) checkAddresses() (errs []error) {
-	for key, addr := range map[string]string{"http": f.HTTP, "metrics": f.Metrics} {
-		if addr == "" {
-			continue
-		}
-		if _, err := ListenAddress(addr); err != nil {
-			errs = append(errs, f.Errorf(key, "%w", err))
+	if f.Metrics != "" {
+		if _, err := ListenAddress(f.Metrics); err != nil {
+			errs = append(errs, f.Errorf("metrics", "%w", err))
 		}
 	}
+	errs = append(errs, f.checkHTTP()...)
 	for key, mode := range map[string]uint32{"console.mode": uint32(f.Console.Mode), "api.mode": uint32(f.API.Mode)} {
 		if mode&^0o777 != 0 {
 			errs = append(errs, f.Errorf(key, "give permissions up to 0777"))
@@ -188,6 +187,25 @@ func (f *File) checkAddresses() (errs []error) {
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errs
+}
+
+// checkHTTP is the part of check that is about HTTP.
+func (f *File) checkHTTP() (errs []error) {
+	if f.HTTP == (HTTP{}) {
+		return nil
+	}
+	if f.HTTP.Address == "" {
+		return []error{f.Errorf("http", "has no address; give one, such as 127.0.0.1:8080")}
+	}
+	addr, err := ListenAddress(f.HTTP.Address)
+	if err != nil {
+		return []error{f.Errorf("http", "%w", err)}
+	}
+	host, _, _ := net.SplitHostPort(addr)
+	if ip, err := netip.ParseAddr(host); (err != nil || !ip.IsLoopback()) && host != "localhost" && f.HTTP.TokenFile == "" {
+		return []error{f.Errorf("http", "others can reach %s; use 127.0.0.1, or give a token-file", addr)}
+	}
+	return nil
 }
 
 // ListenAddress returns the TCP address that text stands for: a port, or one without a

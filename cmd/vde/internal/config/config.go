@@ -37,7 +37,7 @@ type File struct {
 
 	Console Socket // of vde_switch's management protocol
 	API     API
-	HTTP    string // address of the web page
+	HTTP    HTTP
 	Metrics string // address of the page for Prometheus
 
 	Log slog.Level
@@ -75,6 +75,14 @@ type API struct {
 	Mode     fs.FileMode
 	Group    string
 	Disabled bool
+}
+
+// HTTP says where the API is served on TCP, if it has an address. A string stands for one
+// with this Address.
+type HTTP struct {
+	Address   string
+	Write     bool   // also for changes
+	TokenFile string // its first line is the token; without one, a new one is printed
 }
 
 // An Error is about one place of a file.

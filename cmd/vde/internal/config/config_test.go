@@ -127,7 +127,7 @@ func TestParse(t *testing.T) {
 		t.Errorf("%+v", f.Uplinks)
 	}
 	if !reflect.DeepEqual(f.Mirrors, []config.Mirror{{1, 5}, {2, 5}}) || f.Console != (config.Socket{Path: "/run/lab.mgmt", Mode: 0o600, Group: "vde"}) || f.Dir != "/run/lab.ctl" || f.Log != slog.LevelDebug ||
-		f.API != (config.API{Path: "/run/lab.api", Mode: 0o660, Group: "vde"}) || f.HTTP != "8080" || f.Metrics != "localhost:9100" {
+		f.API != (config.API{Path: "/run/lab.api", Mode: 0o660, Group: "vde"}) || f.HTTP != (config.HTTP{Address: "8080"}) || f.Metrics != "localhost:9100" {
 		t.Errorf("%+v", f)
 	}
 }
@@ -192,6 +192,9 @@ var mistakes = []struct{ text, want string }{
 	{"metrics: example.org", `lab.yaml:1: metrics: "example.org": give HOST:PORT, or a port on this machine, such as 9100`},
 	{"metrics: ':http'", `lab.yaml:1: metrics: ":http": give HOST:PORT`},
 	{"http: 99999", `lab.yaml:1: http: "99999": give HOST:PORT`},
+	{"http: {write: true}", "lab.yaml:1: http: has no address; give one, such as 127.0.0.1:8080"},
+	{"http: 0.0.0.0:8080", "lab.yaml:1: http: others can reach 0.0.0.0:8080; use 127.0.0.1, or give a token-file"},
+	{"http: {address: 'lab.example:80', write: true}", "lab.yaml:1: http: others can reach"},
 	{"log: loud", `lab.yaml:1: log: `},
 	{"a: &a {<<: *a}", "lab.yaml:"},
 	{"default-port: &a {<<: *a}", "lab.yaml:1: "},

@@ -248,6 +248,8 @@ func (d *decoder) short(n *yaml.Node, path string, v reflect.Value) bool {
 	switch p := v.Addr().Interface().(type) {
 	case *Uplink:
 		p.Locator = n.Value
+	case *HTTP:
+		p.Address = n.Value
 	case *Mirror:
 		m, err := ParseMirror(n.Value)
 		if err != nil {

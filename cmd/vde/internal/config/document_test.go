@@ -201,7 +201,7 @@ func shape(t reflect.Type) string {
 	}
 	i := slices.IndexFunc(sections, func(s section) bool { return s.typ == t })
 	titles := map[string]string{
-		"port": "Ports", "port-group": "Port groups", "static-entry": "Static entries", "uplink": "Uplinks", "mirror": "Mirrors", "console": "Console", "api": "API",
+		"port": "Ports", "port-group": "Port groups", "static-entry": "Static entries", "uplink": "Uplinks", "mirror": "Mirrors", "console": "Console", "api": "API", "http": "HTTP",
 	}
 	title := titles[sections[i].name]
 	return fmt.Sprintf("[%s](#%s)", title, strings.ReplaceAll(strings.ToLower(title), " ", "-"))
@@ -321,8 +321,8 @@ func form(t reflect.Type, name string) map[string]any {
 	case reflect.Struct:
 		i := slices.IndexFunc(sections, func(s section) bool { return s.typ == t })
 		ref := map[string]any{"$ref": "#/$defs/" + sections[i].name}
-		if t == reflect.TypeFor[Uplink]() || t == reflect.TypeFor[Mirror]() {
-			return map[string]any{"anyOf": []any{map[string]any{"type": "string"}, ref}}
+		if slices.Contains([]reflect.Type{reflect.TypeFor[Uplink](), reflect.TypeFor[Mirror](), reflect.TypeFor[HTTP]()}, t) {
+			return map[string]any{"anyOf": []any{map[string]any{"type": []string{"string", "integer"}}, ref}}
 		}
 		return ref
 	}
