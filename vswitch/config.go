@@ -184,6 +184,9 @@ type PortConfig struct {
 	// frames wait for room there as those for a single port do.
 	Isolated bool `json:",omitempty"`
 
+	// Reserved keeps the port for endpoints that ask for it by its number.
+	Reserved bool `json:",omitempty"`
+
 	// RoundRobin, in hub mode, sends each frame from this port to one other port, to
 	// each in turn, beginning with the second. It waits for room there as a frame for
 	// a single port does.

@@ -214,12 +214,27 @@ func (sw *Switch) addEndpoint(c *endpoint, n, first, last int) error {
 	return nil
 }
 
-// freePort returns the lowest port without an endpoint, or -1; mu is held.
+// freePort returns the lowest port without an endpoint that is not reserved, or -1; mu
+// is held.
 func (sw *Switch) freePort(first, last int) int {
-	if n := sw.active.Load().free(first); n <= last {
-		return n
+	active := sw.active.Load()
+	for n := active.free(first); n <= last; n = active.free(n + 1) {
+		if !sw.reserved(n) {
+			return n
+		}
 	}
 	return -1
+}
+
+// reserved reports whether port n is given only to endpoints that ask for it; mu is held.
+func (sw *Switch) reserved(n int) bool {
+	if p := sw.ports[n]; p != nil {
+		return p.conf.Load().Reserved
+	}
+	if pc, ok := sw.cfg.Ports[n]; ok {
+		return pc.Reserved
+	}
+	return sw.cfg.defaultOf(n).Reserved
 }
 
 // removeEndpoint removes c from its port and reports whether it was there.
