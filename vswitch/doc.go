@@ -50,6 +50,6 @@
 // Opening a port flushes nothing, and an address that moves is found at its new
 // port at once. Ports are refused by closing the connection, as soon as earlier
 // requests have been answered, with the reason in the log. Frames longer than
-// MaxFrameSize are dropped, not cut off. There are no access lists and no
-// management console.
+// MaxFrameSize are dropped, not cut off. The management console is package
+// vswitch/console, and access lists are there.
 package vswitch

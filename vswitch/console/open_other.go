@@ -1,0 +1,8 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+//go:build !unix
+
+package console
+
+const openNonblock = 0
