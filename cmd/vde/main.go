@@ -44,6 +44,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newCapture(), newDemo(), newDoctor(), newGet(), newMan(), newPing(), newPlug(), newReload(), newServe(), newSwitch(), newVersion())
+	root.AddCommand(newCapture(), newDemo(), newDoctor(), newGet(), newMan(), newPing(), newPlug(), newReload(), newServe(),
+		newSwitch(), newCompat(), newVersion())
 	return root
 }

@@ -16,11 +16,17 @@ import (
 )
 
 // commandLine returns the arguments of a process as those of newRoot: a process
-// called vde_plug is vde plug, and what follows an equals sign there is no flag.
+// called vde_plug is vde plug, and what follows an equals sign there is no flag. One
+// called vde_switch is vde switch --compat.
 func commandLine(argv []string) []string {
 	args := slices.Clone(argv[1:])
-	if filepath.Base(argv[0]) == "vde_plug" {
+	switch {
+	case filepath.Base(argv[0]) == "vde_plug":
 		args = append([]string{"plug"}, args...)
+	case filepath.Base(argv[0]) == compatName:
+		return compatLine(args)
+	case len(args) > 1 && args[0] == "switch" && args[1] == "--compat":
+		return compatLine(args[2:])
 	}
 	if len(args) == 0 || args[0] != "plug" {
 		return args

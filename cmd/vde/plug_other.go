@@ -30,7 +30,10 @@ func standardStreams(int) (vdestream.Pipes, error) {
 
 // daemonOptions are the flags of vde_plug about processes, of which there are none
 // here.
-type daemonOptions struct{}
+type daemonOptions struct {
+	daemon  bool
+	pidFile string
+}
 
 func (*daemonOptions) register(*cobra.Command) {}
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -17,6 +18,7 @@ import (
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
+	"github.com/go-vde/sdk/vswitch/console"
 )
 
 // switchOptions are the flags of vde switch.
@@ -28,7 +30,9 @@ type switchOptions struct {
 	logLevel      string
 
 	jsonOption
-	api apiOptions
+	api     apiOptions
+	console consoleOptions
+	compat  bool
 
 	links, ports, mirrors []string
 	requireLinks          bool
@@ -64,13 +68,20 @@ the counters of all ports are printed.
 With --config the settings are taken from a file, with what flags say on top of it, and
 DIR may be given there. SIGHUP has the file read again: if all of it is right, the
 difference is applied to the running switch, and who is attached stays attached.
-docs/configuration.md describes the file.`,
+docs/configuration.md describes the file.
+
+With --mgmt it has the management console of vde_switch, for unixterm, vdeterm and scripts.
+As vde switch --compat, or when it is called vde_switch, the program takes the arguments of
+vde_switch; see vde switch --compat --help.`,
 		Example: `  vde switch /run/lab.ctl
   vde switch /run/lab.ctl --link /run/vde.ctl --link 3=hub:///run/hub.ctl
   vde switch /run/lab.ctl --link 3=/run/vde.ctl --port 3:vlan=none,tagged=20+30 --port 4:vlan=20
   vde switch --config lab.yaml --metrics 9100`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.compat {
+				return usageErrorf("--compat: give it before all others")
+			}
 			o.changed = cmd.Flags().Changed
 			return runSwitch(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args, o)
 		},
@@ -98,6 +109,8 @@ docs/configuration.md describes the file.`,
 	f.StringVar(&o.logLevel, "log", "info", "what to log: debug, info, warn or error")
 	o.registerJSON(cmd)
 	o.api.register(f)
+	o.console.register(f)
+	f.BoolVar(&o.compat, "compat", false, "take the arguments of vde_switch, which follow")
 	cobra.CheckErr(cmd.MarkFlagFilename("config", "yaml", "yml"))
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions([]string{"backpressure", "tail-drop", "head-drop"}, cobra.ShellCompDirectiveNoFileComp)))
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("shared-memory", cobra.FixedCompletions([]string{"same-user", "always", "never"}, cobra.ShellCompDirectiveNoFileComp)))
@@ -142,7 +155,7 @@ func (o *switchOptions) parse(log io.Writer) error {
 	if o.config.DirMode, err = parseMode("--dirmode", o.dirMode, 0o3777); err != nil {
 		return err
 	}
-	return o.api.parse()
+	return errors.Join(o.api.parse(), o.console.parse())
 }
 
 // A switchResult is what vde switch --json prints.
@@ -171,6 +184,8 @@ func runSwitch(ctx context.Context, out, log io.Writer, args []string, o *switch
 	if err := o.api.use(settings); err != nil {
 		return err
 	}
+	o.console.use(settings)
+	o.console.prepare(&settings.Config)
 	sw := vswitch.New(settings.Config)
 	listener, err := sw.Listen(settings.Dir)
 	if err != nil {
@@ -182,20 +197,15 @@ func runSwitch(ctx context.Context, out, log io.Writer, args []string, o *switch
 	if err := errors.Join(live.start(failing, fail), live.serveMetrics(failing, sockets[metricsSocket])); err != nil {
 		return errors.Join(err, live.end(), listener.Close(), sw.Close())
 	}
-	if o.file != "" {
-		o.api.reload = live.Reload
-	}
-	o.api.sockets = sockets[apiSocket]
-	apis, err := o.api.start(sw, listener.Dir(), o.config.Logger, log)
+	serving, end, err := o.serveControl(failing, live, listener.Dir(), sockets[apiSocket], log, fail)
 	if err != nil {
 		return errors.Join(err, live.end(), listener.Close(), sw.Close())
 	}
-	serving, end := apis.before(failing)
 	defer end()
 	o.config.Logger.Info("serving", "dir", listener.Dir())
 	live.run(failing, hangups)
 	err = listener.Serve(serving)
-	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Cause(ctx))) {
+	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Cause(ctx))) || errors.Is(err, errShutdown) {
 		err = nil // told to stop
 	}
 	fail(nil)
@@ -205,6 +215,27 @@ func runSwitch(ctx context.Context, out, log io.Writer, args []string, o *switch
 		err = errors.Join(err, printJSON(out, switchResult{listener.Dir(), sw.Stats()}))
 	}
 	return err
+}
+
+// serveControl serves the console and the API of the switch, whose control directory is dir,
+// as the settings say. It returns the context to serve the switch in, and what ends both.
+func (o *switchOptions) serveControl(ctx context.Context, live *liveSwitch, dir string, sockets []net.Listener, log io.Writer, fail func(error)) (context.Context, func(), error) {
+	c := &live.settings.Config
+	_, stop, err := o.console.serve(ctx, live.sw, console.Options{Dir: dir, Mode: c.Mode, Logger: c.Logger}, fail)
+	if err != nil {
+		return nil, nil, err
+	}
+	if o.file != "" {
+		o.api.reload = live.Reload
+	}
+	o.api.sockets = sockets
+	apis, err := o.api.start(live.sw, dir, c.Logger, log)
+	if err != nil {
+		stop()
+		return nil, nil, err
+	}
+	serving, end := apis.before(ctx)
+	return serving, func() { end(); stop() }, nil
 }
 
 // parseMode reads an octal number; the empty string is 0, for the default.

@@ -26,6 +26,10 @@ var overrides = map[string]func(o *switchOptions, f *config.File){
 	"metrics":       func(o *switchOptions, f *config.File) { f.Metrics = o.metrics },
 	"log":           func(o *switchOptions, f *config.File) { f.Log = o.logFlag },
 
+	"mgmt":      func(o *switchOptions, f *config.File) { f.Console.Path = o.console.path },
+	"mgmtmode":  func(o *switchOptions, f *config.File) { f.Console.Mode = o.console.perm },
+	"mgmtgroup": func(o *switchOptions, f *config.File) { f.Console.Group = o.console.group },
+
 	"api":             func(o *switchOptions, f *config.File) { f.API.Path, f.API.Disabled = o.api.path, false },
 	"api-mode":        func(o *switchOptions, f *config.File) { f.API.Mode = o.api.perm },
 	"api-group":       func(o *switchOptions, f *config.File) { f.API.Group = o.api.group },
@@ -64,9 +68,6 @@ func (o *switchOptions) settings(args []string) (*config.File, error) {
 		return nil, usageErrorf("give the control directory DIR, or a file with --config")
 	case f.Dir == "":
 		return nil, f.Errorf("dir", "is not given; give the control directory here or as an argument")
-	}
-	if f.Console != (config.Socket{}) {
-		return nil, f.Errorf("console", "is not served by this program; leave it out")
 	}
 	f.Logger = o.config.Logger
 	return f, o.add(f)

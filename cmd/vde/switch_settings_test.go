@@ -97,6 +97,7 @@ func TestSettingsOverrides(t *testing.T) {
 		"ports": "7", "hub": "true", "mode": "0600", "dirmode": "02700", "group": "g", "max-frame": "1600", "ageing-time": "3s", "policy": "head-drop",
 		"wait": "3s", "shared-memory": "always", "no-polling": "true", "no-streams": "true", "metrics": "1", "log": "debug",
 		"api": "x", "api-mode": "0660", "api-group": "g", "http": "127.0.0.1:1", "http-write": "true", "http-token-file": "x",
+		"mgmt": "x", "mgmtmode": "0660", "mgmtgroup": "g",
 	}
 	name := filepath.Join(t.TempDir(), "lab.yaml")
 	write(t, name, "dir: /x")
@@ -109,6 +110,9 @@ func TestSettingsOverrides(t *testing.T) {
 		if strings.HasPrefix(flag, "http-") {
 			args = append(args, "--http=127.0.0.1:1") // they belong to it
 		}
+		if strings.HasPrefix(flag, "mgmt") {
+			args = append(args, "--mgmt=x")
+		}
 		got, err := settingsOf(args...)
 		if err != nil || len(file.Differences(got)) != 1 {
 			t.Errorf("--%s: %v differ, %v", flag, file.Differences(got), err)
@@ -119,8 +123,6 @@ func TestSettingsOverrides(t *testing.T) {
 func TestSettingsErrors(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "lab.yaml")
 	write(t, name, "num-ports: 5\nports: {3: {vlan: 3}}")
-	console := filepath.Join(t.TempDir(), "lab.yaml")
-	write(t, console, "console: {path: x}")
 	for _, test := range []struct {
 		args, want string
 		usage      bool
@@ -131,7 +133,6 @@ func TestSettingsErrors(t *testing.T) {
 		{"x -c " + name + " --ports=2", "lab.yaml:2: ports.3: there are ports 0 to 2", false},
 		{"x -c " + name + " --port=6:vlan=1", "--port 6: the highest port is 5", true},
 		{"x -c " + name + " --link=6=/y", "--link 6=/y: the highest port is 5", true},
-		{"x -c " + console, "lab.yaml:1: console: is not served by this program", false},
 		{"x --port=3:queue=-1", "queue is -1, want 1 to 1048576", true},
 		{"x --port=3:colour=red", `unknown setting "colour", want one of vlan, tagged, policy, wait, queue, isolated, round-robin, loop-protection, storm-limit, mac-limit`, true},
 		{"x --mirror=1", `--mirror "1": give the numbers of two ports, such as 1:5`, true},
