@@ -24,7 +24,7 @@ import (
 // full is a configuration with every field set.
 var full = vswitch.PortConfig{
 	VLAN: 20, Tagged: []uint16{0, 1, 2, 7, 4093, 4094}, Policy: vswitch.HeadDrop, Wait: 3 * time.Millisecond, Queue: 99,
-	Isolated: true, RoundRobin: true, LoopProtection: vswitch.LoopProtectionOff, StormLimit: 1000, MACLimit: -1,
+	Isolated: true, Reserved: true, RoundRobin: true, LoopProtection: vswitch.LoopProtectionOff, StormLimit: 1000, MACLimit: -1,
 	Static: []vswitch.StaticEntry{{MAC: frame.MAC{2, 1}, VLAN: 7}, {MAC: frame.MAC{2, 2}}},
 }
 

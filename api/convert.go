@@ -25,7 +25,7 @@ func EncodePortConfig(c vswitch.PortConfig) *pb.PortConfig {
 	m := &pb.PortConfig{
 		Vlan: uint32(c.VLAN), Tagged: encodeVLANs(c.Tagged),
 		Policy: c.Policy.String(), Wait: durationpb.New(c.Wait), Queue: uint32(c.Queue),
-		Isolated: c.Isolated, RoundRobin: c.RoundRobin, LoopProtection: c.LoopProtection.String(),
+		Isolated: c.Isolated, Reserved: c.Reserved, RoundRobin: c.RoundRobin, LoopProtection: c.LoopProtection.String(),
 		StormLimit: uint32(c.StormLimit), MacLimit: int32(c.MACLimit),
 	}
 	for _, s := range c.Static {
@@ -66,7 +66,7 @@ func DecodePortConfig(m *pb.PortConfig) (vswitch.PortConfig, error) {
 		return c, fmt.Errorf("queue is %d and storm_limit %d, want at most %d", m.GetQueue(), m.GetStormLimit(), math.MaxInt32)
 	}
 	c.Queue, c.StormLimit, c.MACLimit = int(m.GetQueue()), int(m.GetStormLimit()), int(m.GetMacLimit())
-	c.Isolated, c.RoundRobin = m.GetIsolated(), m.GetRoundRobin()
+	c.Isolated, c.Reserved, c.RoundRobin = m.GetIsolated(), m.GetReserved(), m.GetRoundRobin()
 	c.Static, err = decodeStatic(m.GetStatic())
 	return c, err
 }

@@ -551,7 +551,9 @@ type PortConfig struct {
 	// Addresses that may be learned on this port (0: no limit; negative: none, only those in static).
 	MacLimit int32 `protobuf:"varint,10,opt,name=mac_limit,json=macLimit,proto3" json:"mac_limit,omitempty"`
 	// FDB entries of this port that do not age.
-	Static        []*StaticEntry `protobuf:"bytes,11,rep,name=static,proto3" json:"static,omitempty"`
+	Static []*StaticEntry `protobuf:"bytes,11,rep,name=static,proto3" json:"static,omitempty"`
+	// Only endpoints that ask for the port by its number get it.
+	Reserved      bool `protobuf:"varint,12,opt,name=reserved,proto3" json:"reserved,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -661,6 +663,13 @@ func (x *PortConfig) GetStatic() []*StaticEntry {
 		return x.Static
 	}
 	return nil
+}
+
+func (x *PortConfig) GetReserved() bool {
+	if x != nil {
+		return x.Reserved
+	}
+	return false
 }
 
 // A VLANRange is the VLANs from first to last; a last below first stands for first.
@@ -3934,7 +3943,7 @@ const file_vde_switch_v1_switch_proto_rawDesc = "" +
 	"\tPortGroup\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\rR\x05first\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\rR\x04last\x12<\n" +
-	"\fdefault_port\x18\x03 \x01(\v2\x19.vde.switch.v1.PortConfigR\vdefaultPort\"\x87\x03\n" +
+	"\fdefault_port\x18\x03 \x01(\v2\x19.vde.switch.v1.PortConfigR\vdefaultPort\"\xa3\x03\n" +
 	"\n" +
 	"PortConfig\x12\x12\n" +
 	"\x04vlan\x18\x01 \x01(\rR\x04vlan\x120\n" +
@@ -3950,7 +3959,8 @@ const file_vde_switch_v1_switch_proto_rawDesc = "" +
 	"stormLimit\x12\x1b\n" +
 	"\tmac_limit\x18\n" +
 	" \x01(\x05R\bmacLimit\x122\n" +
-	"\x06static\x18\v \x03(\v2\x1a.vde.switch.v1.StaticEntryR\x06static\"5\n" +
+	"\x06static\x18\v \x03(\v2\x1a.vde.switch.v1.StaticEntryR\x06static\x12\x1a\n" +
+	"\breserved\x18\f \x01(\bR\breserved\"5\n" +
 	"\tVLANRange\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\rR\x05first\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\rR\x04last\"3\n" +

@@ -134,7 +134,7 @@ func TestSettingsErrors(t *testing.T) {
 		{"x -c " + name + " --port=6:vlan=1", "--port 6: the highest port is 5", true},
 		{"x -c " + name + " --link=6=/y", "--link 6=/y: the highest port is 5", true},
 		{"x --port=3:queue=-1", "queue is -1, want 1 to 1048576", true},
-		{"x --port=3:colour=red", `unknown setting "colour", want one of vlan, tagged, policy, wait, queue, isolated, round-robin, loop-protection, storm-limit, mac-limit`, true},
+		{"x --port=3:colour=red", `unknown setting "colour", want one of vlan, tagged, policy, wait, queue, isolated, reserved, round-robin, loop-protection, storm-limit, mac-limit`, true},
 		{"x --mirror=1", `--mirror "1": give the numbers of two ports, such as 1:5`, true},
 		{"x --mirror=1:1", "--mirror 1:1: give two ports, 0 to 4096", true},
 		{"x --mirror=1:5000", "--mirror 1:5000: give two ports, 0 to 4096", true},

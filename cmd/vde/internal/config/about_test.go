@@ -59,6 +59,7 @@ var sections = []section{
 		"policy":          {"what happens to frames for a port whose queue is full", ""},
 		"wait":            {"longest delay at a full queue under the policy backpressure", ""},
 		"queue":           {"frames that the queue of the switch for the port holds", ""},
+		"reserved":        {"keep the port for endpoints that ask for it by its number", ""},
 		"isolated":        {"keep frames of this port off other isolated ports", ""},
 		"round-robin":     {"in hub mode, send each frame from this port to one other port, in turn", ""},
 		"loop-protection": {"whether probes are sent from this port to find loops; auto: if it is an uplink", ""},

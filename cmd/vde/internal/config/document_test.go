@@ -42,7 +42,7 @@ func TestKeys(t *testing.T) {
 	}
 	for _, v := range []any{
 		vswitch.Config{KeepTags: true, AgeingTime: 1, LoopInterval: 1, Mode: 1, DirMode: 1, HandshakeTimeout: 1},
-		vswitch.PortConfig{Tagged: []uint16{1}, Isolated: true, RoundRobin: true, Wait: 1, LoopProtection: 1, Static: []vswitch.StaticEntry{{}}},
+		vswitch.PortConfig{Tagged: []uint16{1}, Isolated: true, Reserved: true, RoundRobin: true, Wait: 1, LoopProtection: 1, Static: []vswitch.StaticEntry{{}}},
 		vswitch.PortGroup{}, vswitch.StaticEntry{},
 	} {
 		b, err := json.Marshal(v)
