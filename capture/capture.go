@@ -130,6 +130,25 @@ var (
 // Record appends a frame. It is the function to give to [vde.WithFrameHook]. Err and
 // Close return the failure if a frame cannot be written.
 func (i *Interface) Record(d vde.Direction, b frame.Frame) {
+	options := pcapgo.NgPacketOptions{Flags: inbound}
+	if d == vde.Sent {
+		options.Flags = outbound
+	}
+	i.record(time.Now(), b, len(b), options, i.newDrops)
+}
+
+// RecordCopy appends a frame that somebody else has captured at the time t: data are its
+// first bytes, and length is how many it had. drops are frames that were not captured since
+// the one before. Failures are those of Record.
+func (i *Interface) RecordCopy(t time.Time, data []byte, length int, drops uint64) {
+	i.record(t, data, length, pcapgo.NgPacketOptions{}, func() uint64 {
+		i.recorded += drops
+		return drops
+	})
+}
+
+// record appends a frame; newDrops is called with the file locked.
+func (i *Interface) record(t time.Time, b []byte, length int, options pcapgo.NgPacketOptions, newDrops func() uint64) {
 	f := i.file
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -137,19 +156,14 @@ func (i *Interface) Record(d vde.Direction, b frame.Frame) {
 	if f.closed || f.err != nil {
 		return
 	}
-	kept := b
 	if f.snapLen > 0 && len(b) > f.snapLen {
-		kept = b[:f.snapLen]
+		b = b[:f.snapLen]
 	}
-	options := pcapgo.NgPacketOptions{Flags: inbound}
-	if d == vde.Sent {
-		options.Flags = outbound
-	}
-	if drops := i.newDrops(); drops > 0 {
+	if drops := newDrops(); drops > 0 {
 		options.DropCount = &drops
 	}
-	info := gopacket.CaptureInfo{Timestamp: time.Now(), CaptureLength: len(kept), Length: len(b), InterfaceIndex: i.id}
-	f.err = f.w.WritePacketWithOptions(info, kept, options)
+	info := gopacket.CaptureInfo{Timestamp: t, CaptureLength: len(b), Length: length, InterfaceIndex: i.id}
+	f.err = f.w.WritePacketWithOptions(info, b, options)
 }
 
 // newDrops returns the drops since the last call; file.mu is held.

@@ -21,6 +21,14 @@ type places struct {
 
 func systemPlaces() places { return places{home: os.Getenv("HOME")} }
 
+// FindLocator returns the locator that [Open] opens for text: text itself, or what the first
+// line of the file says that text names, or, for the empty text, the user's default network.
+// The error matches syscall.EINVAL if there is none.
+func FindLocator(text string) (vnl.Locator, error) {
+	l, _, err := systemPlaces().find(text)
+	return l, err
+}
+
 // find follows text through the home directory and locator files to a locator.
 // The empty string stands for the user's default network, and the path of a
 // regular file for the locator in its first line. from says where the locator was

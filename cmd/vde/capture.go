@@ -24,6 +24,7 @@ type captureOptions struct {
 	output  string
 	snapLen int
 	count   uint64
+	port    string // of a running switch
 	create  func(ctx context.Context, name string) (io.WriteCloser, error)
 }
 
@@ -37,10 +38,12 @@ frame that reaches its port to a pcapng file, which Wireshark and tcpdump
 read, until it is interrupted. What has come is in the file at once, so that it
 can be watched while it grows. A switch sends a port what is for everybody and
 for unknown addresses; to see everything, capture on a hub, or on the port that
-another one is mirrored to. With --json, an object at the end says what has been
-captured.`,
-		Example: "  vde capture --net /run/vde.ctl -w - | tcpdump -n -r -",
-		Args:    cobra.MaximumNArgs(1),
+another one is mirrored to. With --port, it writes what comes from a port of a running
+switch and goes to it, without joining. With --json, an object at the end says what has
+been captured.`,
+		Example: `  vde capture --net /run/vde.ctl -w - | tcpdump -n -r -
+  vde capture --port 3 /run/lab.ctl -w port3.pcapng`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			vnl, err := o.orArg(args)
 			if err != nil {
@@ -55,8 +58,11 @@ captured.`,
 	f := cmd.Flags()
 	f.StringVarP(&o.output, "write", "w", "", "file to write, - for the standard output")
 	f.IntVarP(&o.snapLen, "snaplen", "s", 0, "bytes of each frame to keep; 0 keeps all")
+	f.StringVarP(&o.port, "port", "p", "", "capture what passes at port `N` of a switch that serves its API")
 	f.Uint64VarP(&o.count, "count", "c", 0, "frames after which to end; 0: until interrupted")
 	cobra.CheckErr(cmd.MarkFlagRequired("write"))
+	control := controlOption{&o.netOption}
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("port", control.completePorts("")))
 	return cmd
 }
 
@@ -71,6 +77,9 @@ func runCapture(ctx context.Context, out, messages io.Writer, vnl string, o capt
 		return usageErrorf("--snaplen %d: give 0 or more", o.snapLen)
 	case o.json && o.output == "-":
 		return usageErrorf("--json and --write - both write to the standard output")
+	}
+	if o.port != "" {
+		return runPortCapture(ctx, out, messages, vnl, o)
 	}
 	var r recording
 	r.conn, err = vde.Open(ctx, vnl, drivers(), vde.WithDescription("vde capture"), vde.WithMaxFrameSize(longest), vde.WithFrameHook(r.hook))

@@ -44,7 +44,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newCapture(), newDemo(), newDoctor(), newGet(), newMan(), newPing(), newPlug(), newReload(), newServe(),
-		newSwitch(), newCompat(), newVersion())
+	root.AddCommand(newCapture(), newDemo(), newDisconnect(), newDoctor(), newEvents(), newFDB(), newGet(), newMan(), newMirror(),
+		newPing(), newPlug(), newPorts(), newReload(), newServe(), newSet(), newStats(), newSwitch(), newCompat(), newVersion())
 	return root
 }
