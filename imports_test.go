@@ -84,12 +84,14 @@ var floors = []floor{
 	{"cmd/...", []string{"cmd/...", "frame", "pool", "ringbuf", "vnl", "link", "links/...", "impair", "vde", "vswitch", "vswitch/node", "netstack/...", "capture/...", "api/...", "metrics", "vswitch/console"}},
 	{"internal/soak/...", []string{"frame", "pool", "vde", "vswitch", "impair", "netstack/...", "testutil", "internal/testframe", "internal/testpeers"}},
 	{"internal/libtest", nil},
+	{"internal/webtest", nil},
 	{"internal/tools/...", []string{"internal/tools/..."}},
 }
 
 // forTests lists the internal packages that serve tests. A row has to name them:
 // "internal/..." does not stand for them.
 var forTests = []string{"internal/openfiles", "internal/recordtb", "internal/testaccounts", "internal/testframe", "internal/testpeers", "internal/conntest", "internal/switchtest", "internal/libtest", "internal/soak/...", "internal/tools/..."}
+var forTests = []string{"internal/openfiles", "internal/recordtb", "internal/testframe", "internal/testpeers", "internal/conntest", "internal/switchtest", "internal/libtest", "internal/webtest", "internal/soak/...", "internal/tools/..."}
 
 // ownDependencies lists the nested modules, which may depend on what they like.
 // Everything else is the SDK, and what it needs its users have to carry.

@@ -24,6 +24,7 @@ iperf3          | iperf3                  | throughput through the stack of the 
 qemu-system-x86 | qemu-system-x86_64      | the recipe for a virtual machine, and tests against the network sockets of QEMU
 busybox-static  | busybox                 | tests with a guest of QEMU
 tshark          | tshark                  | the recipe for captures
+chromium        | chromium                | the page of a switch in a browser
 dnsmasq-base    | dnsmasq                 | tests against a DHCP server
 radvd           | radvd                   | tests against a router of IPv6
 passt           | passt                   | tests against the socket of passt

@@ -5,11 +5,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
-	"connectrpc.com/connect/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/go-vde/sdk/api"
@@ -17,20 +15,28 @@ import (
 )
 
 func newReload() *cobra.Command {
-	var o jsonOption
+	var asJSON jsonOption
+	o := newControlOption()
 	cmd := &cobra.Command{
-		Use:   "reload NET",
+		Use:   "reload [NET]",
 		Short: "Have a running switch read its configuration file again",
-		Long: `Has the switch at NET, its control directory or the place of its API, read its
+		Long: `Has a running switch read its
 configuration file again, as SIGHUP does, and prints the settings that have changed. If
 the file is wrong, or what has changed needs a new start, nothing is changed.`,
 		Example: `  vde reload /run/lab.ctl`,
-		Args:    cobra.ExactArgs(1),
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runReload(cmd.Context(), cmd.OutOrStdout(), args[0], o.json)
+			c, err := o.dial(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			return message(reload(cmd.Context(), c, cmd.OutOrStdout(), asJSON.json))
 		},
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	o.registerJSON(cmd)
+	o.register(cmd)
+	asJSON.registerJSON(cmd)
 	return cmd
 }
 
@@ -39,18 +45,9 @@ type reloadResult struct {
 	Changed []string `json:"changed"` // keys
 }
 
-func runReload(ctx context.Context, out io.Writer, target string, asJSON bool) error {
-	client, err := api.Dial(ctx, target)
+func reload(ctx context.Context, c *api.Client, out io.Writer, asJSON bool) error {
+	answer, err := c.Reload(ctx, &pb.ReloadRequest{})
 	if err != nil {
-		return err
-	}
-	defer client.Close()
-	answer, err := client.Reload(ctx, &pb.ReloadRequest{})
-	if err != nil {
-		var failure *connect.Error
-		if errors.As(err, &failure) {
-			return errors.New(failure.Message())
-		}
 		return err
 	}
 	changes := answer.GetChanges()

@@ -57,6 +57,7 @@ var packages = map[string]string{
 	"dpipe":              "vdeplug",
 	"dnsmasq":            "dnsmasq-base",
 	"radvd":              "radvd",
+	"chromium":           "chromium",
 	"wirefilter":         "vde-wirefilter",
 	"unixcmd":            "vde2",
 	"unixterm":           "vde2",
