@@ -136,7 +136,6 @@ func TestPageShows(t *testing.T) {
 	if s := b.complaints(); s != "" {
 		t.Errorf("the browser complains:\n%s", s)
 	}
-	b.picture("page")
 }
 
 // wantNumbers checks that the page shows the counters that the switch has.
