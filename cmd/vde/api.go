@@ -23,6 +23,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/go-vde/sdk/api"
+	"github.com/go-vde/sdk/api/web"
 	"github.com/go-vde/sdk/cmd/vde/internal/config"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -50,7 +51,7 @@ func (o *apiOptions) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.off, "no-api", false, "do not serve the API at a unix socket")
 	f.StringVar(&o.mode, "api-mode", "", "permissions of the API's socket, octal (default 0600)")
 	f.StringVar(&o.group, "api-group", "", "group of the API's socket")
-	f.StringVar(&o.http, "http", "", "serve the API on the TCP address `ADDR` too, read-only, such as 127.0.0.1:8080, and print its URL with a token")
+	f.StringVar(&o.http, "http", "", "show the switch in a browser, and serve the API, read-only, at the TCP address `ADDR`, such as 127.0.0.1:8080; prints the URL with a token")
 	f.BoolVar(&o.httpWrite, "http-write", false, "with --http: allow changes and captures")
 	f.StringVar(&o.tokenFile, "http-token-file", "", "with --http: use the first line of `FILE` as the token; needed for an address that is not a loopback one")
 }
@@ -152,9 +153,9 @@ func checkAPISocket(l net.Listener) error {
 	return nil
 }
 
-// startHTTP serves the API on TCP.
+// startHTTP serves the API and its page on TCP.
 func (o *apiOptions) startHTTP(ctx context.Context, s *apiServer, messages io.Writer) (err error) {
-	access := api.Access{ReadOnly: !o.httpWrite, Token: rand.Text()}
+	access := api.Access{ReadOnly: !o.httpWrite, Token: rand.Text(), Page: web.Handler()}
 	if o.tokenFile != "" {
 		if access.Token, err = readToken(o.tokenFile); err != nil {
 			return err
@@ -166,9 +167,9 @@ func (o *apiOptions) startHTTP(ctx context.Context, s *apiServer, messages io.Wr
 	}
 	s.serve(ctx, l, access)
 	if o.tokenFile != "" {
-		fmt.Fprintf(messages, "The API is at http://%s/#token= and the token\n", l.Addr())
+		fmt.Fprintf(messages, "The switch is shown at %s#token= and the token\n", web.URL(l.Addr(), ""))
 	} else {
-		fmt.Fprintf(messages, "The API is at http://%s/#token=%s\n", l.Addr(), access.Token)
+		fmt.Fprintf(messages, "The switch is shown at %s\n", web.URL(l.Addr(), access.Token))
 	}
 	return nil
 }

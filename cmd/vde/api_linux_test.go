@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -81,10 +82,24 @@ func TestSwitchNoAPI(t *testing.T) {
 	}
 }
 
+// wantPage checks that there is a page at url.
+func wantPage(t *testing.T, url string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	r, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if b, err := io.ReadAll(r.Body); err != nil || r.StatusCode != http.StatusOK || !strings.Contains(string(b), "<title>VDE switch</title>") {
+		t.Errorf("%s: %s, %v\n%s", url, r.Status, err, b)
+	}
+}
+
 // TestSwitchHTTP checks the URL that is printed, that changes need a flag, and the token
 // in a file.
 func TestSwitchHTTP(t *testing.T) {
-	url := regexp.MustCompile(`The API is at (http://\S+)`)
+	url := regexp.MustCompile(`The switch is shown at (http://\S+)`)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "token")
 	if err := os.WriteFile(file, []byte("0123456789abcdef\n"), 0o600); err != nil {
@@ -105,6 +120,7 @@ func TestSwitchHTTP(t *testing.T) {
 			t.Fatalf("no URL in %s", log)
 		}
 		target := m[1] + c.token
+		wantPage(t, m[1])
 		s := getSwitch(t, target)
 		if s.GetReadOnly() != (c.code != 0) {
 			t.Errorf("%v: read only %v", c.args, s.GetReadOnly())

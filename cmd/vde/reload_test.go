@@ -74,7 +74,7 @@ func TestSwitchFileAPI(t *testing.T) {
 	if _, err := os.Lstat(filepath.Join(dir, "api")); !os.IsNotExist(err) {
 		t.Errorf("the API's socket: %v", err)
 	}
-	m := regexp.MustCompile(`The API is at (http://127\.0\.0\.1:\S+)`).FindStringSubmatch(l.String())
+	m := regexp.MustCompile(`The switch is shown at (http://127\.0\.0\.1:\S+)`).FindStringSubmatch(l.String())
 	if m == nil {
 		t.Fatalf("no address in %s", l)
 	}
