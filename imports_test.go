@@ -90,12 +90,11 @@ var floors = []floor{
 
 // forTests lists the internal packages that serve tests. A row has to name them:
 // "internal/..." does not stand for them.
-var forTests = []string{"internal/openfiles", "internal/recordtb", "internal/testaccounts", "internal/testframe", "internal/testpeers", "internal/conntest", "internal/switchtest", "internal/libtest", "internal/soak/...", "internal/tools/..."}
-var forTests = []string{"internal/openfiles", "internal/recordtb", "internal/testframe", "internal/testpeers", "internal/conntest", "internal/switchtest", "internal/libtest", "internal/webtest", "internal/soak/...", "internal/tools/..."}
+var forTests = []string{"internal/openfiles", "internal/recordtb", "internal/testaccounts", "internal/testframe", "internal/testpeers", "internal/conntest", "internal/switchtest", "internal/libtest", "internal/webtest", "internal/soak/...", "internal/tools/..."}
 
 // ownDependencies lists the nested modules, which may depend on what they like.
 // Everything else is the SDK, and what it needs its users have to carry.
-var ownDependencies = []string{"api/...", "capture/...", "metrics/...", "netstack/...", "wgtun", "bench/...", "cmd/...", "internal/libtest", "internal/soak/...", "internal/tools/..."}
+var ownDependencies = []string{"api/...", "capture/...", "metrics/...", "netstack/...", "wgtun", "bench/...", "cmd/...", "internal/libtest", "internal/webtest", "internal/soak/...", "internal/tools/..."}
 
 func matches(pattern, pkg string) bool {
 	if dir, ok := strings.CutSuffix(pattern, "/..."); ok {

@@ -33,19 +33,17 @@ func (o *showOptions) register(cmd *cobra.Command) {
 	o.registerWatch(cmd)
 }
 
-// command returns a command that shows something of a running switch.
-func (o *showOptions) command(use, short, long string, show func(ctx context.Context, c *api.Client, out io.Writer) error) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: use + " [NET]", Short: short, Long: long, Args: cobra.MaximumNArgs(1), ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			c, err := o.dial(ctx, args)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			return o.watchOption.run(ctx, cmd.OutOrStdout(), func(out io.Writer) error { return message(show(ctx, c, out)) })
-		},
+// command makes cmd show something of a running switch, and returns it.
+func (o *showOptions) command(cmd *cobra.Command, show func(ctx context.Context, c *api.Client, out io.Writer) error) *cobra.Command {
+	cmd.Args, cmd.ValidArgsFunction = cobra.MaximumNArgs(1), cobra.NoFileCompletions
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx := cmd.Context()
+		c, err := o.dial(ctx, args)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return o.watchOption.run(ctx, cmd.OutOrStdout(), func(out io.Writer) error { return message(show(ctx, c, out)) })
 	}
 	o.register(cmd)
 	return cmd
@@ -64,22 +62,23 @@ func printProto(out io.Writer, m proto.Message) error {
 func newPorts() *cobra.Command {
 	o := showOptions{controlOption: newControlOption()}
 	var all bool
-	cmd := o.command("ports", "Show the ports of a running switch",
-		`Shows the ports of a running switch that are in use: what is attached, VLANs, FDB entries,
+	cmd := o.command(&cobra.Command{
+		Use: "ports [NET]", Short: "Show the ports of a running switch",
+		Long: `Shows the ports of a running switch that are in use: what is attached, VLANs, FDB entries,
 and counters.`,
-		func(ctx context.Context, c *api.Client, out io.Writer) error {
-			list := &pb.ListPortsResponse{}
-			for p, err := range c.Ports(ctx, &pb.ListPortsRequest{Active: !all}) {
-				if err != nil {
-					return err
-				}
-				list.Ports = append(list.Ports, p)
+	}, func(ctx context.Context, c *api.Client, out io.Writer) error {
+		list := &pb.ListPortsResponse{}
+		for p, err := range c.Ports(ctx, &pb.ListPortsRequest{Active: !all}) {
+			if err != nil {
+				return err
 			}
-			if o.json {
-				return printProto(out, list)
-			}
-			return printPorts(out, list.GetPorts())
-		})
+			list.Ports = append(list.Ports, p)
+		}
+		if o.json {
+			return printProto(out, list)
+		}
+		return printPorts(out, list.GetPorts())
+	})
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also ports that have been in use or are configured")
 	return cmd
 }
@@ -102,30 +101,31 @@ func newFDB() *cobra.Command {
 	o := showOptions{controlOption: newControlOption()}
 	var port, vlan int
 	var mac string
-	cmd := o.command("fdb", "Show the forwarding database of a running switch",
-		`Shows which addresses a running switch has learned, in which VLAN, behind which port, and
+	cmd := o.command(&cobra.Command{
+		Use: "fdb [NET]", Short: "Show the forwarding database of a running switch",
+		Long: `Shows which addresses a running switch has learned, in which VLAN, behind which port, and
 how long ago they were seen.`,
-		func(ctx context.Context, c *api.Client, out io.Writer) error {
-			r := &pb.ListFDBRequest{Mac: mac, PageSize: 10000}
-			if port >= 0 {
-				r.Port = proto.Uint32(uint32(port))
+	}, func(ctx context.Context, c *api.Client, out io.Writer) error {
+		r := &pb.ListFDBRequest{Mac: mac, PageSize: 10000}
+		if port >= 0 {
+			r.Port = proto.Uint32(uint32(port))
+		}
+		if vlan >= 0 {
+			r.Vlan = proto.Uint32(uint32(vlan))
+		}
+		list := &pb.ListFDBResponse{}
+		for e, err := range c.FDB(ctx, r) {
+			if err != nil {
+				return err
 			}
-			if vlan >= 0 {
-				r.Vlan = proto.Uint32(uint32(vlan))
-			}
-			list := &pb.ListFDBResponse{}
-			for e, err := range c.FDB(ctx, r) {
-				if err != nil {
-					return err
-				}
-				list.Entries = append(list.Entries, e)
-			}
-			list.Total = uint32(len(list.Entries))
-			if o.json {
-				return printProto(out, list)
-			}
-			return printFDB(out, list.GetEntries())
-		})
+			list.Entries = append(list.Entries, e)
+		}
+		list.Total = uint32(len(list.Entries))
+		if o.json {
+			return printProto(out, list)
+		}
+		return printFDB(out, list.GetEntries())
+	})
 	f := cmd.Flags()
 	f.IntVarP(&port, "port", "p", -1, "only entries of this port")
 	f.IntVar(&vlan, "vlan", -1, "only entries of this VLAN")
@@ -150,29 +150,30 @@ func printFDB(out io.Writer, entries []*pb.FDBEntry) error {
 func newStats() *cobra.Command {
 	o := showOptions{controlOption: newControlOption()}
 	port := -1
-	cmd := o.command("stats", "Show the counters of a running switch",
-		`Shows what has become of all frames of a running switch, or of one port: how many came, how
+	cmd := o.command(&cobra.Command{
+		Use: "stats [NET]", Short: "Show the counters of a running switch",
+		Long: `Shows what has become of all frames of a running switch, or of one port: how many came, how
 many copies went where, and what was dropped, by cause.`,
-		func(ctx context.Context, c *api.Client, out io.Writer) error {
-			r := &pb.GetStatsRequest{}
-			if port >= 0 {
-				r.FirstPort, r.LastPort = uint32(port), proto.Uint32(uint32(port))
-			}
-			answer, err := c.GetStats(ctx, r)
-			if err != nil {
-				return err
-			}
-			switch s := answer.GetStats(); {
-			case o.json:
-				return printProto(out, s)
-			case port < 0:
-				return printStats(out, "all ports", s.GetIn(), s.GetOut())
-			case len(s.GetPorts()) == 0:
-				return fmt.Errorf("port %d has not been in use", port)
-			default:
-				return printStats(out, "port "+strconv.Itoa(port), s.GetPorts()[0].GetIn(), s.GetPorts()[0].GetOut())
-			}
-		})
+	}, func(ctx context.Context, c *api.Client, out io.Writer) error {
+		r := &pb.GetStatsRequest{}
+		if port >= 0 {
+			r.FirstPort, r.LastPort = uint32(port), proto.Uint32(uint32(port))
+		}
+		answer, err := c.GetStats(ctx, r)
+		if err != nil {
+			return err
+		}
+		switch s := answer.GetStats(); {
+		case o.json:
+			return printProto(out, s)
+		case port < 0:
+			return printStats(out, "all ports", s.GetIn(), s.GetOut())
+		case len(s.GetPorts()) == 0:
+			return fmt.Errorf("port %d has not been in use", port)
+		default:
+			return printStats(out, "port "+strconv.Itoa(port), s.GetPorts()[0].GetIn(), s.GetPorts()[0].GetOut())
+		}
+	})
 	f := cmd.Flags()
 	f.IntVarP(&port, "port", "p", -1, "only this port")
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("port", o.completePorts("")))
