@@ -300,6 +300,10 @@ func (o *compatOptions) serve(ctx context.Context, listener *vswitch.Listener, m
 	if cause == nil || errors.Is(cause, errConsole) {
 		return err
 	}
-	fmt.Fprintf(messages, "%s: %v\n", compatName, cause)
+	text := cause.Error()
+	if errors.Is(cause, errShutdown) {
+		text = "Shutdown from mgmt command" // as vde_switch has it
+	}
+	fmt.Fprintf(messages, "%s: %s\n", compatName, text)
 	return nil
 }

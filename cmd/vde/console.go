@@ -17,7 +17,7 @@ import (
 )
 
 // errShutdown is the cause of the end that a console's command shutdown brings.
-var errShutdown = errors.New("Shutdown from mgmt command")
+var errShutdown = errors.New("shutdown from mgmt command")
 
 // errConsole is in the cause of the end of a switch whose console cannot go on.
 var errConsole = errors.New("console")

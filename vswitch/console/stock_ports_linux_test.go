@@ -157,6 +157,6 @@ func TestStockEvents(t *testing.T) {
 	same("an endpoint", listeners, "\n")
 	b.leave(p3, "3")
 	same("the last endpoint", listeners, "port/- 03\n")
-	p2 = b.plug("[2]", "back")
+	b.plug("[2]", "back")
 	same("a port that comes back", listeners, "\"\n")
 }
