@@ -87,6 +87,12 @@ vde_switch; see vde switch --compat --help.`,
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
+	o.register(cmd)
+	return cmd, o
+}
+
+// register adds the flags to cmd.
+func (o *switchOptions) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.IntVarP(&o.config.NumPorts, "ports", "n", vswitch.DefaultNumPorts, "highest port number")
 	f.BoolVarP(&o.config.Hub, "hub", "x", false, "be a hub: every frame to every port")
@@ -102,7 +108,7 @@ vde_switch; see vde switch --compat --help.`,
 	f.BoolVar(&o.config.NoStreams, "no-streams", false, "send one frame in a message to programs that do not share memory")
 	f.StringArrayVar(&o.links, "link", nil, "join the network `[PORT=]LOCATOR` by a port, the lowest free one if none is given; may be repeated")
 	f.BoolVar(&o.requireLinks, "require-links", false, "fail if an uplink cannot be opened at the start")
-	f.StringArrayVar(&o.ports, "port", nil, "settings of a port, `PORT:KEY=VALUE,...`: vlan=N or none, tagged=N+N or all, policy, queue, wait, mac-limit, storm-limit, isolated, round-robin, loops=auto, on or off; may be repeated")
+	f.StringArrayVar(&o.ports, "port", nil, "settings of a port, `PORT:KEY=VALUE,...`: vlan=N or none, tagged=N+N or all, policy, queue, wait, mac-limit, storm-limit, isolated, reserved, round-robin, loops=auto, on or off; may be repeated")
 	f.StringArrayVar(&o.mirrors, "mirror", nil, "copy the frames of port SRC to port DST, `SRC:DST`; may be repeated")
 	f.StringVar(&o.metrics, "metrics", "", "serve counters for Prometheus at `[HOST:]PORT`, on the loopback interface if no host is given")
 	f.StringVarP(&o.file, "config", "c", "", "take settings from `FILE`, and again at SIGHUP")
@@ -115,7 +121,6 @@ vde_switch; see vde switch --compat --help.`,
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions([]string{"backpressure", "tail-drop", "head-drop"}, cobra.ShellCompDirectiveNoFileComp)))
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("shared-memory", cobra.FixedCompletions([]string{"same-user", "always", "never"}, cobra.ShellCompDirectiveNoFileComp)))
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("log", cobra.FixedCompletions([]string{"debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp)))
-	return cmd, o
 }
 
 // maxPorts is the highest port number that a client can ask for.

@@ -85,7 +85,9 @@ func (l *liveSwitch) serveMetrics(ctx context.Context, sockets []net.Listener) (
 // run tells the service manager that the switch is ready, and looks after it until ctx
 // ends: hangups have the settings read again.
 func (l *liveSwitch) run(ctx context.Context, hangups <-chan struct{}) {
+	l.mu.Lock() // the API may have the settings read again already
 	l.service.ready("serving %s", l.settings.Dir)
+	l.mu.Unlock()
 	l.running.Go(func() { l.reloadAt(ctx, hangups) })
 	l.running.Go(func() { l.service.watchdog(ctx, func() { l.sw.Stats() }) })
 	l.running.Go(func() {
