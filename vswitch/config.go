@@ -184,7 +184,8 @@ type PortConfig struct {
 	// frames wait for room there as those for a single port do.
 	Isolated bool `json:",omitempty"`
 
-	// Reserved keeps the port for endpoints that ask for it by its number.
+	// Reserved keeps the port for endpoints that ask for it by its number. It belongs in
+	// Config.Ports, not in a configuration of many ports.
 	Reserved bool `json:",omitempty"`
 
 	// RoundRobin, in hub mode, sends each frame from this port to one other port, to
@@ -384,8 +385,11 @@ func (g PortGroup) check(name string, last int) error {
 
 // normalizeDefault is normalize for the configuration of several ports.
 func (c PortConfig) normalizeDefault() (PortConfig, error) {
-	if len(c.Static) > 0 {
+	switch {
+	case len(c.Static) > 0:
 		return c, errors.New("a static entry belongs to one port; name the port in Ports")
+	case c.Reserved:
+		return c, errors.New("not all ports can be reserved; name those that are in Ports")
 	}
 	return c.normalize()
 }

@@ -56,6 +56,9 @@ func TestDefaultPortChanges(t *testing.T) {
 	if err := sw.SetDefaultPort(static); err == nil {
 		t.Error("a static entry for all ports")
 	}
+	if err := sw.SetDefaultPort(vswitch.PortConfig{Reserved: true}); err == nil {
+		t.Error("all ports are reserved")
+	}
 }
 
 // The configuration of a switch makes a switch that is the same.

@@ -85,7 +85,7 @@ func announced(f frame.Frame) (mac frame.MAC, addr netip.Addr, ok bool) {
 	case frame.EtherTypeIPv6:
 		h := header.IPv6(payload)
 		icmp := header.ICMPv6(h.Payload())
-		if h.TransportProtocol() != header.ICMPv6ProtocolNumber || icmp.Type() != header.ICMPv6NeighborAdvert {
+		if h.NextHeader() != uint8(header.ICMPv6ProtocolNumber) || icmp.Type() != header.ICMPv6NeighborAdvert {
 			return mac, addr, false
 		}
 		na := header.NDPNeighborAdvert(icmp.MessageBody())
