@@ -227,7 +227,7 @@ func testModel(t *testing.T, r *rand.Rand) {
 			m.configure(at.Owner, static, limit, member)
 		}
 		m.check(t, tab, p)
-		m.checkLearned(t, learned)
+		m.checkLearned(t, tab, learned)
 		if t.Failed() {
 			return
 		}
@@ -276,9 +276,11 @@ func follow(t *testing.T, learned map[fdb.Key]int, c fdb.Change, k fdb.Key, at, 
 	}
 }
 
-// checkLearned compares what the changes say with the model.
-func (m *model) checkLearned(t *testing.T, learned map[fdb.Key]int) {
+// checkLearned compares what the changes of tab say with the model.
+func (m *model) checkLearned(t *testing.T, tab *table, learned map[fdb.Key]int) {
 	t.Helper()
+	tab.RLock() // changes come with it held
+	defer tab.RUnlock()
 	for k, e := range m.entries {
 		if !e.static && learned[k] != e.owner {
 			t.Errorf("%v is at %d, and the changes say %d", k.MAC(), e.owner, learned[k])
