@@ -31,9 +31,7 @@ func TestSetAgeing(t *testing.T) {
 		wantLen(t, tab, p[0], 1)
 
 		tab.SetAgeing(ageing)
-		wantOwner(t, tab, key(1, 0), 0)
-		learn(t, tab, key(3, 0), p[1], false) // it has just been looked for one that has expired
-		time.Sleep(time.Second)
+		synctest.Wait() // for the sweep
 		wantLen(t, tab, p[0], 0)
 		learn(t, tab, key(3, 0), p[1], true)
 		wantStats(t, tab, fdb.Stats{Entries: 1, Learned: 3, Aged: 2})
