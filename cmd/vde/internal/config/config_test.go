@@ -159,6 +159,7 @@ var mistakes = []struct{ text, want string }{
 	{"mode: 01777", `lab.yaml:1: mode: mode `},
 	{"dir-mode: 07777", `lab.yaml:1: dir-mode: "07777": give permissions`},
 	{"default-port: {policy: wait}", `lab.yaml:1: default-port.policy: unknown policy "wait", want one of backpressure, tail-drop, head-drop`},
+	{"default-port: {vlan: 4095}", `lab.yaml:1: default-port.vlan: "4095": give a number from 0 to 4094, or none`},
 	{"default-port: {vlan: 5000}", "lab.yaml:1: default-port.vlan: VLAN is 5000, want 0 to 4094 or none"},
 	{"default-port: {vlan: 70000}", `lab.yaml:1: default-port.vlan: "70000": give a number from 0 to 4094, or none`},
 	{"default-port: {tagged: 20}", `lab.yaml:1: default-port.tagged: "20": give a list of numbers, such as [20, 30], or all`},

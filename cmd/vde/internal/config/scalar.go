@@ -93,7 +93,7 @@ func setScalar(v reflect.Value, name, text string) error {
 		v.SetInt(n)
 	case reflect.Uint16:
 		n, err := strconv.ParseUint(text, 10, t.Bits())
-		if err != nil {
+		if err != nil || isVLAN(t, name) && n == vswitch.NoVLAN {
 			return wrong()
 		}
 		v.SetUint(n)
