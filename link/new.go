@@ -158,11 +158,11 @@ func (l *queued) endAfterReading(cause error) {
 func (l *queued) end(cause error) {
 	l.ending.Do(func() {
 		l.cause = cause
+		if !l.closed.Load() {
+			close(l.done) // first: who learns of the end may ask for its reason
+		}
 		l.tx.EndPut(cause, cause)
 		l.rx.EndPut(cause, cause)
-		if !l.closed.Load() {
-			close(l.done)
-		}
 	})
 }
 

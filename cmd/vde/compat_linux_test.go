@@ -138,6 +138,19 @@ func TestCompatKatharaVLANs(t *testing.T) {
 	if got, err := b.Recv(t.Context()); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("got %x, %v", got, err)
 	}
+	// When one more frame of a has arrived, for b alone, the one for all has been to all.
+	if err := b.Send(stationFrame(2, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := a.Recv(t.Context()); err != nil || !bytes.Equal(got, stationFrame(2, 1)) {
+		t.Errorf("got %x, %v", got, err)
+	}
+	if err := a.Send(want); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.Recv(t.Context()); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("got %x, %v", got, err)
+	}
 	run("port/setvlan 3 7")
 	if err := a.Send(stationFrame(1, 3)); err != nil {
 		t.Fatal(err)
