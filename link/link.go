@@ -69,7 +69,8 @@ type Link interface {
 	// on Send and AwaitRoom fail instead of waiting.
 	Done() <-chan struct{}
 
-	// Err returns nil until Done is closed and then the reason.
+	// Err returns nil until Done is closed and then the reason. If Recv or Send has returned
+	// the reason, Err does too.
 	Err() error
 
 	// Close releases the link and wakes every call. unread is the number of

@@ -82,8 +82,8 @@ type queued struct {
 	writing chan struct{} // closed when nothing more is written
 
 	ending  sync.Once
-	done    chan struct{} // closed when the other side has ended the link, or it has failed
-	cause   error         // written before done is closed
+	done    chan struct{}         // closed when the other side has ended the link, or it has failed
+	cause   atomic.Pointer[error] // set before anybody can learn of the end
 	closed  atomic.Bool
 	closing chan struct{} // closed by Close
 
@@ -157,12 +157,15 @@ func (l *queued) endAfterReading(cause error) {
 // end notes that the link has ended, unless it was closed before.
 func (l *queued) end(cause error) {
 	l.ending.Do(func() {
-		l.cause = cause
-		if !l.closed.Load() {
-			close(l.done) // first: who learns of the end may ask for its reason
+		closed := l.closed.Load()
+		if !closed {
+			l.cause.Store(&cause)
 		}
 		l.tx.EndPut(cause, cause)
 		l.rx.EndPut(cause, cause)
+		if !closed {
+			close(l.done)
+		}
 	})
 }
 
@@ -212,12 +215,12 @@ func (l *queued) setDeadline(set func()) error {
 // Done implements [Link].
 func (l *queued) Done() <-chan struct{} { return l.done }
 
-// Err implements [Link].
+// Err implements [Link]. Whoever has the reason from Recv or Send finds it here too.
 func (l *queued) Err() error {
-	if !l.ended() {
-		return nil
+	if cause := l.cause.Load(); cause != nil {
+		return *cause
 	}
-	return l.cause
+	return nil
 }
 
 func (l *queued) ended() bool {
