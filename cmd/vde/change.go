@@ -123,20 +123,6 @@ func parsePortNumber(text string) (uint32, error) {
 	return uint32(n), nil
 }
 
-// parsePair reads two numbers of ports with a colon between them.
-func parsePair(text string) (src, dst *uint32, err error) {
-	first, second, ok := strings.Cut(text, ":")
-	if !ok {
-		return nil, nil, usageErrorf("%q: give two ports, as in 1:5", text)
-	}
-	a, err := parsePortNumber(first)
-	if err != nil {
-		return nil, nil, err
-	}
-	b, err := parsePortNumber(second)
-	return &a, &b, err
-}
-
 func newMirror() *cobra.Command {
 	o := newControlOption()
 	var stop bool
@@ -154,10 +140,11 @@ func newMirror() *cobra.Command {
 		if what == "list" {
 			return printMirrors(ctx, c, out)
 		}
-		src, dst, err := parsePair(what)
+		m, err := config.ParseMirror(what)
 		if err != nil {
-			return err
+			return usageError{err}
 		}
+		src, dst := proto.Uint32(uint32(m.Src)), proto.Uint32(uint32(m.Dst))
 		if stop {
 			_, err = c.Unmirror(ctx, &pb.UnmirrorRequest{Src: src, Dst: dst})
 		} else {

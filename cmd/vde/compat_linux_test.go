@@ -159,15 +159,14 @@ func TestCompatKatharaVLANs(t *testing.T) {
 		t.Errorf("what came before it was in the VLAN: %x, %v", got, err)
 	}
 	run("port/remove 3", console.InUse)
-	c.CloseInput()
-	for deadline := time.Now().Add(30 * time.Second); ; {
-		if _, err := client.Command(t.Context(), "port/remove 3"); err == nil {
-			break
-		} else if !errors.Is(err, console.InUse) || time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		time.Sleep(10 * time.Millisecond) // as the plugin, until the switch has seen the end
+	if err := client.Subscribe(t.Context(), "port/-"); err != nil {
+		t.Fatal(err)
 	}
+	c.CloseInput()
+	if e, err := client.NextEvent(t.Context()); err != nil || e.Path != "port/-" || e.Text != "03" {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	run("port/remove 3")
 }
 
 // TestCompatForeground uses a switch in the foreground by its standard input.

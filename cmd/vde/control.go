@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"github.com/go-vde/sdk/links/vdeplug"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vnl"
+	"github.com/go-vde/sdk/vswitch"
 	"github.com/spf13/cobra"
 )
 
@@ -138,13 +138,13 @@ func endpointText(endpoints []*pb.Endpoint) string {
 // vlanText says which VLANs a port is in, as in 10, tagged 20+30-39.
 func vlanText(c *pb.PortConfig) string {
 	text := "none"
-	if c.GetVlan() != noVLAN {
+	if c.GetVlan() != vswitch.NoVLAN {
 		text = strconv.Itoa(int(c.GetVlan()))
 	}
 	var tagged []string
 	for _, r := range c.GetTagged() {
 		switch {
-		case r.GetFirst() == 0 && r.GetLast() == noVLAN-1:
+		case r.GetFirst() <= 1 && r.GetLast() == vswitch.NoVLAN-1:
 			return text + ", tagged all"
 		case r.GetLast() > r.GetFirst():
 			tagged = append(tagged, fmt.Sprintf("%d-%d", r.GetFirst(), r.GetLast()))
@@ -158,8 +158,6 @@ func vlanText(c *pb.PortConfig) string {
 	return text
 }
 
-const noVLAN = 4095
-
 // dropsOf returns how many frames were dropped for any cause.
 func dropsOf(s *pb.PortStats) (n uint64) {
 	for _, causes := range []map[string]uint64{s.GetIn().GetDropped(), s.GetOut().GetDropped()} {
@@ -168,16 +166,6 @@ func dropsOf(s *pb.PortStats) (n uint64) {
 		}
 	}
 	return n
-}
-
-// sortedCauses returns the causes in m by name.
-func sortedCauses(m map[string]uint64) []string {
-	causes := make([]string, 0, len(m))
-	for c := range m {
-		causes = append(causes, c)
-	}
-	slices.Sort(causes)
-	return causes
 }
 
 // A watchOption is the flag that repeats what a command shows.

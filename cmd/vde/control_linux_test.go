@@ -142,6 +142,10 @@ func TestChange(t *testing.T) {
 	if f := strings.Join(fields(l.run(t, "ports"), "2"), " "); !strings.HasPrefix(f, "2 10, tagged 20-22 ") {
 		t.Errorf("port 2: %s", f)
 	}
+	l.run(t, "set", "2:tagged=all")
+	if f := strings.Join(fields(l.run(t, "ports"), "2"), " "); !strings.HasPrefix(f, "2 10, tagged all ") {
+		t.Errorf("port 2: %s", f)
+	}
 	l.run(t, "set", "2:default")
 	for _, what := range []string{"hub=on", "ports=50", "ageing-time=5m", "fdb=flush"} {
 		l.run(t, "set", what)

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -189,14 +191,14 @@ func printStats(out io.Writer, of string, in *pb.InStats, to *pb.OutStats) error
 	line("bytes in", in.GetBytes(), "")
 	line("forwarded", in.GetForwarded(), "  ")
 	line("flooded", in.GetFlooded(), "    ")
-	for _, cause := range sortedCauses(in.GetDropped()) {
+	for _, cause := range slices.Sorted(maps.Keys(in.GetDropped())) {
 		line("dropped, "+cause, in.GetDropped()[cause], "  ")
 	}
 	line("copies out", to.GetOffered(), "")
 	line("delivered", to.GetFrames(), "  ")
 	line("bytes", to.GetBytes(), "    ")
 	line("waiting", to.GetQueued(), "  ")
-	for _, cause := range sortedCauses(to.GetDropped()) {
+	for _, cause := range slices.Sorted(maps.Keys(to.GetDropped())) {
 		line("dropped, "+cause, to.GetDropped()[cause], "  ")
 	}
 	return w.Flush()

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -172,6 +173,13 @@ func TestPageChanges(t *testing.T) {
 	pc, err := sw.Port(3)
 	if err != nil || pc.VLAN != 10 || len(pc.Tagged) != 4 || pc.Tagged[3] != 32 || pc.Policy != vswitch.HeadDrop {
 		t.Errorf("port 3 is %+v, %v", pc, err)
+	}
+	b.set("#port-tagged", "all")
+	b.click("#port-save")
+	b.untilText("#ports", "10 (all)")
+	b.until(`!document.querySelector("#port-settings").disabled`)
+	if pc, err := sw.Port(3); err != nil || !slices.Equal(pc.Tagged, vswitch.AllVLANs()) {
+		t.Errorf("port 3 has %d tagged VLANs, %v", len(pc.Tagged), err)
 	}
 	b.set("#port-vlan", "5000")
 	b.click("#port-save")

@@ -36,7 +36,7 @@ export function span(s) {
 
 // vlans returns ranges of VLANs as text, such as "10+20-29".
 export function vlans(ranges = []) {
-  if (ranges.length === 1 && !ranges[0].first && ranges[0].last === 4094) return "all";
+  if (ranges.length === 1 && (ranges[0].first || 0) <= 1 && ranges[0].last === 4094) return "all";
   return ranges.map(r => (r.last || 0) > (r.first || 0) ? (r.first || 0) + "-" + r.last : String(r.first || 0)).join("+");
 }
 
@@ -44,7 +44,7 @@ export function vlans(ranges = []) {
 export function parseVLANs(text) {
   text = text.trim();
   if (text === "") return [];
-  if (text === "all") return [{ first: 0, last: 4094 }];
+  if (text === "all") return [{ first: 1, last: 4094 }];
   return text.split("+").map(part => {
     const m = /^\s*(\d+)\s*(?:-\s*(\d+)\s*)?$/.exec(part);
     if (!m) throw new Error("tagged VLANs: " + JSON.stringify(part) + " is no number and no range; write 10+20-29, or all");
