@@ -37,16 +37,16 @@ var builds = map[string]*build{
 		return exec.Command("gcc", "-O2", "-Wall", "-DVDE", "-o", path, "testdata/cendpoint/endpoint.c", "-lvdeplug", "-lpthread")
 	}},
 	"govde": {needs: []string{"go"}, make: func(path string) *exec.Cmd {
-		return exec.Command("go", "build", "-o", path, "./testdata/goendpoint")
+		return exec.Command("go", append(testpeers.GoBuild(), "-o", path, "./testdata/goendpoint")...)
 	}},
 	"gohost": {needs: []string{"go"}, make: func(path string) *exec.Cmd {
-		return exec.Command("go", "build", "-o", path, "./testdata/gohost")
+		return exec.Command("go", append(testpeers.GoBuild(), "-o", path, "./testdata/gohost")...)
 	}},
 	"vde": {needs: []string{"go"}, make: func(path string) *exec.Cmd {
-		return exec.Command("go", "build", "-o", path, "../cmd/vde")
+		return exec.Command("go", append(testpeers.GoBuild(), "-o", path, "../cmd/vde")...)
 	}},
 	"cgovde": {needs: []string{"go", "gcc", "libvdeplug.h"}, make: func(path string) *exec.Cmd {
-		cmd := exec.Command("go", "build", "-o", path, "./testdata/cgoendpoint")
+		cmd := exec.Command("go", append(testpeers.GoBuild(), "-o", path, "./testdata/cgoendpoint")...)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
 		return cmd
 	}},

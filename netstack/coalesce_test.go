@@ -202,7 +202,7 @@ func TestCoalesceRandom(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rounds := 300
 	if testing.Short() {
-		rounds = 100
+		rounds = 30
 	}
 	for round := range rounds {
 		testCoalesce(t, rand.New(rand.NewPCG(seed, uint64(round))))

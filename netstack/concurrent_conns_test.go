@@ -28,7 +28,7 @@ func heapInUse() uint64 {
 // TestConcurrentConnections opens many connections between two hosts at the same
 // time, echoes a message on each, and closes them.
 func TestConcurrentConnections(t *testing.T) {
-	n := int(scaled(10000, 500))
+	n := int(scaled(10000, 200))
 	a, b := hosts(t, netstack.HostConfig{})
 	before := heapInUse()
 	clients, servers := dialMany(t, b, a, n)

@@ -46,7 +46,7 @@ func TestForwarding(t *testing.T) {
 	addInterface(t, router, 1, forwarder.Endpoint(first), p("10.1.0.1/24"), p("fd01::1/64"))
 	addInterface(t, router, 2, forwarder.Endpoint(second), p("10.2.0.1/24"), p("fd02::1/64"))
 
-	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	sent := bytes.Repeat([]byte("0123456789abcdef"), int(scaled(1<<16, 1<<14)))
 	for _, hop := range []struct{ from, to *netstack.Host }{{left, right}, {right, left}} {
 		l := listen(t, hop.to, "tcp", ":80")
 		for _, addr := range []netip.Addr{addr4(hop.to), addr6(hop.to)} {

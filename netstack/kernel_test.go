@@ -143,7 +143,7 @@ func testKernel(t *testing.T, vnl string, mtu int) {
 	h := host(t, open(t, vnl, vde.WithMaxFrameSize(max(mtu+14, 9234))), netstack.HostConfig{MTU: mtu})
 	v4 := &kernelPair{h, s, addr4(h), s.Addr4(), 28, mtu}
 	v6 := &kernelPair{h, s, addr6(h), s.Addr6(), 48, mtu}
-	size := scaled(100<<20, 4<<20)
+	size := scaled(100<<20, 2<<20)
 	sum := payloadSum(size)
 	for name, p := range map[string]*kernelPair{"IPv4": v4, "IPv6": v6} {
 		t.Run("ping/"+name, p.testPing)
@@ -275,9 +275,9 @@ func (p *kernelPair) testUDP(t *testing.T) {
 func (p *kernelPair) testIperf(t *testing.T) {
 	testpeers.Need(t, "iperf3")
 	for i, mode := range []iperfMode{
-		{Bytes: scaled(64<<20, 4<<20)},
-		{Bytes: scaled(64<<20, 4<<20), Reverse: true},
-		{Bytes: scaled(64<<20, 4<<20), Streams: 8},
+		{Bytes: scaled(64<<20, 2<<20)},
+		{Bytes: scaled(64<<20, 2<<20), Reverse: true},
+		{Bytes: scaled(64<<20, 2<<20), Streams: 8},
 		{Bytes: scaled(16<<20, 1<<20), UDP: true, Rate: 200e6},
 	} {
 		// One server for each: between two tests it closes its port for a moment.

@@ -24,6 +24,9 @@ func TestLoopStorm(t *testing.T) {
 	t.Run("vde_switch", func(t *testing.T) {
 		testLoopStorm(t, testpeers.StartSwitch(t, testpeers.SwitchConfig{NoMgmt: true}).Dir())
 	})
+	if testing.Short() {
+		return // the other switches take as long each
+	}
 	t.Run("node of libvdeplug", func(t *testing.T) {
 		testLoopStorm(t, testpeers.StartNode(t, "hub").Dir())
 	})

@@ -232,7 +232,7 @@ func TestRingsPolledTogether(t *testing.T) {
 	)
 	rounds := 20
 	if testing.Short() {
-		rounds = 5
+		rounds = 2
 	}
 	d := newRingDialogue(t)
 	defer d.sw.Close()

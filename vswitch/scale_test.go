@@ -75,7 +75,7 @@ func (r *rateOf) rate() float64 { return float64(r.n) / r.took.Seconds() }
 func TestStatsScales(t *testing.T) {
 	ports, calls := 30_000, 20
 	if raceEnabled && testing.Short() {
-		ports, calls = 10_000, 5
+		ports, calls = 4000, 3
 	}
 	sw := vswitch.New(vswitch.Config{NumPorts: ports, Ports: map[int]vswitch.PortConfig{2: withStatic(macB, vswitch.PortConfig{Policy: vswitch.TailDrop})}})
 	defer sw.Close()

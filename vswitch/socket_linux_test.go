@@ -89,6 +89,9 @@ func TestConformanceSockets(t *testing.T) {
 			testutil.NoLeaks(t)
 			testutil.TestPacketConn(t, socketPair(waiting(), test.a, test.b), testutil.ConnOptions{Allocs: true})
 		})
+		if testing.Short() {
+			continue
+		}
 		t.Run(test.name+"Default", func(t *testing.T) {
 			testutil.NoLeaks(t)
 			testutil.TestPacketConn(t, socketPair(vswitch.Config{}, test.a, test.b), testutil.ConnOptions{Lossy: true})

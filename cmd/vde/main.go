@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -24,13 +25,18 @@ func runMain() int {
 	defer stop()
 	ctx, stopHangups := withHangups(ctx)
 	defer stopHangups()
-	root := newRoot()
-	root.SetArgs(commandLine(os.Args))
+	return runCommand(ctx, newRoot(), os.Args, os.Stderr)
+}
+
+// runCommand runs the command of root that args, the program's name first, stand for. What
+// is wrong goes to messages.
+func runCommand(ctx context.Context, root *cobra.Command, args []string, messages io.Writer) int {
+	root.SetArgs(commandLine(args))
 	started := false
 	watchStart(root, &started)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil {
-		return complain(os.Stderr, cmd, err, started)
+		return complain(messages, cmd, err, started)
 	}
 	return 0
 }

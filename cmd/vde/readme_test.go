@@ -34,7 +34,7 @@ func TestReadme(t *testing.T) {
 	if err := os.WriteFile(source, program[1], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, source).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", append(testpeers.GoBuild(), "-o", binary, source)...).CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	t.Setenv("PROGRAM", binary)

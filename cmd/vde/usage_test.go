@@ -7,6 +7,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
 )
@@ -59,11 +60,13 @@ func TestExitStatus(t *testing.T) {
 func checkStatus(t *testing.T, args string, status int, want string) {
 	t.Helper()
 	var messages bytes.Buffer
-	cmd := command(t, strings.Fields(args)...)
-	cmd.Stderr = &messages
-	_ = cmd.Run() // the status tells
+	root := newRoot()
+	root.SetIn(strings.NewReader(""))
+	root.SetOut(io.Discard)
+	root.SetErr(&messages)
+	got := runCommand(t.Context(), root, append([]string{"vde"}, strings.Fields(args)...), &messages)
 	text := messages.String()
-	if got := cmd.ProcessState.ExitCode(); got != status || !strings.Contains(text, want) {
+	if got != status || !strings.Contains(text, want) {
 		t.Errorf("vde %s: status %d, want %d and %q in:\n%s", args, got, status, want, text)
 	}
 	if usage := strings.Contains(text, "Usage:"); usage != (status == 2) {

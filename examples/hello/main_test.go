@@ -75,7 +75,7 @@ func build(t *testing.T, switchDir string) string {
 		}
 	}
 	program := filepath.Join(dir, "hello")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", program, ".").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "go", append(testpeers.GoBuild(), "-overlay", filepath.Join(dir, "overlay.json"), "-o", program, ".")...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}

@@ -97,6 +97,9 @@ func (s *suite) testUnprivileged(t *testing.T) {
 			if tt.users && s.FixedUser {
 				return
 			}
+			if testing.Short() && tt.cfg.DirMode != 0 {
+				t.Skip("closed directories are for the long run")
+			}
 			n := s.network(t, tt.cfg)
 			a := n.station(1)
 			c := n.child(tt.client, "echo", n.Dir())

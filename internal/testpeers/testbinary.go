@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"testing"
 
 	"github.com/go-vde/sdk/testutil"
@@ -27,6 +29,16 @@ func TestBinary(t testing.TB) string {
 func TestBinaryForAnyUser(t testing.TB) string {
 	t.Helper()
 	return copyProgram(t, TestBinary(t))
+}
+
+// GoBuild returns the arguments of a go command with which a test builds a program: with the race detector if the
+// test has it, so that what both stand on is compiled once.
+func GoBuild() []string {
+	info, ok := debug.ReadBuildInfo()
+	if ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		return []string{"build", "-race"}
+	}
+	return []string{"build"}
 }
 
 // copyProgram copies a program to where any user may run it.
