@@ -34,10 +34,11 @@ done
 staticcheck=$(tool staticcheck)
 
 # static runs staticcheck on the code of several builds at once: what is unused
-# in one may be used in another. Its arguments are further builds.
+# in one may be used in another. Its arguments are further builds. With -trimpath
+# what is compiled for another system serves cross.sh too.
 static() {
 	say "staticcheck -matrix ./..."
-	printf '%s\n' "linux: GOOS=linux" "freebsd: GOOS=freebsd" "windows: GOOS=windows" "$@" |
+	printf '%s\n' "linux: GOOS=linux" "windows: GOOS=windows -trimpath" "$@" |
 		"$staticcheck" -matrix ./... || failed=1
 }
 
@@ -48,13 +49,15 @@ for dir in "${modules[@]}"; do
 	cd "$dir"
 	say "module $(name "$dir")"
 	check go vet ./...
+	builds=()
+	# As in cross.sh.
+	if [ "$dir" = "$root" ]; then builds+=("freebsd: GOOS=freebsd -trimpath"); fi
 	# The tag concerns modules with files that have it.
 	if grep -rqs --include='*.go' '^//go:build.*poolleak' .; then
 		check go vet -tags=poolleak ./...
-		static "poolleak: GOOS=linux -tags=poolleak"
-	else
-		static
+		builds+=("poolleak: GOOS=linux -tags=poolleak")
 	fi
+	static "${builds[@]}"
 done
 
 cd "$root/internal/tools"

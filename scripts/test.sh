@@ -7,8 +7,9 @@
 #	scripts/test.sh -run TestOpen -count 10
 #
 # It sets -short: tests for which testing.Short says so leave out the long part
-# of their matrix. With the word long as its first argument the script runs what
-# that leaves out, and what needs another build:
+# of their matrix; -short=false runs that with the race detector too. With the
+# word long as its first argument the script runs what that leaves out, and what
+# needs another build:
 #
 #   - with the tag poolleak, all tests of the packages that use package pool;
 #   - with the other of the two newest releases of Go, all tests. OTHERGO=none
@@ -80,7 +81,7 @@ long() {
 	local failed=0 users other
 	users=$(poolUsers)
 	mapfile -t users <<<"$users"
-	run -tags=poolleak "${race[@]}" "$@" "${users[@]}" || failed=1
+	run -tags=poolleak "$@" "${users[@]}" || failed=1
 
 	other=${OTHERGO:-$(otherGo)}
 	if [ "$other" = none ]; then
