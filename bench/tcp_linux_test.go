@@ -145,8 +145,8 @@ const slice = 200 * time.Millisecond
 
 // BenchmarkTCP streams through each stack. Bytes are counted where they arrive.
 func BenchmarkTCP(b *testing.B) {
-	for _, mtu := range []int{1500, 9000, 65520} {
-		for _, streams := range []int{1, 8, 64} {
+	for _, mtu := range first(1, []int{1500, 9000, 65520}) {
+		for _, streams := range first(2, []int{1, 8, 64}) {
 			b.Run(fmt.Sprintf("mtu=%d/streams=%d", mtu, streams), func(b *testing.B) {
 				for _, s := range inOrder(tcpStacks) {
 					leaf(b, "stack="+s.name, func(t testing.TB) *flows {

@@ -22,8 +22,16 @@ func BenchmarkDirect(b *testing.B) { compare(b, withoutSwitch) }
 // BenchmarkSwitch is the same through a switch, ours and those of others.
 func BenchmarkSwitch(b *testing.B) { compare(b, switches) }
 
+// first returns the first n of all with -short, which is for trying the benchmarks out.
+func first[T any](n int, all []T) []T {
+	if testing.Short() {
+		return all[:n]
+	}
+	return all
+}
+
 func compare(b *testing.B, contenders []contender) {
-	for _, name := range loads {
+	for _, name := range first(1, loads) {
 		b.Run("size="+name, func(b *testing.B) {
 			l := newLoad(b, name)
 			run := func(s subject, b *testing.B) { s.bench(b, l) }
