@@ -22,13 +22,30 @@ const (
 func NewVeth(t testing.TB) (a, b *Namespace) {
 	t.Helper()
 	a, b = NewNamespace(t), NewNamespace(t)
-	run := func(n *Namespace, command ...string) {
-		t.Helper()
-		if _, err := n.Exec(context.Background(), command...); err != nil {
-			t.Fatal(err)
-		}
+	ConnectVeth(t, a, b)
+	return a, b
+}
+
+// ConnectVeth joins two namespaces by a cable as that of [NewVeth], which has none or
+// has been deleted.
+func ConnectVeth(t testing.TB, a, b *Namespace) {
+	t.Helper()
+	runIn(t, a, "ip", "link", "add", VethName, "type", "veth", "peer", "name", VethName, "netns", b.Path())
+	ConfigureVeth(t, a, b)
+}
+
+// runIn runs a command in a namespace.
+func runIn(t testing.TB, n *Namespace, command ...string) {
+	t.Helper()
+	if _, err := n.Exec(context.Background(), command...); err != nil {
+		t.Fatal(err)
 	}
-	run(a, "ip", "link", "add", VethName, "type", "veth", "peer", "name", VethName, "netns", b.Path())
+}
+
+// ConfigureVeth gives the ends of a cable, which have just been made or moved to the
+// namespaces, their addresses and routes, and waits until it can be used.
+func ConfigureVeth(t testing.TB, a, b *Namespace) {
+	t.Helper()
 	var watches []*linkWatch
 	for _, n := range []*Namespace{a, b} {
 		w, err := watchLink(n, VethName)
@@ -39,11 +56,11 @@ func NewVeth(t testing.TB) (a, b *Namespace) {
 		watches = append(watches, w)
 	}
 	for n, addrs := range map[*Namespace][2]string{a: {VethA4, VethA6}, b: {VethB4, VethB6}} {
-		run(n, "ip", "addr", "add", addrs[0]+"/24", "dev", VethName)
-		run(n, "ip", "addr", "add", addrs[1]+"/64", "dev", VethName, "nodad")
-		run(n, "ip", "link", "set", "dev", VethName, "up")
-		run(n, "ip", "route", "add", "default", "dev", VethName)
-		run(n, "ip", "-6", "route", "add", "default", "dev", VethName)
+		runIn(t, n, "ip", "addr", "replace", addrs[0]+"/24", "dev", VethName)
+		runIn(t, n, "ip", "addr", "replace", addrs[1]+"/64", "dev", VethName, "nodad")
+		runIn(t, n, "ip", "link", "set", "dev", VethName, "up")
+		runIn(t, n, "ip", "route", "replace", "default", "dev", VethName)
+		runIn(t, n, "ip", "-6", "route", "replace", "default", "dev", VethName)
 	}
 	ctx, cancel := bounded(context.Background())
 	defer cancel()
@@ -52,7 +69,6 @@ func NewVeth(t testing.TB) (a, b *Namespace) {
 			t.Fatalf("veth cable: %v", err)
 		}
 	}
-	return a, b
 }
 
 // StartVdePlugIn is [StartVdePlug] in a network namespace.

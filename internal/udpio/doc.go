@@ -3,8 +3,8 @@
 
 // Package udpio moves Ethernet frames in UDP datagrams, in batches, on the runtime
 // poller. It is what the drivers udp, vxlan and vxvde have in common: sockets and
-// their options, UDP_SEGMENT and UDP_GRO, the link around them, the table of
-// learned addresses and the reading of locators.
+// their options, UDP_SEGMENT and UDP_GRO, the link around them, the network interface
+// that it uses, the table of learned addresses and the reading of locators.
 //
 // A batch to send is grouped by destination and size, and each group is one
 // message that the kernel cuts into datagrams (UDP_SEGMENT, since Linux 4.18).

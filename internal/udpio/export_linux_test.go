@@ -8,6 +8,9 @@ var (
 	NewBridge = newBridge
 	Numbered  = testFrame
 	RecvAll   = recvAll
+
+	Removes         = removes
+	OutputInterface = outputInterface
 )
 
 // Connected makes the first destination that of the socket.

@@ -111,12 +111,8 @@ func (s *settings) ipv4(o Options) {
 	if o.UnicastTTL > 0 {
 		s.set("IP_TTL", unix.IPPROTO_IP, unix.IP_TTL, o.UnicastTTL)
 	}
-	if o.Interface != 0 && s.err == nil {
-		err := unix.SetsockoptIPMreqn(s.fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, &unix.IPMreqn{Ifindex: int32(o.Interface)})
-		s.err = os.NewSyscallError("setsockopt IP_MULTICAST_IF", err)
-	}
-	if o.UnicastByIf && o.Interface != 0 {
-		s.set("IP_UNICAST_IF", unix.IPPROTO_IP, unix.IP_UNICAST_IF, swap(o.Interface))
+	if o.Interface != 0 {
+		s.sendBy(true, o.Interface, o.UnicastByIf)
 	}
 }
 
@@ -137,11 +133,53 @@ func (s *settings) ipv6(o Options) {
 		s.set("IPV6_UNICAST_HOPS", unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, o.UnicastTTL)
 	}
 	if o.Interface != 0 {
-		s.set("IPV6_MULTICAST_IF", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_IF, o.Interface)
+		s.sendBy(false, o.Interface, o.UnicastByIf)
 	}
-	if o.UnicastByIf && o.Interface != 0 {
-		s.set("IPV6_UNICAST_IF", unix.IPPROTO_IPV6, unix.IPV6_UNICAST_IF, swap(o.Interface))
+}
+
+// sendBy sets the interface for multicast and, with unicast, for other datagrams.
+func (s *settings) sendBy(ipv4 bool, index int, unicast bool) {
+	switch {
+	case !ipv4:
+		s.set("IPV6_MULTICAST_IF", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_IF, index)
+		if unicast {
+			s.set("IPV6_UNICAST_IF", unix.IPPROTO_IPV6, unix.IPV6_UNICAST_IF, swap(index))
+		}
+		return
+	case s.err == nil:
+		err := unix.SetsockoptIPMreqn(s.fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, &unix.IPMreqn{Ifindex: int32(index)})
+		s.err = os.NewSyscallError("setsockopt IP_MULTICAST_IF", err)
 	}
+	if unicast {
+		s.set("IP_UNICAST_IF", unix.IPPROTO_IP, unix.IP_UNICAST_IF, swap(index))
+	}
+}
+
+// SendBy has fd, a socket of the family of a, send multicast by another interface from
+// now on and, with unicast, other datagrams too.
+func SendBy(fd int, a Addr, index int, unicast bool) error {
+	s := settings{fd: fd}
+	s.sendBy(a.Is4(), index, unicast)
+	return s.err
+}
+
+// Disconnect has fd forget its destination, and the interface that an address of a link
+// has bound it to.
+func Disconnect(fd int) { disconnect(fd) }
+
+// Rebind has fd, which is bound to local and to the interface of an address of a link, use
+// another one from now on. It ends the connection that fd may have.
+func Rebind(fd int, local Addr, index int) error {
+	disconnect(fd)
+	if now, err := LocalAddr(fd); err == nil && now.Port == 0 { // the kernel had chosen the port, and has it forgotten too
+		if local.NeedsScope() {
+			local.Scope = uint32(index)
+		}
+		if err := unix.Bind(fd, local.sockaddr()); err != nil {
+			return os.NewSyscallError("bind", err)
+		}
+	}
+	return os.NewSyscallError("setsockopt SO_BINDTOIFINDEX", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, index))
 }
 
 // maxRefusals is how many refusals are counted at a time.

@@ -130,6 +130,13 @@ func (t *Table) Forget(from Addr) {
 	}
 }
 
+// Flush removes everything.
+func (t *Table) Flush() {
+	clear(t.macs)
+	clear(t.peers)
+	t.learned, t.found = recent{}, recent{}
+}
+
 func (t *Table) old(e *entry) bool { return e.peer.gone || t.time().Sub(e.seen) > t.age }
 
 func (t *Table) remove(mac frame.MAC, e *entry) {

@@ -130,11 +130,17 @@ func gid(name, value string, egid int) (int, error) {
 	return n, nil
 }
 
+// NeedsScope reports whether a is only meant on one interface, that of its scope.
+func (a Addr) NeedsScope() bool {
+	ip := a.AddrPort().Addr()
+	return ip.Is6() && (ip.IsLinkLocalUnicast() || ip.IsLinkLocalMulticast())
+}
+
 // IsMulticast reports whether a is the address of a multicast group.
 func (a Addr) IsMulticast() bool { return a.AddrPort().Addr().IsMulticast() }
 
-// Remote returns the address of the tunnel, and the number of its interface or 0. A
-// default group stands in for an address that is not given.
+// Remote returns the address of the tunnel, and the number of its interface, which an
+// address may name too, or 0. A default group stands in for an address that is not given.
 func (p *Params) Remote(ctx context.Context, group4, group6 string) (remote Addr, ifindex int, err error) {
 	host := p.Host
 	if host == "" {
@@ -153,6 +159,12 @@ func (p *Params) Remote(ctx context.Context, group4, group6 string) (remote Addr
 		if remote.Scope == 0 && !remote.Is4() {
 			remote.Scope = uint32(ifindex)
 		}
+	}
+	switch {
+	case ifindex == 0:
+		ifindex = int(remote.Scope)
+	case remote.Scope != 0 && remote.Scope != uint32(ifindex):
+		return remote, 0, vnl.Errorf("if=%s is another interface than that of the address %s", p.Interface, host)
 	}
 	remote.Port = uint16(p.Port)
 	return remote, ifindex, nil

@@ -15,7 +15,9 @@
 //	mux := link.Mux{"udp": udp.Driver{}}
 //
 // An IPv6 address may also stand without brackets, as libvdeplug wants it: what
-// follows the last colon is the port. An empty SRCPORT lets the system choose one.
+// follows the last colon is the port. One of a link has a zone, as in
+// [fe80::2%eth0]:20001, and if that interface is removed and made again, the link goes on
+// by the new one. An empty SRCPORT lets the system choose one.
 //
 // The socket is connected when it is opened, so the kernel drops datagrams of others
 // than the peer from then on (it counts them as for no port). Those which came in the

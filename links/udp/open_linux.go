@@ -4,6 +4,7 @@
 package udp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,10 @@ func open(ctx context.Context, l vnl.Locator, s link.Settings) (link.Link, error
 	if err != nil {
 		return nil, fmt.Errorf("source %s: %w", src.AddrPort(), err)
 	}
+	if src, err = udpio.LocalAddr(fd); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
 	if testHookBound != nil {
 		testHookBound()
 	}
@@ -51,18 +56,27 @@ func open(ctx context.Context, l vnl.Locator, s link.Settings) (link.Link, error
 		unix.Close(fd)
 		return nil, fmt.Errorf("destination %s: %w", dst.AddrPort(), err)
 	}
-	p := &port{peer: dst}
+	p := &port{local: src}
+	p.peer.Store(&dst)
+	var follower *udpio.Follower // nil if no interface is that of the link
+	if scope := cmp.Or(dst.Scope, src.Scope); scope != 0 {
+		follower = udpio.NewFollower(dst, int(scope))
+	}
 	u, err := udpio.NewLink(udpio.Config{
 		Address: l.String(),
 		Source:  &udpio.PrivateSource{Locker: p, Receiver: udpio.NewReceiver(fd), Sockets: []int{fd}, Accept: p.accept},
 		Sockets: []int{fd},
 		Router:  p,
 		Foreign: p.foreign.Load,
+
+		Farewell: follower.Close,
 	})
 	if err != nil {
+		follower.Close()
 		unix.Close(fd)
 		return nil, err
 	}
+	follower.Start(func(index int) error { return p.follow(fd, index) })
 	return u, nil
 }
 
@@ -99,7 +113,8 @@ func (a *address) resolve(ctx context.Context) (src, dst udpio.Addr, err error) 
 
 // A port says which datagrams are those of a link: all of its peer.
 type port struct {
-	peer    udpio.Addr
+	local   udpio.Addr // that the socket is bound to
+	peer    atomic.Pointer[udpio.Addr]
 	foreign atomic.Uint64
 }
 
@@ -120,8 +135,21 @@ func (p *port) Header() []byte { return nil }
 // Route implements [udpio.Router].
 func (p *port) Route([]byte) (socket int, to *udpio.Peer) { return 0, nil }
 
+// follow has fd, the socket of p, go on by another interface.
+func (p *port) follow(fd, index int) error {
+	peer := *p.peer.Load()
+	if peer.Scope != 0 {
+		peer.Scope = uint32(index)
+	}
+	if err := udpio.Rebind(fd, p.local, index); err != nil {
+		return err
+	}
+	p.peer.Store(&peer)
+	return udpio.Connect(fd, peer)
+}
+
 func (p *port) accept(d udpio.Datagram) ([]byte, bool) {
-	if d.From != p.peer {
+	if d.From != *p.peer.Load() {
 		p.foreign.Add(1)
 		return nil, false
 	}

@@ -34,6 +34,16 @@
 // ports, by a hash of the flow that a frame belongs to, so that routers and
 // receivers with several paths keep the order of each flow (RFC 7348, section 5).
 //
+// # Interfaces
+//
+// A link outlives the network interface that it uses. When the one that if or the zone of
+// ADDRESS names is removed and made again, or another one gets its name, the link goes on
+// by that: it joins its group again and forgets what it has learned. Without a name it
+// does so by the interface to which the system's route to the group leads, also when the
+// route moves. Frames sent in between are lost, and counted as Unsent as far as the
+// kernel refuses them. Where a process may not have a netlink socket, a link keeps the
+// interface that it was opened with.
+//
 // # Lengths
 //
 // A frame, its Ethernet header included, goes in one datagram if it is at most the

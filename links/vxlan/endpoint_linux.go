@@ -94,23 +94,78 @@ func (e *endpoint) add(t *tunnel) error {
 		return fmt.Errorf("vni %d on port %d: %w (another link of this process has it)", t.VNI, t.Port, unix.EADDRINUSE)
 	}
 	if t.remote.IsMulticast() {
-		g := group{t.remote.IP, t.ifindex}
-		if e.groups[g] == 0 {
-			if err := udpio.Join(e.fd, t.remote, t.ifindex); err != nil {
-				hint := ""
-				if errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENETUNREACH) {
-					hint = " (there is no route to it: name an interface with if=)"
-				}
-				return fmt.Errorf("group %s: %w%s", t.remote.AddrPort().Addr(), err, hint)
+		if err := e.joinGroup(t, t.follower.Index()); err != nil {
+			hint := ""
+			if errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENETUNREACH) {
+				hint = " (there is no route to it: name an interface with if=)"
 			}
+			return fmt.Errorf("group %s: %w%s", t.remote.AddrPort().Addr(), err, hint)
 		}
-		e.groups[g]++
 	}
 	if t.Buffer > e.buffer {
 		e.buffer = t.Buffer
 		udpio.SetReceiveBuffer(e.fd, e.buffer)
 	}
 	e.tunnels[t.VNI], t.endpoint = t, e
+	return nil
+}
+
+// joinGroup joins the group of t on an interface, or on that of the system's choice if
+// index is 0; e.mu is held.
+func (e *endpoint) joinGroup(t *tunnel, index int) error {
+	if index == 0 {
+		index = t.ifindex
+	}
+	g := group{t.remote.IP, index}
+	if err := udpio.Join(e.fd, t.remote, index); err != nil && !(errors.Is(err, unix.EADDRINUSE) && e.groups[g] > 0) {
+		return err
+	}
+	e.groups[g]++
+	t.joined = &g
+	return nil
+}
+
+// leaveGroup ends joinGroup; e.mu is held. Others may go on to need the membership: it
+// is renewed for them, in case the kernel has ended it.
+func (e *endpoint) leaveGroup(t *tunnel) {
+	if t.joined == nil {
+		return
+	}
+	g := *t.joined
+	t.joined = nil
+	udpio.Leave(e.fd, t.remote, g.ifindex)
+	if e.groups[g]--; e.groups[g] == 0 {
+		delete(e.groups, g)
+	} else {
+		_ = udpio.Join(e.fd, t.remote, g.ifindex) // their Followers know what to do without it
+	}
+}
+
+// follow has t go on by another interface.
+func (e *endpoint) follow(t *tunnel, index int) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if t.remote.IsMulticast() {
+		e.leaveGroup(t)
+		if err := e.joinGroup(t, index); err != nil {
+			return err
+		}
+	}
+	if t.ifindex != 0 {
+		for _, fd := range t.senders {
+			if err := udpio.SendBy(fd, t.remote, index, !t.remote.IsMulticast()); err != nil {
+				return err
+			}
+		}
+		t.ifindex = index
+	}
+	t.Lock()
+	defer t.Unlock()
+	if t.remote.Scope != 0 {
+		t.remote.Scope = uint32(index)
+		t.unknown = udpio.NewPeer(t.remote)
+	}
+	t.table.Flush()
 	return nil
 }
 
@@ -135,12 +190,7 @@ func (e *endpoint) remove(t *tunnel) (unread int) {
 	unread += t.queue.frames + t.placer.Pending()
 	t.queue = queue{}
 	delete(e.tunnels, t.VNI)
-	if g := (group{t.remote.IP, t.ifindex}); t.remote.IsMulticast() {
-		if e.groups[g]--; e.groups[g] == 0 {
-			delete(e.groups, g)
-			udpio.Leave(e.fd, t.remote, t.ifindex)
-		}
-	}
+	e.leaveGroup(t)
 	if last {
 		delete(endpoints.open, e.key)
 		unix.Close(e.fd)

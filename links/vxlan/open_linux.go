@@ -53,6 +53,8 @@ func open(ctx context.Context, l vnl.Locator, s link.Settings) (link.Link, error
 		closeAll(sockets)
 		return nil, err
 	}
+	t.senders = sockets
+	t.follower.Start(func(index int) error { return t.endpoint.follow(t, index) })
 	return u, nil
 }
 
@@ -61,7 +63,11 @@ func (t *tunnel) openSockets(writeBuffer int) (sockets []int, err error) {
 	if t.event, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
 		return nil, os.NewSyscallError("eventfd", err)
 	}
+	if t.remote.IsMulticast() || t.ifindex != 0 {
+		t.follower = udpio.NewFollower(t.remote, t.ifindex)
+	}
 	if err := t.join(); err != nil {
+		t.follower.Close()
 		unix.Close(t.event)
 		return nil, err
 	}

@@ -18,8 +18,12 @@ type tunnel struct {
 	address
 	endpoint *endpoint
 	head     [headerLen]byte // precedes each frame
-	unknown  *udpio.Peer     // where frames to unknown addresses go
+	unknown  *udpio.Peer     // where frames to unknown addresses go; guarded by table
 	table    *udpio.Table
+
+	follower *udpio.Follower // nil if no interface is that of the link
+	senders  []int           // the sockets to send from, while the follower runs
+	joined   *group          // guarded by endpoint.mu; nil if there is none
 
 	placer udpio.Placer // guarded by endpoint.mu
 
@@ -174,6 +178,7 @@ func (t *tunnel) acceptOthers(d udpio.Datagram) bool {
 
 // Close implements [udpio.Source].
 func (t *tunnel) Close() (unread int) {
+	t.follower.Close()
 	unread = t.endpoint.remove(t)
 	unix.Close(t.event)
 	return unread

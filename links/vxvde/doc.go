@@ -20,6 +20,10 @@
 // is not given. ttl is that of datagrams to the group; the system's is used for
 // others. The system must have a route to the group, or if must name an interface.
 //
+// When the interface that if or the zone of ADDRESS names is removed and made again, or
+// the system's route to the group moves to another one, the link joins the group again
+// there and goes on. Frames sent in between are lost.
+//
 // Any number of processes of a host may be in a group. At Close the others are told,
 // and forget what they have learned of this link; the goodbyes of others are heeded.
 // Datagrams with another vni, or another header, are counted as Foreign in

@@ -5,6 +5,7 @@ package vxvde
 
 import (
 	"bytes"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -18,11 +19,14 @@ import (
 type member struct {
 	address
 	head  [8]byte     // precedes each frame
-	all   *udpio.Peer // the group
+	all   *udpio.Peer // the group; guarded by table while the follower runs
 	table *udpio.Table
 
 	multicast, unicast int // the sockets; everything is sent from unicast
 	probe              int // a socket to ask the system for self with
+
+	follower *udpio.Follower // nil if the system does not allow it
+	joined   int             // the interface of the membership, or 0; the follower's
 
 	bound   bool       // to an address, so that self does not change
 	self    udpio.Addr // where the datagrams of this member come from
@@ -109,7 +113,44 @@ func (m *member) probeSelf() {
 
 // farewell tells the others that this member leaves. A datagram may be lost: then
 // entries age.
-func (m *member) farewell() { m.all.SendTo(m.unicast, m.head[:]) }
+func (m *member) farewell() {
+	m.follower.Close()
+	m.all.SendTo(m.unicast, m.head[:])
+}
+
+// follow has m go on by another interface.
+func (m *member) follow(index int) error {
+	udpio.Leave(m.multicast, m.group, m.joined)
+	group := m.group
+	if group.Scope != 0 {
+		group.Scope = uint32(index)
+	}
+	m.Lock()
+	defer m.Unlock()
+	var err error
+	if group.NeedsScope() {
+		err = udpio.Rebind(m.multicast, group, index)
+	}
+	if m.bound && m.self.NeedsScope() {
+		err = errors.Join(err, udpio.Rebind(m.unicast, m.self, index))
+	}
+	if err == nil {
+		err = udpio.Join(m.multicast, group, index)
+	}
+	if err == nil {
+		m.joined = index
+	}
+	if err == nil && m.ifindex != 0 {
+		udpio.Disconnect(m.probe)
+		err = errors.Join(udpio.SendBy(m.unicast, group, index, false), udpio.SendBy(m.probe, group, index, false))
+	}
+	if err != nil {
+		return err
+	}
+	m.group, m.all = group, udpio.NewPeer(group)
+	m.table.Flush()
+	return nil
+}
 
 // A source is what a member receives from.
 type source struct {

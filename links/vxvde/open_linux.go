@@ -4,6 +4,7 @@
 package vxvde
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,6 +55,7 @@ func open(ctx context.Context, l vnl.Locator, s link.Settings) (link.Link, error
 		m.closeSockets()
 		return nil, err
 	}
+	m.follower.Start(m.follow)
 	return u, nil
 }
 
@@ -85,7 +87,9 @@ func (m *member) openSockets(local udpio.Addr, writeBuffer int) (err error) {
 	if m.multicast, err = udpio.Socket(m.group, o); err != nil {
 		return fmt.Errorf("group %s: %w", m.group.AddrPort(), err)
 	}
-	if err = udpio.Join(m.multicast, m.group, m.ifindex); err != nil {
+	m.follower = udpio.NewFollower(m.group, m.ifindex)
+	m.joined = cmp.Or(m.follower.Index(), m.ifindex)
+	if err = udpio.Join(m.multicast, m.group, m.joined); err != nil {
 		if errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENETUNREACH) {
 			return fmt.Errorf("group %s: %w (there is no route to it: name an interface with if=)", m.group.AddrPort().Addr(), err)
 		}
@@ -106,6 +110,7 @@ func (m *member) openSockets(local udpio.Addr, writeBuffer int) (err error) {
 }
 
 func (m *member) closeSockets() {
+	m.follower.Close()
 	for _, fd := range []int{m.multicast, m.unicast, m.probe} {
 		if fd >= 0 {
 			unix.Close(fd)
