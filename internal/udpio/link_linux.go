@@ -62,6 +62,7 @@ type Link struct {
 	rxNow  link.Rx
 	n      int
 	recvd  error
+	failed int           // receives in a row that failed, with nothing to wait for in between
 	take   func() bool   // takeOnce, made once
 	takeUp func(uintptr) // the same, for hold
 
@@ -116,7 +117,7 @@ func (l *Link) Recv(rx link.Rx) (n int, err error) {
 	defer l.recvMu.Unlock()
 	l.rxNow = rx
 	defer func() { l.rxNow = link.Rx{} }()
-	for failed := 0; ; {
+	for l.failed = 0; ; {
 		if l.closed.Load() {
 			return 0, net.ErrClosed
 		}
@@ -135,7 +136,7 @@ func (l *Link) Recv(rx link.Rx) (n int, err error) {
 			// The kernel tells once of a datagram that was refused elsewhere, or
 			// could not be forwarded.
 			l.unsent.Add(max(l.refusals(), 1))
-			if failed++; failed == maxFailed {
+			if l.failed++; l.failed == maxFailed {
 				return 0, fmt.Errorf("recvmmsg: %w", l.recvd)
 			}
 		case rx.NoWait:
@@ -153,14 +154,19 @@ func (l *Link) refusals() (n uint64) {
 	return n
 }
 
-// maxFailed is how many receives in a row may fail before Recv tells of it.
+// maxFailed is how many receives in a row may fail before Recv tells of it. While frames
+// are refused elsewhere one fails for each of them, in its time.
 const maxFailed = 64
 
 // takeOnce receives without waiting. It reports false if there is nothing.
 func (l *Link) takeOnce() bool {
 	var again bool
 	l.n, again, l.recvd = l.cfg.Source.Take(&l.rxNow)
-	return l.n > 0 || again || l.recvd != nil
+	if l.n > 0 || again || l.recvd != nil {
+		return true
+	}
+	l.failed = 0
+	return false
 }
 
 // Send implements [link.Link].
