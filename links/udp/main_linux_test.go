@@ -4,9 +4,13 @@
 package udp_test
 
 import (
+	"net"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	net.DefaultResolver = resolver
+	goleak.VerifyTestMain(m)
+}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -83,9 +84,14 @@ func open(ctx context.Context, l vnl.Locator, s link.Settings) (link.Link, error
 // testHookBound, if not nil, is called when the socket is bound and not connected.
 var testHookBound func()
 
-// resolve looks up the names in a.
+// resolve looks up the names in a. A name may have addresses of both versions of IP: that
+// of the destination means the one of the source, if this is a number.
 func (a *address) resolve(ctx context.Context) (src, dst udpio.Addr, err error) {
-	if dst, err = udpio.Resolve(ctx, a.dstHost, udpio.AnyFamily); err == nil {
+	family := udpio.AnyFamily
+	if ip, err := netip.ParseAddr(strings.Trim(a.srcHost, "[]")); err == nil {
+		family = udpio.FamilyOf(udpio.AddrOf(netip.AddrPortFrom(ip, 0), 0))
+	}
+	if dst, err = udpio.Resolve(ctx, a.dstHost, family); err == nil {
 		dst.Port, err = udpio.Port(ctx, a.dstPort)
 	}
 	if err == nil && dst.Port == 0 {
@@ -94,7 +100,7 @@ func (a *address) resolve(ctx context.Context) (src, dst udpio.Addr, err error) 
 	if err != nil {
 		return src, dst, fmt.Errorf("destination: %w", err)
 	}
-	family := udpio.FamilyOf(dst)
+	family = udpio.FamilyOf(dst)
 	unspecified := netip.IPv6Unspecified()
 	if family == udpio.IPv4 {
 		unspecified = netip.IPv4Unspecified()
