@@ -30,7 +30,7 @@ var _ link.Driver = Driver{}
 
 // Open implements [link.Driver]. The error matches EINVAL for what is no number, EBADF
 // for a descriptor that is not open, ENOTSOCK or EPROTOTYPE for one of another kind,
-// and ENOTCONN for a socket without a peer.
+// ENOTCONN for a socket without a peer, and EBUSY for one that another link has.
 func (Driver) Open(_ context.Context, l vnl.Locator, s link.Settings) (link.Link, error) {
 	fd, err := parse(l.Arg)
 	if err != nil {

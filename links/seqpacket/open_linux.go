@@ -5,6 +5,7 @@ package seqpacket
 
 import (
 	"fmt"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -13,7 +14,46 @@ import (
 	"github.com/go-vde/sdk/vnl"
 )
 
+// An owner is a link that has taken over a descriptor.
+type owner struct {
+	link.Link
+	fd int
+}
+
+// owners are the links that are open, by descriptor. One taken over twice would be closed
+// twice, the second time when its number may be that of something else.
+var owners = struct {
+	sync.Mutex
+	open map[int]*owner
+}{open: make(map[int]*owner)}
+
+// Close implements [link.Link].
+func (o *owner) Close() (unread int, err error) {
+	owners.Lock() // until the number may be another's
+	defer owners.Unlock()
+	unread, err = o.Link.Close()
+	if owners.open[o.fd] == o {
+		delete(owners.open, o.fd)
+	}
+	return unread, err
+}
+
 func open(fd int, l vnl.Locator, s link.Settings) (link.Link, error) {
+	owners.Lock()
+	defer owners.Unlock()
+	if owners.open[fd] != nil {
+		return nil, fmt.Errorf("descriptor %d: %w (another link of this process has it, or has not been closed)", fd, unix.EBUSY)
+	}
+	u, err := newLink(fd, l, s)
+	if err != nil {
+		return nil, err
+	}
+	o := &owner{u, fd}
+	owners.open[fd] = o
+	return o, nil
+}
+
+func newLink(fd int, l vnl.Locator, s link.Settings) (link.Link, error) {
 	if err := check(fd); err != nil {
 		return nil, err
 	}
