@@ -208,7 +208,7 @@ func TestLocators(t *testing.T) {
 	for _, text := range []string{
 		"stream://", "stream://host:", "stream:///s[server/reconnect]", "stream:///s[reconnect=x]", "stream:///s[reconnect=-1]",
 		"stream:///s[reconnect=99999]", "stream:///s[server=yes]", "stream:///s[mode=8]", "stream:///s[mode=1777]", "stream:///s[foo]",
-		"stream:///s[vfkit]", "stream:///s[superframes=500]", "bess:///s[superframes]", "dgram:///s[superframes]", "stream://127.0.0.1:1[server/mode=700]", "stream://[::1]:9", "bess://", "hyperkit://a:b:c",
+		"stream:///s[vfkit]", "stream:///s[superframes=500]", "bess:///s[superframes]", "dgram:///s[superframes]", "stream://127.0.0.1:1[server/mode=700]", "stream://[::1]", "stream://[::1]:", "stream://[127.0.0.1]:9", "bess://", "hyperkit://a:b:c",
 		"stream:///s[vpnkit]", "hyperkit:///s[vpnkit=yes]", "hyperkit:///s[vpnkit=01234567-89ab-cdef-0123-456789abcdeg]",
 		"hyperkit:///s[vpnkit=01234567+89ab-cdef-0123-456789abcdef]", "hyperkit:///s[server/vpnkit=01234567-89ab-cdef-0123-456789abcdef]",
 		"dgram://", "dgram://->/b", "dgram:///a->", "dgram:///a->/b[server]", "dgram:///a[server/vfkit]", "dgram:///a[reconnect]",

@@ -22,7 +22,7 @@
 //	scheme://ADDRESS[server/reconnect=SECONDS/mode=OCTAL/group=NAME]
 //
 // ADDRESS is the path of a unix socket or, for stream and hyperkit, HOST:PORT; an IPv6
-// address stands in brackets, quoted: stream://\[::1\]:9000. What contains a slash
+// address stands in brackets: stream://[::1]:9000. What contains a slash
 // or no colon is a path. Without parameters Open connects, and the link ends with the
 // connection. With reconnect the link is down until it can connect and connects again
 // when the connection has ended, with pauses of up to so many seconds (5 without a

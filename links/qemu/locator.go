@@ -6,6 +6,7 @@ package qemu
 import (
 	"io/fs"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -44,7 +45,7 @@ var (
 
 // parse interprets l. The error matches syscall.EINVAL.
 func parse(l vnl.Locator) (address, error) {
-	base, params, err := l.Bracketed()
+	base, params, err := quoteIPv6(l).Bracketed()
 	if err != nil {
 		return address{}, err
 	}
@@ -69,6 +70,17 @@ func parse(l vnl.Locator) (address, error) {
 		err = a.connection(base, l.Scheme != "bess")
 	}
 	return a, err
+}
+
+// quoteIPv6 quotes the brackets of an IPv6 address that l begins with, behind which a port
+// follows: they would be those of parameters, which need an address before them.
+func quoteIPv6(l vnl.Locator) vnl.Locator {
+	inner, found := strings.CutPrefix(l.Arg, "[")
+	ip, port, colon := strings.Cut(inner, "]:")
+	if a, err := netip.ParseAddr(ip); found && colon && err == nil && a.Is6() {
+		l.Arg = `\[` + vnl.Quote(ip) + `\]:` + port
+	}
+	return l
 }
 
 // assign takes the value of p.

@@ -21,6 +21,8 @@ func TestParse(t *testing.T) {
 		"stream://./a:b":                                             {network: "unix", remote: "./a:b"},
 		"stream://host:9000":                                         {network: "tcp", remote: "host:9000"},
 		`stream://\[::1\]:9000`:                                      {network: "tcp", remote: "[::1]:9000"},
+		"stream://[::1]:9000":                                        {network: "tcp", remote: "[::1]:9000"},
+		"hyperkit://[fe80::1%de0]:9000[server]":                      {network: "tcp", local: "[fe80::1%de0]:9000", server: true},
 		"stream://:9000[server]":                                     {network: "tcp", local: ":9000", server: true},
 		"stream:///s[server=on/mode=660/group=kvm]":                  {network: "unix", local: "/s", server: true, mode: 0o660, group: "kvm"},
 		"stream:///s[s/m=0660/g=kvm]":                                {network: "unix", local: "/s", server: true, mode: 0o660, group: "kvm"},
@@ -87,7 +89,7 @@ func (a address) text(scheme string) string {
 // another way.
 func FuzzLocator(f *testing.F) {
 	for _, arg := range []string{
-		"/run/s[server/mode=660/group=a\\/b]", "h:1[reconnect=3]", `\[::1\]:1`, "/a->/b[m=1]", "/a[server]", "/a[v]", "[server]", "/a->", "a->b->c", "x[s=off/r=0]", "/s[v]", "/s[vpnkit=00000000-0000-0000-0000-00000000000a]",
+		"/run/s[server/mode=660/group=a\\/b]", "h:1[reconnect=3]", `\[::1\]:1`, "/a->/b[m=1]", "/a[server]", "/a[v]", "[server]", "/a->", "a->b->c", "x[s=off/r=0]", "/s[v]", "[::1]:1[server]", "[::1]:", "[1.2.3.4]:1", "/s[vpnkit=00000000-0000-0000-0000-00000000000a]",
 	} {
 		for i := range 4 {
 			f.Add(uint8(i), arg)
