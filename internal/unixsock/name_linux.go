@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,16 +24,20 @@ import (
 // maxPath is the longest path of a socket in bytes.
 const maxPath = 107
 
-// A Permission says who may use the file of a socket.
+// A Permission says who may use a socket: the bits are those of its file. One with an
+// abstract name has none, and [Name.Admits] says whom they admit.
 type Permission struct {
 	Mode  fs.FileMode // 0: 0700
 	Group string      // by name or number; empty: that of the process
 }
 
-// A Name is the name of a socket in the file system.
+// A Name is the name of a socket in the file system, or an abstract one.
 type Name struct {
-	dir  *sockfile.Dir
+	dir  *sockfile.Dir // nil if it is abstract
 	file *sockfile.File
+
+	mode fs.FileMode // of an abstract one: whom to admit
+	gid  int
 }
 
 // ErrInUse says that a process that lives has the name.
@@ -134,11 +139,12 @@ func removeDead(dir *sockfile.Dir, base string, kind int) error {
 	return err
 }
 
-// Path returns the path of the socket.
-func (n *Name) Path() string { return n.file.Path() }
-
-// Remove removes the name, if it is still that of the socket.
+// Remove removes the name, if it is still that of the socket. An abstract one goes with
+// its socket.
 func (n *Name) Remove() {
+	if n.dir == nil {
+		return
+	}
 	if n.file != nil {
 		_ = n.file.Remove() // it may be gone
 		n.file.Close()
@@ -174,12 +180,58 @@ func Connect(ctx context.Context, sock int, path string) error {
 	}
 }
 
-// Listen returns a listening socket of the given kind at path.
+// IsAbstract reports whether the path of a socket is an abstract name, which begins with
+// @.
+func IsAbstract(path string) bool { return strings.HasPrefix(path, "@") }
+
+// bindAbstract is Bind for an abstract name.
+func bindAbstract(sock int, name string, p Permission) (*Name, error) {
+	if len(name) > maxPath {
+		return nil, fmt.Errorf("name %s has more than %d bytes: %w", name, maxPath, unix.ENAMETOOLONG)
+	}
+	gid, err := account.GroupID(p.Group)
+	if err != nil {
+		return nil, fmt.Errorf("group %q of %s: %w", p.Group, name, err)
+	}
+	if gid == account.NoGroup {
+		gid = os.Getegid()
+	}
+	return &Name{mode: cmp.Or(p.Mode, 0o700), gid: gid}, os.NewSyscallError("bind", unix.Bind(sock, &unix.SockaddrUnix{Name: name}))
+}
+
+// Admits reports whether the process at the other end of fd, a connection, may be there.
+// For an abstract name that is decided here, as the kernel does for a file with the same
+// permissions. Of the groups of the process the kernel tells one, the effective.
+func (n *Name) Admits(fd int) bool {
+	if n.dir != nil {
+		return true
+	}
+	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	switch {
+	case err != nil:
+		return false
+	case cred.Uid == 0:
+		return true
+	case int(cred.Uid) == os.Geteuid():
+		return n.mode&0o200 != 0
+	case int(cred.Gid) == n.gid:
+		return n.mode&0o020 != 0
+	}
+	return n.mode&0o002 != 0
+}
+
+// Listen returns a listening socket of the given kind at path, which may be an abstract
+// name.
 func Listen(kind int, path string, p Permission) (fd int, n *Name, err error) {
 	if fd, err = Socket(kind); err != nil {
 		return -1, nil, err
 	}
-	if n, err = Bind(fd, kind, path, p); err == nil {
+	if IsAbstract(path) {
+		n, err = bindAbstract(fd, path, p)
+	} else {
+		n, err = Bind(fd, kind, path, p)
+	}
+	if err == nil {
 		if err = os.NewSyscallError("listen", unix.Listen(fd, 16)); err != nil {
 			n.Remove()
 		}

@@ -29,7 +29,10 @@
 // value). With server it listens, and is down until a peer connects and between one
 // peer and the next. There is one peer at a time; further connections are closed.
 // mode (0700) and group are those of the socket's file, which is removed at Close. A
-// file that a dead process has left is replaced.
+// file that a dead process has left is replaced. A path that begins with @ is an abstract
+// name, which is no file: a server at one admits those processes that could use a file
+// with the same mode and group, and closes the connections of others; of the groups of a
+// process the effective one counts.
 //
 // With superframes, which stream and hyperkit know besides, the peer may send TCP
 // segments longer than the MTU, 1500 or superframes=MTU, and partial checksums, without
@@ -52,8 +55,9 @@
 //	dgram://LOCAL[server]   the peer is who sends first, and the next when it has gone
 //
 // and take mode and group as well. The datagrams of a QEMU whose addresses are of type
-// inet are those of udp://, package udp. A remote name that begins with @ is abstract. A
-// datagram of the four bytes VFKT, which vfkit
+// inet are those of udp://, package udp. A remote name that begins with @ is abstract.
+// LOCAL is a file, because the kernel does not tell who has sent a datagram to a name
+// without permissions. A datagram of the four bytes VFKT, which vfkit
 // sends first, is not a frame and is left out. A datagram socket is not told that its
 // peer has gone: that is found out at the next send, or within a second. Meanwhile
 // frames wait, or fail with [link.ErrDown] if they must not wait.

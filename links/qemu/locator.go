@@ -188,8 +188,8 @@ func (a *address) connection(base string, tcp bool) error {
 	} else {
 		a.remote = base
 	}
-	if err := a.abstract(); err != nil {
-		return err
+	if base == "@" {
+		return vnl.Errorf("the abstract name is empty: give one after the @")
 	}
 	if a.vpnkit && !a.server && a.uuid == "" {
 		a.uuid = newUUID() // the same each time that the link connects
@@ -230,11 +230,11 @@ func isPort(s string) bool {
 	return err == nil
 }
 
-// abstract returns an error if a socket of ours is to have an abstract name: everybody
-// in the network namespace could connect to it.
+// abstract returns an error if a datagram socket of ours is to have an abstract name:
+// everybody in the network namespace could send to it, and who that was is not told.
 func (a *address) abstract() error {
 	if strings.HasPrefix(a.local, "@") {
-		return vnl.Errorf("%q is an abstract name, which has no permissions: give a path; a file of the name is ./%s", a.local, a.local)
+		return vnl.Errorf("%q is an abstract name, and everybody could send datagrams to it: give a path; a file of the name is ./%s", a.local, a.local)
 	}
 	return nil
 }

@@ -111,6 +111,13 @@ func (o opener) listen(ctx context.Context) (link.Link, error) {
 		})
 		if err == nil {
 			cfg.OnClose = name.Remove
+			cfg.Admit = func(ctx context.Context, fd int) (link.Link, error) {
+				if !name.Admits(fd) {
+					unix.Close(fd)
+					return nil, unix.EACCES
+				}
+				return o.link(ctx, fd)
+			}
 			if cfg.Listener, err = unixsock.NewListener(fd, o.local); err != nil {
 				name.Remove()
 			}

@@ -43,8 +43,9 @@ func joints(tb testing.TB) map[string]joint {
 		"tcp-client":  {fmt.Sprintf("stream,server=off,addr.type=inet,addr.host=%s,addr.port=%s", h2, p2), "stream://" + a2 + "[server]"},
 		"dgram":       {fmt.Sprintf("dgram,local.type=unix,local.path=%s,remote.type=unix,remote.path=%s", l, r), "dgram://" + r + "->" + l},
 		// What QEMU binds for dgram is a file, whatever abstract says.
-		"dgram-abstract": {fmt.Sprintf("dgram,local.type=unix,local.path=%s,local.abstract=on,remote.type=unix,remote.path=%s,remote.abstract=on", a, b), "dgram://" + b + "->" + a},
-		"abstract":       {"stream,server=on,addr.type=unix,addr.abstract=on,addr.path=" + abstract, "stream://@" + abstract + "[reconnect]"},
+		"dgram-abstract":  {fmt.Sprintf("dgram,local.type=unix,local.path=%s,local.abstract=on,remote.type=unix,remote.path=%s,remote.abstract=on", a, b), "dgram://" + b + "->" + a},
+		"abstract":        {"stream,server=on,addr.type=unix,addr.abstract=on,addr.path=" + abstract, "stream://@" + abstract + "[reconnect]"},
+		"abstract-client": {"stream,server=off,addr.type=unix,addr.abstract=on,addr.path=" + abstract + "2", "stream://@" + abstract + "2[server]"},
 	}
 }
 
@@ -84,7 +85,7 @@ func crossing(t *testing.T, a, b link.Link) {
 // kills it, and does so again with the next one. Our ends stay open.
 func TestAgainstQEMU(t *testing.T) {
 	t.Parallel()
-	for _, pair := range [][2]string{{"unix-server", "unix-client"}, {"tcp-server", "tcp-client"}, {"unix-client", "dgram"}, {"abstract", "dgram-abstract"}} {
+	for _, pair := range [][2]string{{"unix-server", "unix-client"}, {"tcp-server", "tcp-client"}, {"unix-client", "dgram"}, {"abstract", "dgram-abstract"}, {"abstract-client", "unix-server"}} {
 		t.Run(pair[0]+"-"+pair[1], func(t *testing.T) {
 			t.Parallel()
 			all := joints(t)
