@@ -44,6 +44,9 @@ func (r role) link(ctx context.Context) (link.Link, error) {
 
 func open(ctx context.Context, l vnl.Locator, s link.Settings) (link.Link, error) {
 	o := opener{path: l.Arg, locator: l.String(), settings: s}
+	if unixsock.IsAbstract(o.path) {
+		o.path = "./" + o.path // to libvdeplug it is a file
+	}
 	first, err := o.takeRole(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open the cable %s: %w", o.path, err)
