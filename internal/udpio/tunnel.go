@@ -5,6 +5,7 @@ package udpio
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -134,6 +135,14 @@ func gid(name, value string, egid int) (int, error) {
 func (a Addr) NeedsScope() bool {
 	ip := a.AddrPort().Addr()
 	return ip.Is6() && (ip.IsLinkLocalUnicast() || ip.IsLinkLocalMulticast())
+}
+
+// ScopeHint returns what would help if a cannot be used because its interface is missing.
+func (a Addr) ScopeHint() string {
+	if !a.NeedsScope() || a.Scope != 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (it is an address of a link: name the interface too, as in %s%%eth0)", a.AddrPort().Addr())
 }
 
 // IsMulticast reports whether a is the address of a multicast group.

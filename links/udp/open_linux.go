@@ -44,7 +44,7 @@ func open(ctx context.Context, l vnl.Locator, s link.Settings) (link.Link, error
 		return nil, fmt.Errorf("source %s: %w (another program has the port; give another one, or none)", src.AddrPort(), err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("source %s: %w", src.AddrPort(), err)
+		return nil, fmt.Errorf("source %s: %w%s", src.AddrPort(), err, src.ScopeHint())
 	}
 	if src, err = udpio.LocalAddr(fd); err != nil {
 		unix.Close(fd)
@@ -55,7 +55,7 @@ func open(ctx context.Context, l vnl.Locator, s link.Settings) (link.Link, error
 	}
 	if err := udpio.Connect(fd, dst); err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("destination %s: %w", dst.AddrPort(), err)
+		return nil, fmt.Errorf("destination %s: %w%s", dst.AddrPort(), err, dst.ScopeHint())
 	}
 	p := &port{local: src}
 	p.peer.Store(&dst)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -40,6 +41,11 @@ func TestOpenErrors(t *testing.T) {
 		}
 		if !errors.Is(err, syscall.EINVAL) {
 			t.Errorf("%s: %v, want EINVAL", locator, err)
+		}
+	}
+	for _, locator := range []string{"udp://1->fe80::1:2", "udp://[fe80::1]:1->[fe80::2%1]:2"} {
+		if _, err := (udp.Driver{}).Open(context.Background(), vnl.Parse(locator), link.Settings{}); err == nil || !strings.Contains(err.Error(), "fe80::1%eth0") {
+			t.Errorf("%s: %v, want a remedy", locator, err)
 		}
 	}
 	a, _ := pair(t, host)

@@ -17,7 +17,8 @@
 //
 // ADDRESS is where frames to unknown addresses go: another tunnel endpoint, or a
 // multicast group (239.0.0.1 by default, with v6 ff05:56de::1), for which the system
-// must have a route, or if must name an interface. Other frames go to the endpoint
+// must have a route, or if must name an interface. (A percent sign before a zone, as in
+// fe80::2%eth0, is %25 if two hexadecimal digits follow.) Other frames go to the endpoint
 // that frames of their destination have come from, whoever that is: as RFC 7348
 // says, there is no proof of origin and no encryption. ttl is that of datagrams to a
 // group, or to the ADDRESS given if that is a host; without it hosts are sent to with

@@ -85,7 +85,7 @@ func (m *member) openSockets(local udpio.Addr, writeBuffer int) (err error) {
 	}()
 	o := udpio.Options{Receive: true, Reuse: true, Buffer: m.Buffer, TTL: -1, Interface: m.ifindex}
 	if m.multicast, err = udpio.Socket(m.group, o); err != nil {
-		return fmt.Errorf("group %s: %w", m.group.AddrPort(), err)
+		return fmt.Errorf("group %s: %w%s", m.group.AddrPort(), err, m.group.ScopeHint())
 	}
 	m.follower = udpio.NewFollower(m.group, m.ifindex)
 	m.joined = cmp.Or(m.follower.Index(), m.ifindex)
@@ -97,7 +97,7 @@ func (m *member) openSockets(local udpio.Addr, writeBuffer int) (err error) {
 	}
 	o = udpio.Options{Receive: true, Buffer: m.Buffer, WriteBuffer: writeBuffer, TTL: m.TTL, Loop: true, Interface: m.ifindex}
 	if m.unicast, err = udpio.Socket(local, o); err != nil {
-		return fmt.Errorf("socket for unicast at %s: %w", local.AddrPort().Addr(), err)
+		return fmt.Errorf("socket for unicast at %s: %w%s", local.AddrPort().Addr(), err, local.ScopeHint())
 	}
 	if m.self, err = udpio.LocalAddr(m.unicast); err != nil {
 		return err

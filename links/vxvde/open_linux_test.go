@@ -40,6 +40,9 @@ func TestNoRoute(t *testing.T) {
 	if _, err := tryOpen(n, "vxvde://"); err == nil || !strings.Contains(err.Error(), "if=") {
 		t.Errorf("%v, want a remedy", err)
 	}
+	if _, err := tryOpen(n, "vxvde://ff02::1"); err == nil || !strings.Contains(err.Error(), "ff02::1%eth0") {
+		t.Errorf("a group of a link: %v, want a remedy", err)
+	}
 	if _, err := tryOpen(n, "vxvde:///if=nosuch"); err == nil || !strings.Contains(err.Error(), "nosuch") {
 		t.Errorf("no interface: %v", err)
 	}
