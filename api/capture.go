@@ -24,7 +24,6 @@ func (s *service) Capture(ctx context.Context, r *pb.CaptureRequest, stream pb.S
 	if err != nil {
 		return err
 	}
-	before := s.monitorDrops(0)
 	conn, err := s.sw.Monitor(n, vde.WithDescription("api capture"))
 	if err != nil {
 		return failure(err)
@@ -50,19 +49,12 @@ func (s *service) Capture(ctx context.Context, r *pb.CaptureRequest, stream pb.S
 			return captureEnd(ctx, err)
 		}
 		sent += uint64(k)
-		answer := &pb.CaptureResponse{Frames: records(windows[:k], r.GetSnapLen())}
-		answer.Dropped = s.monitorDrops(100*time.Millisecond) - before
+		answer := &pb.CaptureResponse{Frames: records(windows[:k], r.GetSnapLen()), Dropped: conn.Stats().RxMissed}
 		if err := stream.Send(answer); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// monitorDrops returns the frames that had been dropped for monitor sessions at most age
-// ago: to count them for each answer would cost more than the answer.
-func (s *service) monitorDrops(age time.Duration) uint64 {
-	return s.sampler.sample(age).stats.Monitors.Dropped.Sum()
 }
 
 // records returns the records of frames that were just received. They share memory.

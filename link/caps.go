@@ -123,6 +123,7 @@ func (o *Offload) UnmarshalText(b []byte) error {
 type Counters struct {
 	Foreign   uint64 // received from others than the peer, or not of the network that the link is on
 	Discarded uint64 // unread when the link went down or was closed, and not in the result of Close
+	Missed    uint64 // dropped by the other side because this one did not receive, as far as it is known here
 	Unsent    uint64 // accepted by Send and not passed on when the link ended or was closed, or refused by the network
 }
 
@@ -132,6 +133,7 @@ func (c *Counters) add(l Link) {
 		more := f()
 		c.Foreign += more.Foreign
 		c.Discarded += more.Discarded
+		c.Missed += more.Missed
 		c.Unsent += more.Unsent
 	}
 }

@@ -183,6 +183,7 @@ func collectConn(send sender, name string, c *vde.Conn) {
 	send(connCalls, s.TxCalls, name, "out")
 	for cause, n := range map[string]uint64{
 		"runt": s.RxRunts, "truncated": s.RxTruncated, "empty": s.RxEmpty, "foreign": s.RxForeign, "discarded": s.RxDiscarded,
+		"missed": s.RxMissed,
 	} {
 		send(connDrops, n, name, "in", cause)
 	}

@@ -29,6 +29,8 @@ type Stats struct {
 	RxForeign   uint64 // from others than the switch or peer, and discarded
 	RxDiscarded uint64 // still unread when the link went down or the connection was closed
 
+	RxMissed uint64 // not received: dropped at the other end because this one did not read; only known of monitor sessions of a switch
+
 	TxFrames uint64 // accepted by the kernel, by the in-process peer, or by the link's own queue
 	TxBytes  uint64 // the sum of their lengths
 	TxCalls  uint64 // system calls (in-process: transfers) that took at least one frame
@@ -62,6 +64,7 @@ func (c *Conn) Stats() Stats {
 		RxFrames: s.rxFrames.Load(), RxBytes: s.rxBytes.Load(), RxCalls: s.rxCalls.Load(),
 		RxRunts: s.rxRunts.Load(), RxTruncated: s.rxTruncated.Load(), RxEmpty: s.rxEmpty.Load(),
 		RxForeign: l.Foreign, RxDiscarded: s.rxDiscarded.Load() + l.Discarded,
+		RxMissed: l.Missed,
 		TxFrames: s.txFrames.Load(), TxBytes: s.txBytes.Load(), TxCalls: s.txCalls.Load(),
 		TxUnsent: l.Unsent,
 		TxFull:   s.txFull.Load(), TxRefused: s.txRefused.Load(),

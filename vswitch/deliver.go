@@ -233,6 +233,9 @@ func (d *delivery) drop(e *endpoint, items []uint8, cause dropCause) int {
 	out.offered.Add(uint64(n))
 	out.dropped[cause].Add(uint64(n))
 	d.tally.copies += uint64(n)
+	if e.info.Kind == KindMonitor {
+		e.missed.Add(uint64(n))
+	}
 	return n
 }
 

@@ -103,8 +103,10 @@ func (l *inproc) wakeSender() {
 // Caps implements link.Link.
 func (l *inproc) Caps() link.Caps { return l.caps }
 
-// counters returns the frames that were lost because Close overlapped a receive.
+// counters returns the frames that were lost because Close overlapped a receive, and those
+// that a monitor session was too slow for.
 func (l *inproc) counters() (c link.Counters) {
+	c.Missed = l.endpoint.missed.Load()
 	if l.takesPartial.Load() {
 		c.Discarded = uint64(l.resolver.Late())
 	}

@@ -94,7 +94,8 @@ func (sw *Switch) changeMirrors(kind EventKind, src, dst int, change func([]*mir
 // Monitor opens a monitor session (SPAN): a connection on which copies of the
 // frames that come from and go to port src can be read, as under
 // [Switch.Mirror], until it is closed. It is no port; writing to it fails. When
-// the reader is slow, copies are dropped and counted in Stats.Monitors.
+// the reader is slow, copies are dropped and counted, in Stats.Monitors with those of all
+// sessions and in RxMissed of the connection's own Stats.
 func (sw *Switch) Monitor(src int, opts ...vde.Option) (*vde.Conn, error) {
 	return sw.attach(KindMonitor, opts, func(c *endpoint, _ link.Settings) error {
 		sw.mu.Lock()

@@ -79,6 +79,8 @@ type endpoint struct {
 	timeouts atomic.Int32 // of senders that waited, since it took a frame
 	budget   waitBudget   // for waiting as a sender
 
+	missed atomic.Uint64 // copies that were dropped, of a monitor session
+
 	// Ending: hangup detaches the endpoint and calls ended once.
 	once  sync.Once
 	ended func(cause error)

@@ -3690,8 +3690,7 @@ type CaptureResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At least one; none in the first answer of a stream, which says that the capture has begun.
 	Frames []*CapturedFrame `protobuf:"bytes,1,rep,name=frames,proto3" json:"frames,omitempty"`
-	// Frames that were dropped since the stream began, for all captures and other monitor sessions together, because a reader was too
-	// slow. What happened in the last 100 ms may not be in it yet.
+	// Frames that this capture has not got since it began, because the client was too slow for them.
 	Dropped       uint64 `protobuf:"varint,2,opt,name=dropped,proto3" json:"dropped,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
