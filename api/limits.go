@@ -126,7 +126,9 @@ func (t *connTable) update(c net.Conn, state http.ConnState) (victim net.Conn) {
 	if t.all <= t.most {
 		return nil
 	}
-	return t.oldest(c)
+	victim = t.oldest(c)
+	delete(t.waiting, victim) // one more has to close another one, even if this one is not closed yet
+	return victim
 }
 
 // oldest returns the connection to close so that c has room: the one that has waited
