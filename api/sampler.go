@@ -127,8 +127,9 @@ func (s *sampler) run(i int, stop chan struct{}) {
 }
 
 // next waits for a sample of level i after from, and returns it and what the counters have
-// grown by. The message is shared: it must not be changed.
-func (s *sampler) next(done <-chan struct{}, i int, from *sample) (*sample, *shared) {
+// grown by, or nil if one of the channels is closed before. The message is shared: it must
+// not be changed.
+func (s *sampler) next(done, closed <-chan struct{}, i int, from *sample) (*sample, *shared) {
 	for {
 		s.mu.Lock()
 		prev, last, message, published := s.levels[i].prev, s.levels[i].last, s.levels[i].growth, s.levels[i].published
@@ -143,6 +144,8 @@ func (s *sampler) next(done <-chan struct{}, i int, from *sample) (*sample, *sha
 		select {
 		case <-published:
 		case <-done:
+			return nil, nil
+		case <-closed:
 			return nil, nil
 		}
 	}

@@ -41,8 +41,8 @@ func (s *service) WatchStats(ctx context.Context, r *pb.WatchStatsRequest, strea
 		if err != nil {
 			return err
 		}
-		if at, message = s.sampler.next(ctx.Done(), level, at); at == nil {
-			return ended(ctx)
+		if at, message = s.sampler.next(ctx.Done(), s.history.done, level, at); at == nil {
+			return s.watchEnd(ctx)
 		}
 	}
 }
@@ -86,15 +86,20 @@ func (s *service) WatchEvents(ctx context.Context, r *pb.WatchEventsRequest, str
 	var events eventList
 	for {
 		if events, err = c.read(ctx, events[:0]); err != nil {
-			if ctx.Err() != nil {
-				return ended(ctx)
-			}
-			return connect.NewError(connect.CodeUnavailable, "the switch has been closed")
+			return s.watchEnd(ctx)
 		}
 		if err := sendShared(ctx, events); err != nil {
 			return err
 		}
 	}
+}
+
+// watchEnd returns why a stream with the context ctx has ended.
+func (s *service) watchEnd(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return ended(ctx)
+	}
+	return connect.NewError(connect.CodeUnavailable, "the switch has been closed")
 }
 
 // eventFilter returns which events r asks for.
