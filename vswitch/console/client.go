@@ -33,6 +33,7 @@ const (
 	maxAnswer    = 64 << 20 // bytes of an answer
 	maxTextLine  = 1 << 20  // bytes of a line
 	clientEvents = 4096     // events that wait for NextEvent
+	eventBytes   = 2 << 20  // bytes of these events, of which the last may have more alone
 )
 
 // A CommandError is the refusal of a command.
@@ -69,6 +70,7 @@ type Client struct {
 	mu     sync.Mutex
 	reply  chan reply    // guarded by mu; where the answer goes, nil if none is expected
 	events []Event       // guarded by mu; not taken yet
+	bytes  int           // guarded by mu; of events
 	lost   uint64        // guarded by mu; events that there was no room for
 	news   chan struct{} // has one element if something was added to events
 }
@@ -229,8 +231,8 @@ func (c *Client) Subscribe(ctx context.Context, prefix string) error {
 	return err
 }
 
-// NextEvent returns the next event, and waits for it until ctx ends. When thousands have
-// come that nobody took, the oldest are lost, and an event with the path debug/lost says
+// NextEvent returns the next event, and waits for it until ctx ends. When thousands, or
+// megabytes, have come that nobody took, the oldest are lost, and an event with the path debug/lost says
 // how many.
 func (c *Client) NextEvent(ctx context.Context) (Event, error) {
 	for {
@@ -241,8 +243,7 @@ func (c *Client) NextEvent(ctx context.Context) (Event, error) {
 			return Event{3000, "debug/lost", fmt.Sprint(n)}, nil
 		}
 		if len(c.events) > 0 {
-			e := c.events[0]
-			c.events = c.events[1:]
+			e := c.takeEvent()
 			if len(c.events) > 0 {
 				c.signal()
 			}
@@ -276,13 +277,26 @@ func (c *Client) signal() {
 func (c *Client) addEvent(e Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.events) == clientEvents {
-		c.events = c.events[1:]
+	for len(c.events) == clientEvents || len(c.events) > 0 && c.bytes+e.size() > eventBytes {
+		c.takeEvent()
 		c.lost++
 	}
 	c.events = append(c.events, e)
+	c.bytes += e.size()
 	c.signal()
 }
+
+// takeEvent takes the oldest event; mu is held.
+func (c *Client) takeEvent() Event {
+	e := c.events[0]
+	c.events[0] = Event{} // or its text would stay as long as those that follow
+	c.events = c.events[1:]
+	c.bytes -= e.size()
+	return e
+}
+
+// size returns how long the text of e is in memory: Path is a part of the same line.
+func (e *Event) size() int { return len(e.Path) + len(e.Text) }
 
 // read handles what comes until the session ends.
 func (c *Client) read(p *parser) {
