@@ -18,7 +18,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
-	"golang.org/x/net/netutil"
 
 	"github.com/go-vde/sdk/cmd/vde/internal/config"
 	"github.com/go-vde/sdk/metrics"
@@ -27,7 +26,7 @@ import (
 
 // Bounds of what clients of the page can cost.
 const (
-	pageConns    = 32                     // connections
+	pageConns    = 32                     // connections; one more closes one without a request
 	pageRequests = 4                      // at a time; further ones are refused
 	pagePause    = 100 * time.Millisecond // between two looks at the counters
 )
@@ -64,6 +63,7 @@ func newMetricsPage(sw *vswitch.Switch, name string, log *slog.Logger) (*metrics
 	page := promhttp.HandlerFor(&pacedGatherer{gatherer: registry}, promhttp.HandlerOpts{MaxRequestsInFlight: pageRequests, ErrorLog: errorLog})
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", forThisMachine(page))
+	conns := pageConnTable{idle: make(map[net.Conn]uint64)}
 	return &metricsPage{server: http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -72,14 +72,70 @@ func newMetricsPage(sw *vswitch.Switch, name string, log *slog.Logger) (*metrics
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    8 << 10,
 		ErrorLog:          errorLog,
+		ConnState:         conns.changed,
 	}}, nil
+}
+
+// A pageConnTable bounds the connections of a page: one more closes the one that has been
+// without a request for the longest time. Anybody can make connections and keep them.
+type pageConnTable struct {
+	mu   sync.Mutex
+	all  int                 // guarded by mu; connections
+	idle map[net.Conn]uint64 // guarded by mu; those without a request, in which order they began to be
+	last uint64              // guarded by mu; of that order
+}
+
+// changed is for http.Server.ConnState.
+func (t *pageConnTable) changed(c net.Conn, state http.ConnState) {
+	if victim := t.update(c, state); victim != nil {
+		victim.Close()
+	}
+}
+
+// update notes the state of c and returns the connection to close, if there are too many.
+func (t *pageConnTable) update(c net.Conn, state http.ConnState) (victim net.Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		t.all++
+		if t.all > pageConns {
+			victim = t.oldest(c)
+		}
+		if victim == c {
+			break
+		}
+		fallthrough
+	case http.StateIdle:
+		t.last++
+		t.idle[c] = t.last
+	case http.StateActive:
+		delete(t.idle, c)
+	case http.StateClosed, http.StateHijacked:
+		t.all--
+		delete(t.idle, c)
+	}
+	return victim
+}
+
+// oldest returns the connection that has been idle for the longest time, or c if none is;
+// mu is held.
+func (t *pageConnTable) oldest(c net.Conn) net.Conn {
+	victim := c
+	for other, order := range t.idle {
+		if victim == c || order < t.idle[victim] {
+			victim = other
+		}
+	}
+	delete(t.idle, victim) // one more soon has to close another one
+	return victim
 }
 
 // serve answers on l until p is closed.
 func (p *metricsPage) serve(l net.Listener, log *slog.Logger) {
 	log.Info("serving metrics", "addr", l.Addr().String())
 	p.serves.Go(func() {
-		if err := p.server.Serve(netutil.LimitListener(l, pageConns)); !errors.Is(err, http.ErrServerClosed) {
+		if err := p.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("metrics are not served any more", "addr", l.Addr().String(), "reason", err)
 		}
 	})

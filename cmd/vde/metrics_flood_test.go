@@ -1,0 +1,54 @@
+// Copyright 2026 The go-vde Authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"testing"
+
+	"github.com/go-vde/sdk/testutil"
+	"github.com/go-vde/sdk/vswitch"
+)
+
+// TestMetricsPageHeldConnections checks that clients who keep connections, after a request or
+// without one, keep nobody else from the page: the one idle for the longest time is closed.
+func TestMetricsPageHeldConnections(t *testing.T) {
+	testutil.NoLeaks(t)
+	sw := vswitch.New(vswitch.Config{})
+	defer sw.Close()
+	p, err := newMetricsPage(sw, "lab", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := listenMetrics(context.Background(), "0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.serve(l, slog.New(slog.DiscardHandler))
+	defer p.close()
+	for i := range 3 * pageConns {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if i%2 == 0 {
+			continue
+		}
+		fmt.Fprint(c, "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		if _, err := bufio.NewReader(c).ReadString('\n'); err != nil {
+			t.Fatalf("connection %d: %v", i, err)
+		}
+	}
+	if code, text := fetch(t, "GET", l.Addr().String(), "/metrics", ""); code != http.StatusOK {
+		t.Errorf("%d\n%s", code, text)
+	}
+}
