@@ -43,7 +43,8 @@ type transition struct {
 func (l *liveSwitch) apply(ctx context.Context, to *config.File) (changed []string, err error) {
 	t := &transition{l: l, from: l.settings, to: to, keys: l.settings.Differences(to), opened: make(map[int]link.Link)}
 	defer t.closeOpened()
-	t.removed, t.added = difference(t.from.Uplinks, to.Uplinks), difference(to.Uplinks, t.from.Uplinks)
+	attached := l.attached()
+	t.removed, t.added = difference(attached, to.Uplinks), difference(to.Uplinks, attached)
 	if err := errors.Join(t.checkKeys(), t.checkNumPorts()); err != nil {
 		return nil, err
 	}

@@ -125,6 +125,26 @@ func (l *liveSwitch) detach(u config.Uplink) error {
 	return err
 }
 
+// attached returns the uplinks that are attached, and forgets those that were disconnected
+// since; l.mu is held.
+func (l *liveSwitch) attached() (list []config.Uplink) {
+	there := make(map[uint64]bool)
+	for _, p := range l.sw.Ports() {
+		for _, e := range p.Endpoints {
+			there[e.ID] = true
+		}
+	}
+	l.uplinks = slices.DeleteFunc(l.uplinks, func(u *uplink) bool {
+		if there[u.attachment.ID()] {
+			list = append(list, u.Uplink)
+			return false
+		}
+		l.logPassed(u)
+		return true
+	})
+	return list
+}
+
 // logFailure logs that an uplink of a running switch cannot be opened.
 func (l *liveSwitch) logFailure(err error) { l.settings.Logger.Warn("cannot be opened", "reason", err) }
 
