@@ -77,7 +77,11 @@ func (c *Client) resolve(target string) (base, token string, err error) {
 	if strings.HasPrefix(target, "http://") || strings.HasPrefix(target, "https://") {
 		u, err := url.Parse(target)
 		if err != nil {
-			return "", "", err
+			var e *url.Error
+			if errors.As(err, &e) {
+				err = e.Err // e has the whole of it, with the token
+			}
+			return "", "", fmt.Errorf("not a URL: %w", err)
 		}
 		token, _ = strings.CutPrefix(u.Fragment, "token=")
 		u.Fragment, u.RawQuery = "", ""

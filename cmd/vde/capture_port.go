@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -45,9 +46,18 @@ func runPortCapture(ctx context.Context, out, messages io.Writer, net string, o 
 	n, err := recordPort(ctx, stream, f, o.text(messages), o)
 	err = errors.Join(err, f.Close())
 	if o.json {
-		err = errors.Join(err, printJSON(out, portCaptureResult{net, number, o.output, n.frames, n.dropped}))
+		err = errors.Join(err, printJSON(out, portCaptureResult{withoutToken(net), number, o.output, n.frames, n.dropped}))
 	}
 	return err
+}
+
+// withoutToken returns the name of a switch as it can be shown: a URL that --http has printed
+// has a token behind the #.
+func withoutToken(name string) string {
+	if strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://") {
+		name, _, _ = strings.Cut(name, "#")
+	}
+	return name
 }
 
 // A portCaptureResult is what vde capture --port --json prints.
