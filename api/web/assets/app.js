@@ -12,7 +12,8 @@ import { call, RPCError, setToken, stream } from "./rpc.js";
 import { Topology } from "./topology.js";
 
 const model = new Model();
-const mostEvents = 1000, mostShown = 200;
+const mostEvents = 1000, mostShown = 200; // of each list of events, and in the page
+const eventPause = 50; // milliseconds between two messages of events
 
 // --- what is shown
 
@@ -130,7 +131,10 @@ const groups = {
   drops: ["dropped"],
   ports: ["attached", "detached", "port-up", "port-down", "blocked", "unblocked", "link-up", "link-down", "configured", "mirrored", "unmirrored"],
 };
-const events = [];
+
+// Stations can cause some kinds of events at any rate. They push out no others.
+const rare = [], frequent = [];
+let handled = 0;
 
 function wanted(e) {
   const which = $("events-kind").value;
@@ -160,10 +164,16 @@ function sentence(e) {
   }
 }
 
-function showEvents() {
-  if ($("events-hold").checked || document.hidden) return;
+// lastWanted returns the last events of a list that are wanted, the newest first.
+function lastWanted(events) {
   const list = [];
   for (let i = events.length - 1; i >= 0 && list.length < mostShown; i--) if (wanted(events[i])) list.push(events[i]);
+  return list;
+}
+
+function showEvents() {
+  if ($("events-hold").checked || document.hidden) return;
+  const list = [...lastWanted(rare), ...lastWanted(frequent)].sort((a, b) => b.order - a.order).slice(0, mostShown);
   $("events").replaceChildren(...list.map(e => node("li", "event " + e.kind,
     node("time", "", new Date(e.time).toLocaleTimeString("en-GB")), node("b", "", e.kind), node("span", "", sentence(e)))));
 }
@@ -219,9 +229,21 @@ async function refresh() {
   }
 }
 
-function handle(e) {
+// keep adds an event to its list.
+function keep(e) {
+  const events = groups.fdb.includes(e.kind) || groups.drops.includes(e.kind) ? frequent : rare;
+  const before = events[events.length - 1];
+  e.order = handled++;
+  if (e.kind === "lost" && before && before.kind === "lost") { // one line for all of a flood
+    e.count = String(Number(before.count) + Number(e.count));
+    events.pop();
+  }
   events.push(e);
-  if (events.length > mostEvents) events.splice(0, events.length - mostEvents);
+  if (events.length > mostEvents) events.shift();
+}
+
+function handle(e) {
+  keep(e);
   if (e.kind === "lost") stale.add("ports").add("switch").add("mirrors");
   if (e.kind === "mirrored" || e.kind === "unmirrored") stale.add("mirrors");
   if (e.kind === "configured" && e.port === undefined) stale.add("switch").add("ports");
@@ -265,6 +287,7 @@ async function watchEvents(signal) {
     }
     showEvents();
     await refresh();
+    await new Promise(r => setTimeout(r, eventPause)); // or a flood of events would leave no time for anything else
   }
 }
 
