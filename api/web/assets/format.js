@@ -20,7 +20,9 @@ export function si(n) {
 export function rate(n, unit) { return si(n) + unit + "/s"; }
 
 // whole returns all digits of n, in groups.
-export function whole(n) { return Math.round(n).toLocaleString("en"); }
+export function whole(n) { return digits.format(Math.round(n)); }
+
+const digits = new Intl.NumberFormat("en"); // to make one takes far longer than to use it
 
 // seconds reads a duration such as "1.5s".
 export function seconds(text) { return text ? parseFloat(text) : 0; }
@@ -75,5 +77,10 @@ export function svg(tag, attributes = {}) {
 
 // setText changes the text of e if it is another one.
 export function setText(e, text) {
-  if (e.textContent !== text) e.textContent = text;
+  const only = e.firstChild;
+  if (only && only === e.lastChild && only.nodeType === Node.TEXT_NODE) {
+    if (only.data !== text) only.data = text;
+  } else if (e.textContent !== text) {
+    e.textContent = text;
+  }
 }

@@ -31,12 +31,20 @@ export class Grid {
     this.body.append(this.space);
     element.append(this.head, this.body);
     this.cells = []; // rows that are elements
-    this.body.addEventListener("scroll", () => this.draw());
+    // To ask the element for these has the browser lay out the whole page at once.
+    this.top = this.height = 0;
+    this.body.addEventListener("scroll", () => {
+      this.top = this.body.scrollTop;
+      this.draw();
+    });
     this.body.addEventListener("click", e => {
       const row = e.target.closest(".row");
       if (row && this.open) this.open(this.rows[Number(row.dataset.index)]);
     });
-    new ResizeObserver(() => this.draw()).observe(this.body);
+    new ResizeObserver(entries => {
+      this.height = entries[entries.length - 1].contentRect.height;
+      this.draw();
+    }).observe(this.body);
     this.mark();
   }
 
@@ -58,20 +66,22 @@ export class Grid {
       rows.sort((a, b) => (a.k < b.k ? -1 : a.k > b.k ? 1 : 0) * (this.descending ? -1 : 1) || a.i - b.i);
       rows = rows.map(x => x.r);
     }
+    if (rows.length !== this.rows.length) this.space.style.height = rows.length * rowHeight + "px";
     this.rows = rows;
-    this.space.style.height = rows.length * rowHeight + "px";
     this.draw();
   }
 
   draw() {
-    const first = Math.max(0, Math.floor(this.body.scrollTop / rowHeight) - spare);
-    const n = Math.max(0, Math.min(this.rows.length - first, Math.ceil(this.body.clientHeight / rowHeight) + 2 * spare));
+    const first = Math.max(0, Math.floor(this.top / rowHeight) - spare);
+    const n = Math.max(0, Math.min(this.rows.length - first, Math.ceil(this.height / rowHeight) + 2 * spare));
     while (this.cells.length < n) this.cells.push(this.add());
     while (this.cells.length > n) this.cells.pop().row.remove();
     this.cells.forEach(({ row, cells }, i) => {
       const r = this.rows[first + i];
-      row.dataset.index = first + i;
-      row.style.transform = `translateY(${(first + i) * rowHeight}px)`;
+      if (row.index !== first + i) {
+        row.dataset.index = row.index = first + i;
+        row.style.transform = `translateY(${(first + i) * rowHeight}px)`;
+      }
       this.columns.forEach((c, j) => c.draw ? c.draw(cells[j], r) : setText(cells[j], c.text(r)));
     });
   }
