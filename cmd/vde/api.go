@@ -51,7 +51,7 @@ func (o *apiOptions) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.off, "no-api", false, "do not serve the API at a unix socket")
 	f.StringVar(&o.mode, "api-mode", "", "permissions of the API's socket, octal (default 0600)")
 	f.StringVar(&o.group, "api-group", "", "group of the API's socket")
-	f.StringVar(&o.http, "http", "", "show the switch in a browser, and serve the API, read-only, at the TCP address `ADDR`, such as 127.0.0.1:8080; prints the URL with a token")
+	f.StringVar(&o.http, "http", "", "show the switch in a browser, and serve the API, read-only, at the TCP address `[HOST:]PORT`, on the loopback interface if no host is given; prints the URL with a token")
 	f.BoolVar(&o.httpWrite, "http-write", false, "with --http: allow changes and captures")
 	f.StringVar(&o.tokenFile, "http-token-file", "", "with --http: use the first line of `FILE` as the token; needed for an address that is not a loopback one")
 }
@@ -78,7 +78,11 @@ func (o *apiOptions) parse() (err error) {
 	if o.http == "" {
 		return nil
 	}
-	if o.addr, err = net.ResolveTCPAddr("tcp", o.http); err != nil {
+	address, err := config.ListenAddress(o.http)
+	if err != nil {
+		return usageErrorf("--http %w", err)
+	}
+	if o.addr, err = net.ResolveTCPAddr("tcp", address); err != nil {
 		return usageErrorf("--http %q: %w", o.http, err)
 	}
 	if !o.addr.IP.IsLoopback() && o.tokenFile == "" {

@@ -111,6 +111,7 @@ func TestSwitchHTTP(t *testing.T) {
 		code  connect.Code // of a change
 	}{
 		{nil, "", connect.CodePermissionDenied},
+		{[]string{"--http", "0"}, "", connect.CodePermissionDenied}, // a port alone is one of this machine
 		{[]string{"--http-write"}, "", 0},
 		{[]string{"--http-token-file", file}, "0123456789abcdef", connect.CodePermissionDenied},
 	} {
@@ -156,7 +157,7 @@ func TestSwitchAPIUsage(t *testing.T) {
 		{"--no-api --api x", "--no-api goes with none"},
 		{"--api-mode 8", "--api-mode"},
 		{"--http 0.0.0.0:0", "--http-token-file"},
-		{"--http :0", "--http-token-file"},
+		{"--http [::]:0", "--http-token-file"},
 		{"--http nonsense", "--http"},
 		{"--http 127.0.0.1:0 --http-token-file " + open, "chmod o="},
 		{"--http 127.0.0.1:0 --http-token-file " + short, "15 characters"},
