@@ -123,7 +123,7 @@ func TestPageShows(t *testing.T) {
 	b.untilText("#ports-count", "1 of 12 ports")
 	b.set("#ports-search", "")
 	b.set("#fdb-search", "port:1")
-	b.untilText("#fdb-count", "1 entries")
+	b.untilText("#fdb-count", "1 entry")
 	conns[11].Close()
 	b.untilText("#total-ports", "11")
 	b.untilText("#events", "station 12 (in-process) left port 12")
@@ -220,6 +220,9 @@ func TestPageReadOnly(t *testing.T) {
 	eval[bool](b, `sessionStorage.clear(), true`)
 	b.run(chromedp.Navigate(wrong))
 	b.until(`!document.querySelector("#login").hidden && document.querySelector("#main").hidden`)
+	b.set("#token", "another one")
+	eval[bool](b, `document.querySelector("#login").requestSubmit(), true`)
+	b.untilText("#state", "this token is not that of the switch")
 	b.set("#token", token)
 	eval[bool](b, `document.querySelector("#login").requestSubmit(), true`)
 	b.untilText("#total-ports", "2")
@@ -248,7 +251,7 @@ func TestPageOfThousandPorts(t *testing.T) {
 		t.Errorf("%d rows are elements", rows)
 	}
 	t.Logf("tasks of more than 50 ms, in milliseconds: %v", eval[[]float64](b, `window.longest`))
-	b.untilText("#ports-count", "1000 ports")
+	b.untilText("#ports-count", "1,000 ports")
 	b.picture("thousand")
 }
 

@@ -4,7 +4,7 @@
 // The page: connects the API to what is shown.
 
 import { Chart } from "./charts.js";
-import { $, node, rate, seconds, setText, si, span, untagged, vlans, whole } from "./format.js";
+import { $, many, node, rate, seconds, setText, si, span, untagged, vlans, whole } from "./format.js";
 import { Grid } from "./grid.js";
 import { dropsOf, Model } from "./model.js";
 import { PortDialog } from "./port.js";
@@ -80,7 +80,7 @@ function showPorts() {
   const all = $("ports-active").checked ? model.activePorts() : [...model.ports.values()].sort((a, b) => (a.number || 0) - (b.number || 0));
   const some = all.filter(p => matches(p, words));
   ports.set(some);
-  setText($("ports-count"), some.length === all.length ? all.length + " ports" : some.length + " of " + all.length + " ports");
+  setText($("ports-count"), some.length === all.length ? many(all.length, "port", "ports") : some.length + " of " + many(all.length, "port", "ports"));
 }
 
 function showTotals() {
@@ -261,7 +261,7 @@ async function refreshFDB() {
   const answer = await call("ListFDB", request);
   const list = answer.entries || [];
   fdb.set(list);
-  setText($("fdb-count"), (answer.total || 0) > list.length ? "the first " + list.length + " of " + whole(answer.total) : list.length + " entries");
+  setText($("fdb-count"), (answer.total || 0) > list.length ? "the first " + list.length + " of " + whole(answer.total) : many(list.length, "entry", "entries"));
 }
 
 // --- the connection
@@ -307,7 +307,7 @@ async function connect() {
     if (e.code === "unauthenticated") {
       $("login").hidden = false;
       $("main").hidden = true;
-      setText($("state"), e.message);
+      setText($("state"), $("token").value || sessionStorage.getItem("vde-token") ? "this token is not that of the switch" : "");
       return;
     }
     setText($("state"), "no connection: " + e.message);

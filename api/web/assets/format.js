@@ -24,6 +24,9 @@ export function whole(n) { return digits.format(Math.round(n)); }
 
 const digits = new Intl.NumberFormat("en"); // to make one takes far longer than to use it
 
+// many returns n and the word for so many.
+export function many(n, one, several) { return whole(n) + " " + (n === 1 ? one : several); }
+
 // seconds reads a duration such as "1.5s".
 export function seconds(text) { return text ? parseFloat(text) : 0; }
 

@@ -3,7 +3,7 @@
 
 // The window of one port: what is attached, its counters, and what can be changed.
 
-import { $, node, parseVLANs, rate, setText, span, untagged, vlans, whole } from "./format.js";
+import { $, many, node, parseVLANs, rate, setText, span, untagged, vlans, whole } from "./format.js";
 import { call } from "./rpc.js";
 
 export class PortDialog {
@@ -64,7 +64,7 @@ export class PortDialog {
     const p = this.port, t = this.model.traffic.get(this.number), readOnly = Boolean(this.model.switch.readOnly);
     const about = [];
     if ((p.loop || {}).blocked) about.push("blocked: a probe of port " + (p.loop.from || 0) + " came back here");
-    about.push((p.fdbEntries || 0) + " FDB entries");
+    about.push(many(p.fdbEntries || 0, "FDB entry", "FDB entries"));
     setText($("port-about"), about.join(", "));
     $("port-endpoints").replaceChildren(...(p.endpoints || []).map(e => {
       const text = [e.description || "no description", e.kind + (e.uplink ? " uplink" : "") + (e.down ? ", down" : ""),

@@ -18,8 +18,9 @@ function place(i, n) {
   return { x: center.x + Math.cos(angle) * (width / 2 - 110) * scale, y: center.y + Math.sin(angle) * (height / 2 - 55) * scale, radius: n <= 48 ? 9 : n <= 200 ? 6 : 4 };
 }
 
-// called returns what a port with endpoints is called.
-function called(p) { return p.endpoints[0].description || p.endpoints[0].kind; }
+// called returns what a port with endpoints is called, without the user, process and so on
+// that programs on libvdeplug add to their names.
+function called(p) { return (p.endpoints[0].description || "").split(" user=")[0] || p.endpoints[0].kind; }
 
 export class Topology {
   constructor(element, note, select) {
