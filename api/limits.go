@@ -8,8 +8,11 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"connectrpc.com/connect/v2"
+
+	"github.com/go-vde/sdk/vswitch"
 )
 
 // A semaphore bounds how many calls do something at a time.
@@ -25,6 +28,29 @@ func (s semaphore) acquire(ctx context.Context) error {
 }
 
 func (s semaphore) release() { <-s }
+
+// countersPause is the least time between two looks at the counters of a switch for calls:
+// each holds up forwarding for a moment, and clients could have that happen all the time.
+const countersPause = time.Millisecond
+
+// A pacer has its callers wait for one another, and for a pause.
+type pacer struct {
+	mu   sync.Mutex
+	last time.Time // guarded by mu
+}
+
+func (p *pacer) wait() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	time.Sleep(time.Until(p.last.Add(countersPause)))
+	p.last = time.Now()
+}
+
+// counters returns the counters of the switch, for a call.
+func (s *Server) counters() vswitch.Stats {
+	s.pace.wait()
+	return s.sw.Stats()
+}
 
 // A limiter bounds the number of streams.
 type limiter struct {

@@ -60,6 +60,7 @@ type Server struct {
 	history   *history
 	sampler   *sampler
 	busy      semaphore // of calls that copy a whole table
+	pace      pacer     // of looks at the counters
 	streams   limiter
 	changes   sync.Mutex // held while something is read, changed and written
 	reloading sync.Mutex // held while Options.Reload is called

@@ -45,7 +45,11 @@ func pageSize(asked uint32, usual, most int) int {
 	return int(min(asked, uint32(most)))
 }
 
-func (s *service) GetSwitch(context.Context, *pb.GetSwitchRequest) (*pb.GetSwitchResponse, error) {
+func (s *service) GetSwitch(ctx context.Context, _ *pb.GetSwitchRequest) (*pb.GetSwitchResponse, error) {
+	if err := s.busy.acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer s.busy.release()
 	c := s.sw.Config()
 	m := &pb.Switch{
 		Name: text(c.Name), Version: text(s.options.Version),
@@ -118,7 +122,7 @@ func (s *service) ports() (list []vswitch.PortInfo, configured map[int]vswitch.P
 
 // addStats adds the counters to ports, which are in the order of their numbers.
 func (s *service) addStats(ports []*pb.Port) {
-	stats := s.sw.Stats().Ports
+	stats := s.counters().Ports
 	for _, m := range ports {
 		i, ok := slices.BinarySearchFunc(stats, int(m.Number), func(p vswitch.PortStats, n int) int { return p.Port - n })
 		if ok {
@@ -129,11 +133,15 @@ func (s *service) addStats(ports []*pb.Port) {
 	}
 }
 
-func (s *service) GetPort(_ context.Context, r *pb.GetPortRequest) (*pb.GetPortResponse, error) {
+func (s *service) GetPort(ctx context.Context, r *pb.GetPortRequest) (*pb.GetPortResponse, error) {
 	n, err := portNumber("port", r.Port)
 	if err != nil {
 		return nil, err
 	}
+	if err := s.busy.acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer s.busy.release()
 	m, err := s.port(n)
 	if err != nil {
 		return nil, err
@@ -252,7 +260,7 @@ func (s *service) GetStats(ctx context.Context, r *pb.GetStatsRequest) (*pb.GetS
 		return nil, err
 	}
 	defer s.busy.release()
-	stats, now := s.sw.Stats(), time.Now()
+	stats, now := s.counters(), time.Now()
 	m := encodeStats(&stats, now, func(p *vswitch.PortStats) bool {
 		n := uint32(p.Port)
 		return n >= r.GetFirstPort() && (r.LastPort == nil || n <= r.GetLastPort())
