@@ -34,12 +34,19 @@ const token = "a token of this test"
 // the address of the page.
 func serve(t *testing.T, sw *vswitch.Switch, a api.Access) string {
 	t.Helper()
+	return serveWith(t, sw, a, api.Options{})
+}
+
+// serveWith is serve with options.
+func serveWith(t *testing.T, sw *vswitch.Switch, a api.Access, o api.Options) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	a.Token, a.Page = token, web.Handler()
-	s := api.New(sw, api.Options{Version: "test", Dirs: []string{"/run/lab.ctl"}})
+	o.Version, o.Dirs = "test", []string{"/run/lab.ctl"}
+	s := api.New(sw, o)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {

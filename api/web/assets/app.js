@@ -279,7 +279,30 @@ async function watchStats(signal) {
   }
 }
 
+// visible returns when somebody sees the page.
+async function visible() {
+  while (document.hidden) await new Promise(r => document.addEventListener("visibilitychange", r, { once: true }));
+}
+
+// watchEvents follows the events while somebody sees the page: a browser has six connections
+// to a server for all its tabs. What has happened meanwhile comes then.
 async function watchEvents(signal) {
+  for (;;) {
+    await visible();
+    const seen = new AbortController();
+    const hide = () => { if (document.hidden) seen.abort(); };
+    document.addEventListener("visibilitychange", hide);
+    try {
+      return await followEvents(AbortSignal.any([signal, seen.signal]));
+    } catch (e) {
+      if (signal.aborted || !seen.signal.aborted) throw e;
+    } finally {
+      document.removeEventListener("visibilitychange", hide);
+    }
+  }
+}
+
+async function followEvents(signal) {
   for await (const message of stream("WatchEvents", { after: String(last) }, signal)) {
     for (const e of message.events || []) {
       last = Math.max(last, Number(e.seq));
