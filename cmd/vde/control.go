@@ -32,23 +32,35 @@ type controlOption struct {
 func newControlOption() controlOption { return controlOption{new(netOption)} }
 
 func (o *controlOption) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.vnl, "net", "", "the switch: its control directory, a locator of that, the path of its API's socket, or the URL that --http printed (default: the default network of this machine)")
+	cmd.Flags().StringVar(&o.vnl, "net", "", "the switch: its control directory, a locator of that, the path of its API's socket, or the URL that --http printed; for vde ports, vde fdb and vde events also the path of a console's socket (default: the default network of this machine)")
 }
 
-// dial connects to the API of the switch that args, which has one element at most, or the
-// flag names.
-func (o *controlOption) dial(ctx context.Context, args []string) (*api.Client, error) {
+// target returns what to dial for the switch that args, which has one element at most, or
+// the flag names.
+func (o *controlOption) target(args []string) (string, error) {
 	name, err := o.orArg(args)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	target, err := controlTarget(name)
-	if err != nil {
-		return nil, err
+	return controlTarget(name)
+}
+
+// dial connects to the API of the switch that args or the flag names.
+func (o *controlOption) dial(ctx context.Context, args []string) (*api.Client, error) {
+	c, console, err := o.dialEither(ctx, args)
+	if console != nil {
+		console.Close()
+		target, _ := o.target(args) // it has worked before
+		return nil, consoleError(target)
 	}
+	return c, err
+}
+
+// dialAPI connects to the API at target.
+func dialAPI(ctx context.Context, target string) (*api.Client, error) {
 	c, err := api.Dial(ctx, target)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w (is it a switch of vde switch, without --no-api?)", err)
+		err = fmt.Errorf("%w (is it a switch of vde switch, without --no-api? To ask a vde_switch, give the path of its management socket)", err)
 	}
 	return c, err
 }
@@ -123,7 +135,7 @@ func endpointText(endpoints []*pb.Endpoint) string {
 	var texts []string
 	for _, e := range endpoints {
 		text, _, _ := strings.Cut(e.GetDescription(), " user=")
-		kind := e.GetKind()
+		kind := printable(e.GetKind())
 		if e.GetUplink() {
 			kind += ", uplink"
 		}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/go-vde/sdk/api"
 	pb "github.com/go-vde/sdk/api/switchv1"
+	"github.com/go-vde/sdk/vswitch/console"
 )
 
 // showOptions are the flags that all commands have which show a running switch.
@@ -35,14 +36,33 @@ func (o *showOptions) register(cmd *cobra.Command) {
 	o.registerWatch(cmd)
 }
 
-// command makes cmd show something of a running switch, and returns it.
-func (o *showOptions) command(cmd *cobra.Command, show func(ctx context.Context, c *api.Client, out io.Writer) error) *cobra.Command {
+// A showFunc shows something of a running switch as its API tells it.
+type showFunc func(ctx context.Context, c *api.Client, out io.Writer) error
+
+// A showConsoleFunc shows something of a running switch as its console tells it.
+type showConsoleFunc func(ctx context.Context, c *console.Client, out io.Writer) error
+
+// command makes cmd show something of a running switch, and returns it. fromConsole is nil
+// if consoles do not tell it.
+func (o *showOptions) command(cmd *cobra.Command, show showFunc, fromConsole showConsoleFunc) *cobra.Command {
 	cmd.Args, cmd.ValidArgsFunction = cobra.MaximumNArgs(1), cobra.NoFileCompletions
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
-		c, err := o.dial(ctx, args)
+		if fromConsole == nil {
+			c, err := o.dial(ctx, args)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			return o.watchOption.run(ctx, cmd.OutOrStdout(), func(out io.Writer) error { return message(show(ctx, c, out)) })
+		}
+		c, con, err := o.dialEither(ctx, args)
 		if err != nil {
 			return err
+		}
+		if con != nil {
+			defer con.Close()
+			return o.watchOption.run(ctx, cmd.OutOrStdout(), func(out io.Writer) error { return fromConsole(ctx, con, out) })
 		}
 		defer c.Close()
 		return o.watchOption.run(ctx, cmd.OutOrStdout(), func(out io.Writer) error { return message(show(ctx, c, out)) })
@@ -67,7 +87,7 @@ func newPorts() *cobra.Command {
 	cmd := o.command(&cobra.Command{
 		Use: "ports [NET]", Short: "Show the ports of a running switch",
 		Long: `Shows the ports of a running switch that are in use: what is attached, VLANs, FDB entries,
-and counters.`,
+and counters. On the console of a vde_switch, it shows what that tells.`,
 	}, func(ctx context.Context, c *api.Client, out io.Writer) error {
 		list := &pb.ListPortsResponse{}
 		for p, err := range c.Ports(ctx, &pb.ListPortsRequest{Active: !all}) {
@@ -80,6 +100,8 @@ and counters.`,
 			return printProto(out, list)
 		}
 		return printPorts(out, list.GetPorts())
+	}, func(ctx context.Context, c *console.Client, out io.Writer) error {
+		return showConsolePorts(ctx, c, out, all, o.json)
 	})
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also ports that have been in use or are configured")
 	return cmd
@@ -106,7 +128,7 @@ func newFDB() *cobra.Command {
 	cmd := o.command(&cobra.Command{
 		Use: "fdb [NET]", Short: "Show the forwarding database of a running switch",
 		Long: `Shows which addresses a running switch has learned, in which VLAN, behind which port, and
-how long ago they were seen.`,
+how long ago they were seen. On the console of a vde_switch, it shows what that tells.`,
 	}, func(ctx context.Context, c *api.Client, out io.Writer) error {
 		r := &pb.ListFDBRequest{Mac: mac, PageSize: 10000}
 		if port >= 0 {
@@ -127,6 +149,8 @@ how long ago they were seen.`,
 			return printProto(out, list)
 		}
 		return printFDB(out, list.GetEntries())
+	}, func(ctx context.Context, c *console.Client, out io.Writer) error {
+		return showConsoleFDB(ctx, c, out, fdbFilter{port, vlan, mac}, o.json)
 	})
 	f := cmd.Flags()
 	f.IntVarP(&port, "port", "p", -1, "only entries of this port")
@@ -175,7 +199,7 @@ many copies went where, and what was dropped, by cause.`,
 		default:
 			return printStats(out, "port "+strconv.Itoa(port), s.GetPorts()[0].GetIn(), s.GetPorts()[0].GetOut())
 		}
-	})
+	}, nil)
 	f := cmd.Flags()
 	f.IntVarP(&port, "port", "p", -1, "only this port")
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("port", o.completePorts("")))
@@ -215,15 +239,22 @@ func newEvents() *cobra.Command {
 		Long: `Shows what happens to a running switch, a line for each event, until it is interrupted:
 endpoints that come and go, addresses that are learned, moved and forgotten, loops, links,
 changes of the configuration, and frames that are dropped. With --json, each line is an
-object.`,
+object. On the console of a vde_switch, it shows what debug/add does.`,
 		Example: `  vde events /run/lab.ctl --kind attached,detached
   vde events --past --json`,
 		Args: cobra.MaximumNArgs(1), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			c, err := o.dial(ctx, args)
+			c, con, err := o.dialEither(ctx, args)
 			if err != nil {
 				return err
+			}
+			if con != nil {
+				defer con.Close()
+				if past || len(kinds) > 0 {
+					return usageErrorf("a console knows no past events, and no kinds of them: leave out --past and --kind")
+				}
+				return showConsoleEvents(ctx, con, count, cmd.OutOrStdout(), asJSON)
 			}
 			defer c.Close()
 			r := &pb.WatchEventsRequest{Kinds: kinds}
@@ -242,6 +273,9 @@ object.`,
 	return cmd
 }
 
+// errSwitchClosed is why a stream of a switch ends that does not fail.
+var errSwitchClosed = errors.New("the switch was closed")
+
 // printEvents prints events until ctx ends, or count have come.
 func printEvents(ctx context.Context, c *api.Client, r *pb.WatchEventsRequest, out io.Writer, asJSON bool, count uint64) error {
 	stream, err := c.WatchEvents(ctx, r)
@@ -254,7 +288,7 @@ func printEvents(ctx context.Context, c *api.Client, r *pb.WatchEventsRequest, o
 		case ctx.Err() != nil:
 			return nil // told to stop
 		case errors.Is(err, io.EOF):
-			return errors.New("the switch was closed")
+			return errSwitchClosed
 		case err != nil:
 			return err
 		}
