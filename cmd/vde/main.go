@@ -51,6 +51,6 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newCapture(), newDemo(), newDisconnect(), newDoctor(), newEvents(), newFDB(), newGet(), newMan(), newMirror(),
-		newPing(), newPlug(), newPorts(), newReload(), newServe(), newSet(), newStats(), newSwitch(), newCompat(), newVersion())
+		newPing(), newPlug(), newPorts(), newReload(), newServe(), newSet(), newStats(), newSwitch(), newCompat(), newTop(), newVersion())
 	return root
 }
