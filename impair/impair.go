@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/internal/deadline"
+	"github.com/go-vde/sdk/internal/delayline"
 	"github.com/go-vde/sdk/internal/jsonconf"
 	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/pool"
@@ -63,6 +64,14 @@ func (i *Impairment) UnmarshalJSON(b []byte) error {
 		Delay, Jitter *jsonconf.Duration
 	}{(*plain)(i), (*jsonconf.Duration)(&i.Delay), (*jsonconf.Duration)(&i.Jitter)}
 	return json.Unmarshal(b, &v)
+}
+
+// line returns i for a delay line.
+func (i Impairment) line() delayline.Impairment {
+	if i.Queue == 0 {
+		i.Queue = DefaultQueue
+	}
+	return delayline.Impairment(i)
 }
 
 func (i Impairment) check(direction string) error {
@@ -124,7 +133,7 @@ type Line struct {
 	inner   *vde.Conn
 	outer   *vde.Conn // nil until New has made it
 	caps    link.Caps // immutable
-	out, in *direction
+	out, in *delayline.Line
 	ready   *inbox
 	buffers *pool.Pool
 	running sync.WaitGroup
@@ -159,14 +168,14 @@ func New(c *vde.Conn, cfg Config, opts ...vde.Option) (*Line, error) {
 	l := &Line{inner: c, closing: make(chan struct{}), ready: newInbox(), buffers: pool.New(c.MaxFrameSize(), 0)}
 	below := c.Caps()
 	l.caps = link.Caps{Name: below.Name, Buffers: lineLink{l}, Pools: l.pools, State: below.State}
-	l.out = newDirection(cfg.Out, cfg.Seed, 1, l.transmit)
-	l.in = newDirection(cfg.In, cfg.Seed, 2, l.ready.put)
+	l.out = delayline.New(delayline.Config{Impairment: cfg.Out.line(), Seed: cfg.Seed, Stream: 1, Deliver: l.transmit})
+	l.in = delayline.New(delayline.Config{Impairment: cfg.In.line(), Seed: cfg.Seed, Stream: 2, Deliver: l.arrive})
 	outer, err := vde.NewConn(c.Context(), lineLink{l}, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("impair: %w", err)
 	}
 	l.outer = outer
-	for _, run := range []func(){l.out.run, l.in.run, l.receive} {
+	for _, run := range []func(){l.out.Run, l.in.Run, l.receive} {
 		l.running.Go(run)
 	}
 	return l, nil
@@ -191,8 +200,8 @@ func (l *Line) Set(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	l.out.set(cfg.Out)
-	l.in.set(cfg.In)
+	l.out.Set(cfg.Out.line())
+	l.in.Set(cfg.In.line())
 	return nil
 }
 
@@ -200,12 +209,12 @@ func (l *Line) Set(cfg Config) error {
 // partition, frames that enter the line are dropped and counted. Frames that are
 // under way arrive.
 func (l *Line) Partition(on bool) {
-	l.out.partition(on)
-	l.in.partition(on)
+	l.out.Partition(on)
+	l.in.Partition(on)
 }
 
 // Stats returns the counters of both directions. Reading changes nothing.
-func (l *Line) Stats() (out, in Stats) { return l.out.snapshot(), l.in.snapshot() }
+func (l *Line) Stats() (out, in Stats) { return Stats(l.out.Stats()), Stats(l.in.Stats()) }
 
 // close ends the line.
 func (l *Line) close() (unread int, err error) {
@@ -214,8 +223,8 @@ func (l *Line) close() (unread int, err error) {
 		l.ready.close()
 		l.writeDeadline.Stop()
 		l.closeErr = l.inner.Close()
-		l.out.stop()
-		l.in.stop()
+		l.out.Stop()
+		l.in.Stop()
 		l.running.Wait()
 		l.unread = l.ready.drain()
 	})
@@ -232,10 +241,10 @@ func (l *Line) receive() {
 			pool.RemoveOwner(l.inner.FrameOwner(), f.Buffer)
 			pool.AddOwner(l.owner(), f.Buffer)
 		}
-		l.in.enter(f.Buffer)
+		l.in.Enter([]delayline.Frame{{Buffer: f.Buffer}}, nil)
 	}
 	select {
-	case <-l.in.idle():
+	case <-l.in.Idle():
 	case <-l.closing:
 		return
 	}
@@ -244,10 +253,10 @@ func (l *Line) receive() {
 
 // transmit gives frames to the inner connection and returns how many it accepted.
 // It releases all of them.
-func (l *Line) transmit(frames []*pool.Buffer) (accepted int) {
+func (l *Line) transmit(frames []delayline.Frame) (accepted int) {
 	views := make([][]byte, len(frames))
 	for i, f := range frames {
-		views[i] = f.Bytes()
+		views[i] = f.Buffer.Bytes()
 	}
 	for len(views) > 0 {
 		n, err := l.inner.WriteBatch(views)
@@ -260,6 +269,17 @@ func (l *Line) transmit(frames []*pool.Buffer) (accepted int) {
 		}
 		views = views[n+1:] // that frame was refused, for its size or for lack of memory
 	}
-	pool.ReleaseBatch(frames)
+	pool.ReleaseBatch(buffers(frames))
 	return accepted
+}
+
+// arrive gives frames to the inbox and returns how many there was room for.
+func (l *Line) arrive(frames []delayline.Frame) (accepted int) { return l.ready.put(buffers(frames)) }
+
+func buffers(frames []delayline.Frame) []*pool.Buffer {
+	list := make([]*pool.Buffer, len(frames))
+	for i, f := range frames {
+		list[i] = f.Buffer
+	}
+	return list
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/internal/deadline"
+	"github.com/go-vde/sdk/internal/delayline"
 	"github.com/go-vde/sdk/internal/gso"
 	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/pool"
@@ -77,7 +78,7 @@ func (c lineLink) Send(t link.Tx) (n, calls int, err error) {
 		} else {
 			b.SetLen(copy(b.Bytes(), t.Frames[i]))
 		}
-		c.out.enter(b)
+		c.out.Enter([]delayline.Frame{{Buffer: b}}, nil)
 	}
 	return t.Len(), min(t.Len(), 1), nil
 }
