@@ -106,18 +106,7 @@ func (s *service) ListPorts(ctx context.Context, r *pb.ListPortsRequest) (*pb.Li
 // ports returns the ports that the switch has a record of or a configuration for, by number,
 // and the configurations.
 func (s *service) ports() (list []vswitch.PortInfo, configured map[int]vswitch.PortConfig) {
-	list, configured = s.sw.Ports(), s.sw.Config().Ports
-	recorded := make(map[int]bool, len(list))
-	for _, p := range list {
-		recorded[p.Number] = true
-	}
-	for n, c := range configured {
-		if !recorded[n] {
-			list = append(list, vswitch.PortInfo{Number: n, Config: c})
-		}
-	}
-	slices.SortFunc(list, func(a, b vswitch.PortInfo) int { return a.Number - b.Number })
-	return list, configured
+	return s.sw.Ports(), s.sw.Config().Ports
 }
 
 // addStats adds the counters to ports, which are in the order of their numbers.

@@ -4,6 +4,7 @@
 package vswitch
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -168,11 +169,27 @@ func (sw *Switch) Ports() []PortInfo {
 	sw.mu.Unlock()
 	if sw.cfgErr == nil {
 		sw.fdb.RLock()
-		defer sw.fdb.RUnlock()
 		for i, p := range records {
 			list[i].FDBEntries = p.fdb.Len()
 		}
+		sw.fdb.RUnlock()
 	}
+	return sw.withConfigured(list)
+}
+
+// withConfigured returns list, which is sorted, with the ports that were only configured.
+func (sw *Switch) withConfigured(list []PortInfo) []PortInfo {
+	if sw.cfgErr != nil {
+		return list
+	}
+	recorded := len(list)
+	for n, pc := range sw.Config().Ports {
+		_, ok := slices.BinarySearchFunc(list[:recorded], n, func(p PortInfo, n int) int { return p.Number - n })
+		if !ok {
+			list = append(list, PortInfo{Number: n, Config: pc})
+		}
+	}
+	slices.SortFunc(list, func(a, b PortInfo) int { return a.Number - b.Number })
 	return list
 }
 
