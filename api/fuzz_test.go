@@ -122,7 +122,7 @@ func checkAccounts(t *testing.T, s vswitch.Stats) {
 			t.Errorf("port %d: %+v", p.Port, p)
 		}
 		copies += p.In.Copies
-		offered += p.Out.Offered - p.Out.Probes
+		offered += p.Out.Offered - p.Out.Probes - p.Out.Duplicated
 	}
 	if copies != offered {
 		t.Errorf("%d copies were made and %d offered", copies, offered)

@@ -21,7 +21,8 @@ var (
 	portOffered     = counter("switch_port_offered_total", "Copies for a port: sent, dropped or in the queue.", "switch", "port")
 	portMirrored    = counter("switch_port_mirrored_total", "Of the copies for a port, those of frames of a port that is mirrored to it.", "switch", "port")
 	portProbes      = counter("switch_port_probes_total", "Of the copies for a port, those of the switch's own probes.", "switch", "port")
-	portQueued      = gauge("switch_port_queued", "Frames in the queue of the switch for a port.", "switch", "port")
+	portDuplicated  = counter("switch_port_duplicated_total", "Of the frames received from a port, or of the copies for it, those that its impairments have made.", "switch", "port", "direction")
+	portQueued      = gauge("switch_port_queued", "Frames in the queue of the switch for a port, or delayed by its impairments.", "switch", "port")
 	portEndpoints   = gauge("switch_port_endpoints", "Endpoints of a port.", "switch", "port")
 	portFDBEntries  = gauge("switch_port_fdb_entries", "Entries of the forwarding database for a port.", "switch", "port")
 	portBlocked     = gauge("switch_port_blocked", "1 while a port is blocked because of a loop, otherwise 0.", "switch", "port")
@@ -42,7 +43,7 @@ var (
 // switchMetrics are all metrics of switches.
 var switchMetrics = []metric{
 	portFrames, portBytes, portDrops, portForwarded, portFlooded, portCopies, portGSOFrames, portGSOSegments,
-	portOffered, portMirrored, portProbes, portQueued, portEndpoints, portFDBEntries, portBlocked, portBlocks, portLinksDown,
+	portOffered, portMirrored, portProbes, portDuplicated, portQueued, portEndpoints, portFDBEntries, portBlocked, portBlocks, portLinksDown,
 	monitorFrames, monitorBytes, monitorOffered, monitorDrops, monitorQueued,
 	fdbEntries, fdbEvents, controlEvents,
 }
@@ -85,6 +86,8 @@ func collectPort(send sender, name string, p vswitch.PortStats) {
 	send(portOffered, p.Out.Offered, name, port)
 	send(portMirrored, p.Out.Mirrored, name, port)
 	send(portProbes, p.Out.Probes, name, port)
+	send(portDuplicated, p.In.Duplicated, name, port, "in")
+	send(portDuplicated, p.Out.Duplicated, name, port, "out")
 	send(portQueued, p.Out.Queued, name, port)
 	for cause, n := range fields(p.In.Dropped) {
 		send(portDrops, n, name, port, "in", cause)

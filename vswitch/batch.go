@@ -36,6 +36,10 @@ type item struct {
 	cause   dropCause        // why, if verdict is verdictDrop
 	segment segmentKind      // once resolved
 	to      *port            // where, if verdict is verdictPort
+
+	// Of a frame that was impaired: that an impairment has made it, and that buf has
+	// the bytes of another frame too.
+	duplicate, shared bool
 }
 
 // A verdict is what to do with a frame.
@@ -266,9 +270,14 @@ func (b *batch) ref(i uint8, as *portConf, give bool) *pool.Buffer {
 
 // own makes the bytes of it the batch's, so that they may be changed.
 func (b *batch) own(it *item) {
-	if it.buf == nil && it.recvBuf == nil {
+	if it.shared || it.buf == nil && it.recvBuf == nil {
+		others := it.buf
 		it.buf = b.buffers.of(len(it.data)).Get()
 		it.buf.SetLen(copy(it.buf.Bytes(), it.data))
 		it.data = it.buf.Bytes()
+		if it.shared {
+			it.shared = false
+			others.Release()
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/impair"
 	"github.com/go-vde/sdk/vde"
 )
 
@@ -212,6 +213,23 @@ type PortConfig struct {
 	// Static are FDB entries of this port that do not age. Frames from these
 	// addresses on another port are dropped.
 	Static []StaticEntry `json:",omitempty"`
+
+	// Impair simulates a bad network between the port and each of its endpoints: In is
+	// for frames from them, before the switch does anything with them, Out for frames to
+	// them, mirrored ones and the switch's own probes included. Queue is at most 1,048,576
+	// here, and [DefaultImpairQueue] if it is zero; Delay and Jitter are at most an hour.
+	// Out has segments of GSO frames. A GSO frame that comes in is delayed, lost or
+	// duplicated as one frame, and takes as many places of Queue as it is times as long
+	// as Config.MaxFrameSize.
+	//
+	// When Impair is changed, no frame that is under way arrives later than it would if
+	// it entered then, and none arrives before an earlier one for it: without impairments
+	// all of them arrive at once, before later ones. When an endpoint ends, what is under
+	// way from it or to it is dropped.
+	//
+	// Random numbers begin anew with each endpoint, and when Seed is changed. They depend
+	// on Seed and on the number of the port.
+	Impair impair.Config `json:",omitzero"`
 }
 
 // A StaticEntry is a MAC address in a VLAN.
@@ -426,6 +444,9 @@ func (c PortConfig) normalize() (PortConfig, error) {
 		return c, configError("Queue is %d, want 1 to %d", c.Queue, 1<<20)
 	case c.StormLimit < 0:
 		return c, configError("StormLimit is %d, want a number of frames per second", c.StormLimit)
+	}
+	if err := checkImpair(c.Impair); err != nil {
+		return c, err
 	}
 	for _, v := range c.Tagged {
 		if v > maxVLAN {

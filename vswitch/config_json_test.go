@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-vde/sdk/impair"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -19,6 +20,7 @@ func TestConfigJSON(t *testing.T) {
 	pc := vswitch.PortConfig{
 		VLAN: 5, Tagged: []uint16{7}, Policy: vswitch.HeadDrop, Wait: 3 * time.Millisecond, Queue: 9,
 		Isolated: true, RoundRobin: true, LoopProtection: vswitch.LoopProtectionOff, StormLimit: 10, MACLimit: -1, Static: []vswitch.StaticEntry{{MAC: macA, VLAN: 5}},
+		Impair: impair.Config{Seed: 7, In: impair.Impairment{Delay: 20 * time.Millisecond, Loss: 0.01}},
 	}
 	forever := pc
 	forever.Wait = vswitch.Forever
@@ -34,7 +36,7 @@ func TestConfigJSON(t *testing.T) {
 			PortGroups:   map[string]vswitch.PortGroup{"g": {First: 1, Last: 2, DefaultPort: pc}},
 			SharedMemory: vde.SharedMemoryNever, NoStreams: true, Mode: 0o660, DirMode: 0o770 | fs.ModeSetgid, Group: "vde",
 			WriteBuffer: 1 << 20, MaxPending: 4, HandshakeTimeout: time.Minute, LoopInterval: 2 * time.Second,
-		}, []string{`"AgeingTime":"1m40s"`, `"Wait":"forever"`, `"Wait":"3ms"`, `"Policy":"head-drop"`, `"Mode":"0660"`, `"DirMode":"02770"`, `"SharedMemory":"never"`}},
+		}, []string{`"AgeingTime":"1m40s"`, `"Wait":"forever"`, `"Wait":"3ms"`, `"Policy":"head-drop"`, `"Delay":"20ms"`, `"Mode":"0660"`, `"DirMode":"02770"`, `"SharedMemory":"never"`}},
 		{"entries that do not age", vswitch.Config{AgeingTime: vswitch.Forever}, []string{`"AgeingTime":"forever"`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

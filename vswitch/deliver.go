@@ -20,6 +20,7 @@ type delivery struct {
 	tally   *tally
 	mirrors []*mirror // of in, as they were when forwarding began
 	exact   bool      // the sender wants to know how many frames were taken
+	late    bool      // the frames were offered and counted when they were delayed; see endpointLine
 	asIs    bool      // frames leave as they came, whatever their VLAN
 
 	inVLAN   [maxBatch]uint8 // items that a port gets; see members
@@ -47,7 +48,7 @@ func (d *delivery) toPort(p *port, group []uint8) (n int, err error) {
 		}
 		return len(group), nil
 	}
-	out := outgoing{d.batch, items, as, len(mirrors) == 0 && len(d.mirrors) == 0}
+	out := outgoing{b: d.batch, items: items, as: as, give: len(mirrors) == 0 && len(d.mirrors) == 0}
 	n, err = d.toEndpoint(endpoints[0], conf, out)
 	if len(mirrors) > 0 {
 		d.mirror(mirrors, items[:n], as)
@@ -61,7 +62,7 @@ func (d *delivery) toAll(p *port, conf, as *portConf, items []uint8) {
 	exact := d.exact
 	d.exact = false
 	for _, e := range *p.endpoints.Load() {
-		out := outgoing{d.batch, d.eligible(e, items), as, false}
+		out := outgoing{b: d.batch, items: d.eligible(e, items), as: as}
 		if d.wait.try {
 			d.offerAll(e, out)
 		} else {
@@ -86,7 +87,7 @@ func (d *delivery) flood(p *port, group []uint8) {
 		}
 	}
 	for _, e := range *p.endpoints.Load() {
-		d.offerAll(e, outgoing{d.batch, d.eligible(e, items), as, false})
+		d.offerAll(e, outgoing{b: d.batch, items: d.eligible(e, items), as: as})
 	}
 	if mirrors := *p.mirrors.Load(); len(mirrors) > 0 {
 		d.mirror(mirrors, items, as)
@@ -102,7 +103,7 @@ func (d *delivery) mirror(mirrors []*mirror, items []uint8, as *portConf) {
 		for _, e := range m.endpoints() {
 			eligible := d.eligible(e, items)
 			e.port.outNow().mirrored.Add(uint64(len(eligible)))
-			d.offerAll(e, outgoing{d.batch, eligible, as, false})
+			d.offerAll(e, outgoing{b: d.batch, items: eligible, as: as})
 		}
 	}
 }
@@ -110,7 +111,7 @@ func (d *delivery) mirror(mirrors []*mirror, items []uint8, as *portConf) {
 // offerAll hands out to e and drops what it does not take at once.
 func (d *delivery) offerAll(e *endpoint, out outgoing) {
 	for len(out.items) > 0 {
-		n, cause := e.egress.offer(out)
+		n, cause := e.offer(out)
 		d.offered(e, n)
 		out = out.from(n)
 		if len(out.items) > 0 {
@@ -123,8 +124,9 @@ func (d *delivery) offerAll(e *endpoint, out outgoing) {
 // returns how many were dealt with; err is not nil only if d is exact.
 func (d *delivery) toEndpoint(e *endpoint, conf *portConf, out outgoing) (n int, err error) {
 	last := false // no more waiting
+	out.waits = conf.Policy == Backpressure
 	for len(out.items) > 0 {
-		k, cause := e.egress.offer(out)
+		k, cause := d.offer(e, out)
 		if k > 0 {
 			d.offered(e, k)
 			if e.timeouts.Load() > 0 {
@@ -197,7 +199,7 @@ func (d *delivery) pause(e *endpoint, left time.Duration) waitResult {
 	defer d.sw.forwarding.RLock()
 	d.wait.block()
 	start := time.Now()
-	r := e.egress.await(d.wait, left)
+	r := d.await(e, left)
 	now := time.Now()
 	waited := now.Sub(start)
 	d.wait.waited += waited
@@ -216,8 +218,27 @@ func (d *delivery) settle(p *port) {
 	}
 }
 
+// offer offers out to e, or to its egress if that was done before.
+func (d *delivery) offer(e *endpoint, out outgoing) (n int, cause dropCause) {
+	if d.late {
+		return e.egress.offer(out)
+	}
+	return e.offer(out)
+}
+
+// await waits where offer has found no room.
+func (d *delivery) await(e *endpoint, left time.Duration) waitResult {
+	if d.late {
+		return e.egress.await(d.wait, left)
+	}
+	return e.await(d.wait, left)
+}
+
 // offered counts n copies that e took or queued.
 func (d *delivery) offered(e *endpoint, n int) {
+	if d.late {
+		return
+	}
 	e.port.outNow().offered.Add(uint64(n))
 	d.tally.copies += uint64(n)
 }
@@ -229,10 +250,8 @@ func (d *delivery) drop(e *endpoint, items []uint8, cause dropCause) int {
 	if cause == outTooLong {
 		n = 1
 	}
-	out := e.port.outNow()
-	out.offered.Add(uint64(n))
-	out.dropped[cause].Add(uint64(n))
-	d.tally.copies += uint64(n)
+	e.port.outNow().dropped[cause].Add(uint64(n))
+	d.offered(e, n)
 	if e.info.Kind == KindMonitor {
 		e.missed.Add(uint64(n))
 	}

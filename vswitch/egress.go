@@ -39,6 +39,7 @@ type outgoing struct {
 	items []uint8
 	as    *portConf // of the port whose form they leave in; nil: as they came
 	give  bool      // nobody else needs the buffers
+	waits bool      // the sender waits for room if there is none
 }
 
 // from returns o without its first n frames.

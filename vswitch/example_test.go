@@ -50,7 +50,7 @@ func ExampleSwitch_Stats() {
 	// expvar.Publish("vswitch", v) makes it show at /debug/vars.
 	fmt.Println(v.String())
 	// Output:
-	// {"Ports":[],"Monitors":{"Offered":0,"Mirrored":0,"Probes":0,"Frames":0,"Bytes":0,"Queued":0,"Dropped":{"Full":0,"HeadDrop":0,"Timeout":0,"Stalled":0,"Refused":0,"NoBuffer":0,"TooLong":0,"Closed":0,"Blocked":0}},"FDB":{"Entries":0,"Learned":0,"Moved":0,"Aged":0,"Full":0,"StaticMoves":0},"Serve":{"Accepted":0,"Joined":0,"Refused":0,"Malformed":0,"Silent":0,"Evicted":0,"TrailingBytes":0,"RingsRejected":0,"Violations":0,"RingsOverBudget":0}}
+	// {"Ports":[],"Monitors":{"Offered":0,"Mirrored":0,"Probes":0,"Duplicated":0,"Frames":0,"Bytes":0,"Queued":0,"Dropped":{"Full":0,"HeadDrop":0,"Timeout":0,"Stalled":0,"Refused":0,"NoBuffer":0,"TooLong":0,"Closed":0,"Blocked":0,"Impaired":0}},"FDB":{"Entries":0,"Learned":0,"Moved":0,"Aged":0,"Full":0,"StaticMoves":0},"Serve":{"Accepted":0,"Joined":0,"Refused":0,"Malformed":0,"Silent":0,"Evicted":0,"TrailingBytes":0,"RingsRejected":0,"Violations":0,"RingsOverBudget":0}}
 }
 
 // A trunk, access ports and a mirror.

@@ -101,3 +101,32 @@ func (l injected) RecvPlaced(p link.Placer, _ int) (int, error) {
 	}
 	return len(l.frames), nil
 }
+
+// ImpairedDirections returns how many directions of endpoints of port n, which exists,
+// are impaired, or have frames under way since they were.
+func ImpairedDirections(sw *Switch, n int) (impaired int) {
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	for _, e := range *sw.ports[n].endpoints.Load() {
+		for _, d := range []*direction{&e.impaired.in, &e.impaired.out} {
+			if d.line.Load() != nil {
+				impaired++
+			}
+		}
+	}
+	return impaired
+}
+
+// UnderWay returns how many frames are under way in impairments of port n, which exists.
+func UnderWay(sw *Switch, n int) (frames int) {
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	for _, e := range *sw.ports[n].endpoints.Load() {
+		for _, d := range []*direction{&e.impaired.in, &e.impaired.out} {
+			if l := d.line.Load(); l != nil {
+				frames += l.Pending()
+			}
+		}
+	}
+	return frames
+}

@@ -6,8 +6,10 @@ package vswitch
 // A forwarder forwards the frames of one port, a batch at a time. Its memory is
 // kept in the switch between batches: an idle port needs none.
 type forwarder struct {
-	sw *Switch
-	in *port
+	sw   *Switch
+	in   *port
+	from *endpoint
+	late bool // the frames have been through the line of from, if it has one
 
 	batch    batch
 	wait     waiter
@@ -32,8 +34,8 @@ func newForwarder(from *endpoint) *forwarder {
 		f.batch.buffers = in.sw.buffers
 		f.delivery.batch, f.delivery.wait, f.delivery.tally = &f.batch, &f.wait, &f.tally
 	}
-	f.sw, f.in, f.exact = in.sw, in, false
-	f.delivery.sw, f.delivery.in, f.delivery.budget = in.sw, in, &from.budget
+	f.sw, f.in, f.from, f.late, f.exact = in.sw, in, from, false, false
+	f.delivery.sw, f.delivery.in, f.delivery.budget, f.delivery.late = in.sw, in, &from.budget, false
 	f.batch.reset()
 	f.wait.reset()
 	return f
@@ -45,7 +47,7 @@ func (f *forwarder) free() {
 	f.batch.clear()
 	f.wait.reset()
 	sw := f.sw
-	f.sw, f.in = nil, nil
+	f.sw, f.in, f.from = nil, nil, nil
 	f.delivery.sw, f.delivery.in, f.delivery.budget, f.delivery.mirrors = nil, nil, nil, nil
 	sw.forwarders.Put(f)
 }
@@ -54,6 +56,11 @@ func (f *forwarder) free() {
 // many it has dealt with and counted: all of them unless f is exact, when err
 // says why not.
 func (f *forwarder) forward() (n int, err error) {
+	if l := f.from.impaired.in.line.Load(); l != nil && !f.late {
+		if n, ok, err := l.take(f); ok {
+			return n, err
+		}
+	}
 	c := classifier{sw: f.sw, in: f.in, conf: f.in.conf.Load(), b: &f.batch, now: f.sw.fdb.Now(), guarded: f.sw.loops.active.Load()}
 	hub := f.sw.hub.Load()
 	f.delivery.asIs = hub || f.sw.cfg.KeepTags

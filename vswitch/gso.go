@@ -79,7 +79,7 @@ func (r *resolver) taken(it *item) bool {
 // takesPartial reports whether all endpoints and mirrors of p take it partial.
 func (p *port) takesPartial(it *item) bool {
 	for _, e := range *p.endpoints.Load() {
-		if !e.egress.offload().Takes(it.header) {
+		if !e.offload().Takes(it.header) {
 			return false
 		}
 	}
@@ -93,7 +93,7 @@ func (p *port) takesPartial(it *item) bool {
 func mirrorsTake(mirrors []*mirror, h frame.VNetHeader) bool {
 	for _, m := range mirrors {
 		for _, e := range m.endpoints() {
-			if !e.egress.offload().Takes(h) {
+			if !e.offload().Takes(h) {
 				return false
 			}
 		}
@@ -172,7 +172,7 @@ func (x *gsoRounds) segment(b *batch, g *item) bool {
 	b.items[b.n] = item{
 		data: buf.Bytes(), buf: buf, size: size,
 		vlan: g.vlan, tagged: g.tagged,
-		verdict: g.verdict, cause: g.cause, to: g.to, segment: kind,
+		verdict: g.verdict, cause: g.cause, to: g.to, segment: kind, duplicate: g.duplicate,
 	}
 	return true
 }

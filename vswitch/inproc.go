@@ -180,6 +180,7 @@ func (l *inproc) Close() (unread int, err error) {
 		l.sw.removeEndpoint(l.endpoint, net.ErrClosed)
 	}
 	l.end(true)
+	l.endpoint.lines.Wait()
 	if l.ring == nil {
 		return 0, nil
 	}
@@ -439,11 +440,12 @@ func (l *inproc) AwaitRoom() error {
 		return err
 	}
 	full := l.full.Swap(nil)
-	if full == nil {
+	w := waiter{done: l.stop, expired: l.writeDeadline.Done()}
+	result := l.endpoint.awaitBacklog(&w)
+	if full == nil && result != waitAborted {
 		return nil
 	}
-	w := waiter{done: l.stop, expired: l.writeDeadline.Done()}
-	if full.egress.await(&w, Forever) != waitAborted {
+	if result != waitAborted && full.await(&w, Forever) != waitAborted {
 		return nil
 	}
 	if l.ended.Load() {

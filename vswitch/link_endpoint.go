@@ -74,6 +74,7 @@ func (e *linkEndpoint) finish(err error) {
 	defer e.sw.running.Done()
 	close(e.drained)
 	e.hangup(err)
+	e.lines.Wait()
 	e.running.Wait()
 	close(e.done)
 }

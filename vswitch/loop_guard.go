@@ -221,7 +221,7 @@ func sendProbe(e *endpoint, data []byte) (cause dropCause, sent bool) {
 	defer f.free()
 	f.batch.add(data)
 	f.batch.probe = true
-	n, cause := e.egress.offer(outgoing{&f.batch, []uint8{0}, nil, false})
+	n, cause := e.offer(outgoing{b: &f.batch, items: []uint8{0}})
 	out := e.port.outNow()
 	out.offered.Add(1)
 	out.probes.Add(1)

@@ -82,6 +82,9 @@ type endpoint struct {
 
 	missed atomic.Uint64 // copies that were dropped, of a monitor session
 
+	impaired impairments
+	lines    sync.WaitGroup // goroutines of impaired; added to with sw.mu held while e is attached
+
 	// Ending: hangup detaches the endpoint and calls ended once.
 	once  sync.Once
 	ended func(cause error)
@@ -99,7 +102,7 @@ func (e *endpoint) hangup(cause error) {
 // idle reports whether an endpoint of p may have nothing left to read.
 func (p *port) idle() bool {
 	for _, e := range *p.endpoints.Load() {
-		if e.egress.idle() {
+		if e.idle() {
 			return true
 		}
 	}
@@ -129,7 +132,7 @@ type Endpoint struct {
 	PID         int32
 	Dir         string `json:",omitempty"` // control directory, if any
 	Since       time.Time
-	Queued      int          // frames in the switch's own queue to it
+	Queued      int          // frames in the switch's own queue to it, or delayed by PortConfig.Impair
 	Offload     link.Offload `json:",omitempty"` // the partial frames it takes
 	Uplink      bool         `json:",omitempty"` // see LinkConfig.Uplink
 	Down        bool         `json:",omitempty"` // a link that will be opened again
@@ -155,7 +158,7 @@ func (sw *Switch) Ports() []PortInfo {
 		list[i] = PortInfo{Number: p.num, Config: p.conf.Load().PortConfig}
 		for _, c := range *p.endpoints.Load() {
 			info := c.info
-			info.Queued, info.Offload = c.egress.queued(), c.egress.offload()
+			info.Queued, info.Offload = c.queued(), c.offload()
 			if l, ok := c.egress.(*linkEndpoint); ok && l.redials {
 				info.Down = !l.link.Caps().State.State().Up
 			}

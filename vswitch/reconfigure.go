@@ -161,6 +161,9 @@ func (sw *Switch) SetDefaultPort(pc PortConfig) error {
 // configure makes pc, which is normalized, the configuration of p; mu is held.
 func (sw *Switch) configure(p *port, pc PortConfig) {
 	p.configure(pc)
+	for _, e := range *p.endpoints.Load() {
+		e.setImpair(pc.Impair)
+	}
 	sw.loops.update(p)
 	sw.events.add(Event{Kind: EventConfigured, Port: p.num})
 }

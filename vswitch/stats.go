@@ -29,6 +29,8 @@ const (
 	inIsolated                  // its destination is behind another isolated port
 	inProbe                     // a probe of the switch itself
 	inBlocked                   // the port is blocked because of a loop
+	inImpaired                  // lost by an impairment
+	inFull                      // too many were under way in an impairment
 	numInCauses
 )
 
@@ -37,6 +39,7 @@ var inCauseNames = [numInCauses]string{
 	inEmpty: "empty", inRunt: "runt", inGiant: "giant", inVLAN: "vlan", inSecurity: "security", inStorm: "storm",
 	inLocal: "local", inClosed: "closed", inOffload: "offload", inSegments: "segments", inGroup: "group",
 	inTagged: "tagged", inIsolated: "isolated", inProbe: "probe", inBlocked: "blocked",
+	inImpaired: "impaired", inFull: "full",
 }
 
 // counters returns the counters of d by cause.
@@ -45,6 +48,7 @@ func (d *InDropped) counters() []*uint64 {
 		inEmpty: &d.Empty, inRunt: &d.Runt, inGiant: &d.Giant, inVLAN: &d.VLAN, inSecurity: &d.Security, inStorm: &d.Storm,
 		inLocal: &d.Local, inClosed: &d.Closed, inOffload: &d.Offload, inSegments: &d.Segments, inGroup: &d.Group,
 		inTagged: &d.Tagged, inIsolated: &d.Isolated, inProbe: &d.Probe, inBlocked: &d.Blocked,
+		inImpaired: &d.Impaired, inFull: &d.Full,
 	}
 }
 
@@ -59,6 +63,7 @@ const (
 	outTooLong                   // longer than the kernel's queue allows
 	outClosed                    // the endpoint ended with the frame unread
 	outBlocked                   // the port is blocked because of a loop
+	outImpaired                  // lost by an impairment
 	numOutCauses
 )
 
@@ -66,6 +71,7 @@ const (
 var outCauseNames = [numOutCauses]string{
 	outFull: "full", outHeadDrop: "head_drop", outTimeout: "timeout", outStalled: "stalled", outRefused: "refused",
 	outNoBuffer: "no_buffer", outTooLong: "too_long", outClosed: "closed", outBlocked: "blocked",
+	outImpaired: "impaired",
 }
 
 // counters returns the counters of d by cause.
@@ -73,20 +79,21 @@ func (d *OutDropped) counters() []*uint64 {
 	return []*uint64{
 		outFull: &d.Full, outHeadDrop: &d.HeadDrop, outTimeout: &d.Timeout, outStalled: &d.Stalled, outRefused: &d.Refused,
 		outNoBuffer: &d.NoBuffer, outTooLong: &d.TooLong, outClosed: &d.Closed, outBlocked: &d.Blocked,
+		outImpaired: &d.Impaired,
 	}
 }
 
 // inCounters count what comes from a port.
 type inCounters struct {
 	frames, bytes, forwarded, flooded, copies atomic.Uint64
-	gsoFrames, segments                       atomic.Uint64
+	gsoFrames, segments, duplicated           atomic.Uint64
 	dropped                                   [numInCauses]atomic.Uint64
 }
 
 // outCounters count what is for a port.
 type outCounters struct {
-	offered, mirrored, probes, frames, bytes atomic.Uint64
-	dropped                                  [numOutCauses]atomic.Uint64
+	offered, mirrored, probes, duplicated, frames, bytes atomic.Uint64
+	dropped                                              [numOutCauses]atomic.Uint64
 }
 
 // serveCounters count what happens at control sockets.
@@ -104,7 +111,7 @@ type serveCounters struct {
 //
 // and over all ports
 //
-//	the sum of In.Copies = the sum of Out.Offered - Out.Probes + Monitors.Offered
+//	the sum of In.Copies = the sum of Out.Offered - Out.Probes - Out.Duplicated + Monitors.Offered
 //
 // A forwarded frame makes one copy for each endpoint that it is for, none if
 // there is no such endpoint, and one for each mirror and monitor that sees it.
@@ -113,10 +120,11 @@ type serveCounters struct {
 // One that is segmented counts as its segments, in Frames and everything that
 // follows from it, so that
 //
-//	In.Frames - In.Segments + In.GSOFrames
+//	In.Frames - In.Segments + In.GSOFrames - In.Duplicated
 //
 // is the number of frames that the port's peer sent. Bytes are those of frames,
-// without metadata.
+// without metadata. Frames from a port that its PortConfig.Impair delays are in no
+// counter until they have been dealt with.
 //
 // The struct marshals to JSON; for package expvar see the example.
 type Stats struct {
@@ -144,7 +152,12 @@ type InStats struct {
 	Copies    uint64 // made of Forwarded
 	GSOFrames uint64 // GSO frames that were segmented; Frames counts none of them
 	Segments  uint64 // of Frames: the segments of GSOFrames
-	Dropped   InDropped
+
+	// Duplicated is how many frames PortConfig.Impair has made: of Frames, those that
+	// the peer did not send, with each GSO frame that was segmented as one.
+	Duplicated uint64
+
+	Dropped InDropped
 }
 
 // InDropped counts frames dropped where they came in, by cause.
@@ -164,22 +177,25 @@ type InDropped struct {
 	Isolated uint64 // for an address behind another isolated port
 	Probe    uint64 // the switch's own, which find loops; see LoopProtection
 	Blocked  uint64 // the port was blocked because of a loop
+	Impaired uint64 // lost by PortConfig.Impair
+	Full     uint64 // too many were under way in PortConfig.Impair
 }
 
 // OutStats counts copies of frames for a port.
 type OutStats struct {
-	Offered  uint64
-	Mirrored uint64 // of Offered: because the port is a mirror
-	Probes   uint64 // of Offered: the switch's own, which find loops; see LoopProtection
-	Frames   uint64 // taken by the kernel for the peer, or by the in-process reader
-	Bytes    uint64 // in Frames
-	Queued   uint64 // in the switch's own queue
-	Dropped  OutDropped
+	Offered    uint64
+	Mirrored   uint64 // of Offered: because the port is a mirror
+	Probes     uint64 // of Offered: the switch's own, which find loops; see LoopProtection
+	Duplicated uint64 // of Offered: made by PortConfig.Impair
+	Frames     uint64 // taken by the kernel for the peer, or by the in-process reader
+	Bytes      uint64 // in Frames
+	Queued     uint64 // in the switch's own queue, or delayed by PortConfig.Impair
+	Dropped    OutDropped
 }
 
 // OutDropped counts copies dropped where they should have gone out, by cause.
 type OutDropped struct {
-	Full     uint64 // queue full, and the policy, or being flooded or mirrored, forbade waiting
+	Full     uint64 // queue full, and the policy, or being flooded or mirrored, forbade waiting; or too many were under way in PortConfig.Impair
 	HeadDrop uint64 // made room for later ones under HeadDrop
 	Timeout  uint64 // still no room when PortConfig.Wait was over
 	Stalled  uint64 // queue full, and the sender does not wait: after several time-outs, or because it has waited too much (see Backpressure)
@@ -188,6 +204,7 @@ type OutDropped struct {
 	TooLong  uint64 // longer than the kernel's queue: see Config.WriteBuffer
 	Closed   uint64 // in the queue, or on the way to it, when the endpoint ended
 	Blocked  uint64 // the port was blocked because of a loop
+	Impaired uint64 // lost by PortConfig.Impair
 }
 
 // Causes returns the number of frames dropped for each cause, in the order of the fields,
@@ -330,12 +347,14 @@ func (p *port) moveCounters(set uint32) PortStats {
 	move(&t.In.Copies, &in.copies)
 	move(&t.In.GSOFrames, &in.gsoFrames)
 	move(&t.In.Segments, &in.segments)
+	move(&t.In.Duplicated, &in.duplicated)
 	for i, to := range t.In.Dropped.counters() {
 		move(to, &in.dropped[i])
 	}
 	move(&t.Out.Offered, &out.offered)
 	move(&t.Out.Mirrored, &out.mirrored)
 	move(&t.Out.Probes, &out.probes)
+	move(&t.Out.Duplicated, &out.duplicated)
 	move(&t.Out.Frames, &out.frames)
 	move(&t.Out.Bytes, &out.bytes)
 	for i, to := range t.Out.Dropped.counters() {

@@ -33,7 +33,7 @@ func (s InStats) sub(earlier InStats) InStats {
 }
 
 func (s *InStats) counters() []*uint64 {
-	return []*uint64{&s.Frames, &s.Bytes, &s.Forwarded, &s.Flooded, &s.Copies, &s.GSOFrames, &s.Segments}
+	return []*uint64{&s.Frames, &s.Bytes, &s.Forwarded, &s.Flooded, &s.Copies, &s.GSOFrames, &s.Segments, &s.Duplicated}
 }
 
 func (s OutStats) sub(earlier OutStats) OutStats {
@@ -43,7 +43,7 @@ func (s OutStats) sub(earlier OutStats) OutStats {
 }
 
 func (s *OutStats) counters() []*uint64 {
-	return []*uint64{&s.Offered, &s.Mirrored, &s.Probes, &s.Frames, &s.Bytes}
+	return []*uint64{&s.Offered, &s.Mirrored, &s.Probes, &s.Duplicated, &s.Frames, &s.Bytes}
 }
 
 func (s *ServeStats) counters() []*uint64 {

@@ -199,6 +199,8 @@ func (sw *Switch) addEndpoint(c *endpoint, n, first, last int) error {
 	if err := c.egress.attached(c); err != nil {
 		return err
 	}
+	c.impaired.index = len(*p.endpoints.Load())
+	c.setImpair(p.conf.Load().Impair)
 	endpoints := append(slices.Clone(*p.endpoints.Load()), c)
 	p.endpoints.Store(&endpoints)
 	if len(endpoints) == 1 {
@@ -252,6 +254,7 @@ func (sw *Switch) removeEndpoint(c *endpoint, cause error) bool {
 	}
 	endpoints = slices.Delete(endpoints, i, i+1)
 	p.endpoints.Store(&endpoints)
+	c.stopLines()
 	switch {
 	case p == sw.monitors:
 		sw.removeMonitor(c)

@@ -6,7 +6,7 @@ package vswitch
 // A tally is what a batch adds to the counters of the port it comes from.
 type tally struct {
 	frames, bytes, forwarded, flooded, copies uint64
-	gsoFrames, segments                       uint64
+	gsoFrames, segments, duplicated           uint64
 	dropped                                   [numInCauses]uint64
 }
 
@@ -19,6 +19,9 @@ func (t *tally) frame(it *item) {
 		if it.segment == segmentFirst {
 			t.gsoFrames++
 		}
+	}
+	if it.duplicate && it.segment != segmentNext {
+		t.duplicated++
 	}
 }
 
@@ -43,6 +46,9 @@ func (t *tally) flush(p *port) {
 	if t.segments > 0 {
 		in.gsoFrames.Add(t.gsoFrames)
 		in.segments.Add(t.segments)
+	}
+	if t.duplicated > 0 {
+		in.duplicated.Add(t.duplicated)
 	}
 	if t.forwarded < t.frames {
 		for i, n := range t.dropped {

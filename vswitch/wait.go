@@ -71,6 +71,22 @@ func (w *waiter) stopTimer() {
 	}
 }
 
+// await waits until ch is closed, at most for the given time.
+func (w *waiter) await(ch <-chan struct{}, left time.Duration) waitResult {
+	expired := w.startTimer(left)
+	defer w.stopTimer()
+	select {
+	case <-ch:
+		return waitRoom
+	case <-expired:
+		return waitTimeout
+	case <-w.done:
+		return waitAborted
+	case <-w.expired:
+		return waitAborted
+	}
+}
+
 // aborting reports whether the sender does not want to wait any more.
 func (w *waiter) aborting() bool {
 	select {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/go-vde/sdk/cmd/vde/internal/config"
 	"github.com/go-vde/sdk/impair"
 )
 
@@ -70,7 +71,7 @@ func (o *impairOptions) flags() []impairFlag {
 		{"duplicate", o.duplicate, probabilityOf(func(i *impair.Impairment) *float64 { return &i.Duplicate })},
 		{"reorder", o.reorder, probabilityOf(func(i *impair.Impairment) *float64 { return &i.Reorder })},
 		{"rate", o.rate, func(i *impair.Impairment, value string) (err error) {
-			i.Rate, err = parseRate(value)
+			i.Rate, err = config.ParseRate(value)
 			return err
 		}},
 		{"impair-queue", o.queue, func(i *impair.Impairment, value string) (err error) {
@@ -92,22 +93,6 @@ func probabilityOf(field func(*impair.Impairment) *float64) func(*impair.Impairm
 		*field(i), err = strconv.ParseFloat(value, 64)
 		return err
 	}
-}
-
-// parseRate reads a number with one of the suffixes k, M and G, for thousands.
-func parseRate(text string) (int64, error) {
-	factor := 1.0
-	if n := len(text) - 1; n >= 0 {
-		if i := strings.IndexByte("kMG", text[n]); i >= 0 {
-			factor = [...]float64{1e3, 1e6, 1e9}[i]
-			text = text[:n]
-		}
-	}
-	f, err := strconv.ParseFloat(text, 64)
-	if err == nil && !(f*factor >= -1e15 && f*factor <= 1e15) {
-		err = strconv.ErrRange
-	}
-	return int64(f * factor), err
 }
 
 // config returns the line that the flags describe, or nil for a good one.

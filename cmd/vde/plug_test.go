@@ -44,14 +44,6 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-func TestParseRate(t *testing.T) {
-	for text, want := range map[string]int64{"0": 0, "1500": 1500, "10k": 10e3, "1.5M": 15e5, "2G": 2e9, "": -1, "k": -1, "1m": -1, "1e30": -1, "NaN": -1} {
-		if got, err := parseRate(text); (err != nil) != (want < 0) || err == nil && got != want {
-			t.Errorf("%q: %d, %v", text, got, err)
-		}
-	}
-}
-
 func TestImpairFlags(t *testing.T) {
 	o := impairOptions{delay: "20ms", jitter: "1ms,2ms", loss: "0.1,0", duplicate: "0,1", reorder: "0.5", rate: "10M,1k", queue: "9", seed: 7}
 	want := impair.Config{

@@ -108,7 +108,7 @@ func (o *switchOptions) register(cmd *cobra.Command) {
 	f.BoolVar(&o.config.NoStreams, "no-streams", false, "send one frame in a message to programs that do not share memory")
 	f.StringArrayVar(&o.links, "link", nil, "join the network `[PORT=]LOCATOR` by a port, the lowest free one if none is given; may be repeated")
 	f.BoolVar(&o.requireLinks, "require-links", false, "fail if an uplink cannot be opened at the start")
-	f.StringArrayVar(&o.ports, "port", nil, "settings of a port, `PORT:KEY=VALUE,...`: vlan=N or none, tagged=N+N or all, policy, queue, wait, mac-limit, storm-limit, isolated, reserved, round-robin, loops=auto, on or off; may be repeated")
+	f.StringArrayVar(&o.ports, "port", nil, "settings of a port, `PORT:KEY=VALUE,...`: vlan=N or none, tagged=N+N or all, policy, queue, wait, mac-limit, storm-limit, isolated, reserved, round-robin, loops=auto, on or off, delay, jitter, loss, duplicate, reorder, rate and impair-queue, also with in- or out- before them, seed; may be repeated")
 	f.StringArrayVar(&o.mirrors, "mirror", nil, "copy the frames of port SRC to port DST, `SRC:DST`; may be repeated")
 	f.StringVar(&o.metrics, "metrics", "", "serve counters for Prometheus at `[HOST:]PORT`, on the loopback interface if no host is given")
 	f.StringVarP(&o.file, "config", "c", "", "take settings from `FILE`, and again at SIGHUP")

@@ -397,7 +397,7 @@ func checkAccount(t *testing.T, s vswitch.Stats) {
 			t.Errorf("port %d: %+v", p.Port, p)
 		}
 		copies += p.In.Copies
-		offered += p.Out.Offered - p.Out.Probes
+		offered += p.Out.Offered - p.Out.Probes - p.Out.Duplicated
 	}
 	if copies != offered+s.Monitors.Offered {
 		t.Errorf("%d copies, %d offered", copies, offered)

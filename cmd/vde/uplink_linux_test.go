@@ -18,6 +18,7 @@ import (
 
 	"github.com/go-vde/sdk/cmd/vde/internal/config"
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/impair"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
@@ -201,7 +202,7 @@ func TestParseUplink(t *testing.T) {
 func TestParsePort(t *testing.T) {
 	var f config.File
 	f.DefaultPort.Wait = time.Second
-	for _, text := range []string{"3:vlan=10,tagged=20+30", "4:vlan=none,tagged=all", "0:loops=on", "3:loops=off"} {
+	for _, text := range []string{"3:vlan=10,tagged=20+30", "4:vlan=none,tagged=all", "0:loops=on", "3:loops=off", "4:delay=20ms,in-loss=0.01"} {
 		if err := parsePort(text, &f); err != nil {
 			t.Fatal(err)
 		}
@@ -209,7 +210,9 @@ func TestParsePort(t *testing.T) {
 	want := map[int]vswitch.PortConfig{
 		0: {LoopProtection: vswitch.LoopProtectionOn, Wait: time.Second},
 		3: {VLAN: 10, Tagged: []uint16{20, 30}, LoopProtection: vswitch.LoopProtectionOff, Wait: time.Second},
-		4: {VLAN: vswitch.NoVLAN, Tagged: vswitch.AllVLANs(), Wait: time.Second},
+		4: {VLAN: vswitch.NoVLAN, Tagged: vswitch.AllVLANs(), Wait: time.Second, Impair: impair.Config{
+			In: impair.Impairment{Delay: 20 * time.Millisecond, Loss: 0.01}, Out: impair.Impairment{Delay: 20 * time.Millisecond},
+		}},
 	}
 	if !reflect.DeepEqual(f.Ports, want) {
 		t.Errorf("%+v", f.Ports)

@@ -24,7 +24,7 @@ func Check(t testing.TB, s vswitch.Stats) {
 			t.Errorf("port %d: out: %+v", p.Port, p.Out)
 		}
 		copies += p.In.Copies
-		offered += p.Out.Offered - p.Out.Probes
+		offered += p.Out.Offered - p.Out.Probes - p.Out.Duplicated
 	}
 	if copies != offered {
 		t.Errorf("%d copies made, %d offered", copies, offered)

@@ -6,6 +6,7 @@ package config
 import (
 	"reflect"
 
+	"github.com/go-vde/sdk/impair"
 	"github.com/go-vde/sdk/vswitch"
 )
 
@@ -66,6 +67,21 @@ var sections = []section{
 		"storm-limit":     {"bound of the frames per second from this port that are flooded; 0: none", ""},
 		"mac-limit":       {"bound of the FDB entries of this port; 0: none; negative: only those in static", ""},
 		"static":          {"FDB entries of this port that do not age; not in default-port", "none"},
+		"impair":          {"a bad network between the port and each program that is attached to it", "none"},
+	}},
+	{"impairments", reflect.TypeFor[impair.Config](), map[string]about{
+		"seed": {"of the random numbers: with the same one, the same frames meet the same fate", ""},
+		"in":   {"what happens to frames from what is attached to the port", "nothing"},
+		"out":  {"what happens to frames to what is attached to the port", "nothing"},
+	}},
+	{"impairment", reflect.TypeFor[impair.Impairment](), map[string]about{
+		"delay":     {"how long a frame is under way, at most an hour", ""},
+		"jitter":    {"largest deviation from the delay; it does not change the order of frames", ""},
+		"loss":      {"probability that a frame is lost", ""},
+		"duplicate": {"probability that a frame arrives twice", ""},
+		"reorder":   {"probability that a frame skips the delay, and so overtakes others", ""},
+		"rate":      {"bits per second, also as 64k, 10M or 1G; 0: no limit", ""},
+		"queue":     {"frames that may be under way for each program that is attached; further ones are dropped", "`1024`"},
 	}},
 	{"port-group", reflect.TypeFor[vswitch.PortGroup](), map[string]about{
 		"first":        {"lowest port of the group", "has to be given"},

@@ -17,6 +17,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/go-vde/sdk/impair"
 	"github.com/go-vde/sdk/vswitch"
 )
 
@@ -90,10 +91,10 @@ var (
 	place = regexp.MustCompile(`^(DefaultPort|Ports\[-?\d+\]|PortGroups\["(?:[^"\\]|\\.)*"\]): `)
 
 	keyOfWord = func() map[string]string {
-		m := map[string]string{"NoVLAN": "none", "Forever": "forever"}
+		m := map[string]string{"NoVLAN": "none", "Forever": "forever", "In": "in", "Out": "out"}
 		for _, t := range []reflect.Type{
 			reflect.TypeFor[vswitch.Config](), reflect.TypeFor[vswitch.PortConfig](),
-			reflect.TypeFor[vswitch.PortGroup](), reflect.TypeFor[vswitch.StaticEntry](),
+			reflect.TypeFor[vswitch.PortGroup](), reflect.TypeFor[vswitch.StaticEntry](), reflect.TypeFor[impair.Impairment](),
 		} {
 			for _, f := range fieldsOf(t) {
 				if len(f.name) > len("MAC") && f.name != "VLAN" {

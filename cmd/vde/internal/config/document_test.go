@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/impair"
 	"github.com/go-vde/sdk/vswitch"
 )
 
@@ -42,8 +43,8 @@ func TestKeys(t *testing.T) {
 	}
 	for _, v := range []any{
 		vswitch.Config{KeepTags: true, AgeingTime: 1, LoopInterval: 1, Mode: 1, DirMode: 1, HandshakeTimeout: 1},
-		vswitch.PortConfig{Tagged: []uint16{1}, Isolated: true, Reserved: true, RoundRobin: true, Wait: 1, LoopProtection: 1, Static: []vswitch.StaticEntry{{}}},
-		vswitch.PortGroup{}, vswitch.StaticEntry{},
+		vswitch.PortConfig{Tagged: []uint16{1}, Isolated: true, Reserved: true, RoundRobin: true, Wait: 1, LoopProtection: 1, Static: []vswitch.StaticEntry{{}}, Impair: impair.Config{Seed: 1}},
+		vswitch.PortGroup{}, vswitch.StaticEntry{}, impair.Config{}, impair.Impairment{},
 	} {
 		b, err := json.Marshal(v)
 		if err != nil {
@@ -181,7 +182,9 @@ func takes(f field) string {
 		return "text"
 	case t.Kind() == reflect.Bool:
 		return "`true`, `false`"
-	case t.Kind() == reflect.Int || t.Kind() == reflect.Int64:
+	case t.Kind() == reflect.Float64:
+		return "probability, 0 to 1"
+	case t.Kind() == reflect.Int || t.Kind() == reflect.Int64 || t.Kind() == reflect.Uint64:
 		return "number"
 	default:
 		return shape(t)
@@ -201,7 +204,7 @@ func shape(t reflect.Type) string {
 	}
 	i := slices.IndexFunc(sections, func(s section) bool { return s.typ == t })
 	titles := map[string]string{
-		"port": "Ports", "port-group": "Port groups", "static-entry": "Static entries", "uplink": "Uplinks", "mirror": "Mirrors", "console": "Console", "api": "API", "http": "HTTP",
+		"port": "Ports", "port-group": "Port groups", "static-entry": "Static entries", "uplink": "Uplinks", "mirror": "Mirrors", "impairments": "Impairments", "impairment": "Impairment of a direction", "console": "Console", "api": "API", "http": "HTTP",
 	}
 	title := titles[sections[i].name]
 	return fmt.Sprintf("[%s](#%s)", title, strings.ReplaceAll(strings.ToLower(title), " ", "-"))
@@ -300,12 +303,16 @@ func form(t reflect.Type, name string) map[string]any {
 			map[string]any{"type": []string{"array", "null"}, "items": map[string]any{"type": "integer", "minimum": 0, "maximum": vswitch.NoVLAN - 1}},
 			map[string]any{"const": "all"},
 		}}
+	case isRate(t, name):
+		return map[string]any{"anyOf": []any{map[string]any{"type": "number", "minimum": 0}, map[string]any{"type": "string", "pattern": "^[0-9.]+[kMG]?$"}}}
 	case len(words(t)) > 0:
 		return map[string]any{"enum": words(t)}
 	case t == reflect.TypeFor[frame.MAC]():
 		return map[string]any{"type": "string"}
 	}
 	switch t.Kind() {
+	case reflect.Float64:
+		return map[string]any{"type": "number", "minimum": 0, "maximum": 1}
 	case reflect.String:
 		return map[string]any{"type": []string{"string", "integer"}}
 	case reflect.Bool:

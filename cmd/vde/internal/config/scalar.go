@@ -45,6 +45,10 @@ func isVLANs(t reflect.Type, name string) bool {
 	return name == "Tagged" && t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint16
 }
 
+// isRate reports whether a field of type t with this name is a number of bits per second,
+// which can be given in thousands.
+func isRate(t reflect.Type, name string) bool { return name == "Rate" && t.Kind() == reflect.Int64 }
+
 // mayBeForever reports whether a duration of this name may be forever.
 func mayBeForever(name string) bool { return name == "AgeingTime" || name == "Wait" }
 
@@ -73,30 +77,55 @@ func setScalar(v reflect.Value, name, text string) error {
 	case isVLAN(t, name) && text == "none":
 		v.SetUint(vswitch.NoVLAN)
 		return nil
+	case isRate(t, name):
+		n, err := ParseRate(text)
+		if err != nil || n < 0 {
+			return wrong()
+		}
+		v.SetInt(n)
+		return nil
 	}
+	if err := setPlain(v, text); err != nil || isVLAN(t, name) && v.Uint() == vswitch.NoVLAN {
+		return wrong()
+	}
+	return nil
+}
+
+// errNotValue says that a text is no value of a type.
+var errNotValue = errors.New("not a value")
+
+// setPlain sets v, which is of a type without a form of its own.
+func setPlain(v reflect.Value, text string) error {
+	t := v.Type()
 	switch t.Kind() {
 	case reflect.String:
 		if strings.ContainsRune(text, 0) {
-			return wrong()
+			return errNotValue
 		}
 		v.SetString(text)
 	case reflect.Bool:
 		if text != "true" && text != "false" {
-			return wrong()
+			return errNotValue
 		}
 		v.SetBool(text == "true")
 	case reflect.Int, reflect.Int64:
 		n, err := strconv.ParseInt(text, 10, t.Bits())
 		if err != nil {
-			return wrong()
+			return errNotValue
 		}
 		v.SetInt(n)
-	case reflect.Uint16:
+	case reflect.Uint16, reflect.Uint64:
 		n, err := strconv.ParseUint(text, 10, t.Bits())
-		if err != nil || isVLAN(t, name) && n == vswitch.NoVLAN {
-			return wrong()
+		if err != nil {
+			return errNotValue
 		}
 		v.SetUint(n)
+	case reflect.Float64:
+		n, err := strconv.ParseFloat(text, t.Bits())
+		if err != nil || !(n >= 0 && n <= 1) { // NaN too
+			return errNotValue
+		}
+		v.SetFloat(n)
 	default:
 		panic("config: no form for " + t.String())
 	}
@@ -116,6 +145,8 @@ func wanted(t reflect.Type, name string) string {
 		return fmt.Sprintf("give a number from 0 to %d, or none", vswitch.NoVLAN-1)
 	case isVLANs(t, name):
 		return "give a list of numbers, such as [20, 30], or all"
+	case isRate(t, name):
+		return "give a number of bits per second, such as 64k, 10M or 1G"
 	case hasText(t):
 		return "give one word"
 	}
@@ -126,6 +157,8 @@ func wanted(t reflect.Type, name string) string {
 		return "give true or false"
 	case reflect.Slice:
 		return "give a list"
+	case reflect.Float64:
+		return "give a probability, from 0 to 1"
 	}
 	return "give a whole number"
 }
@@ -159,8 +192,17 @@ func ParseMirror(text string) (Mirror, error) {
 // SetPort sets the field of pc for a key, such as vlan or storm-limit, to what text
 // says: the form that a file has, with plus signs between the parts of a list, and with
 // true for a switch that is only named.
+//
+// Impairments have keys of their own: those of an impairment, such as delay, for both
+// directions, or for one with in- or out- before it, as in out-loss; seed; and impair, which
+// takes none. What queue is in an impairment, is impair-queue.
 func SetPort(pc *vswitch.PortConfig, key, text string) error {
 	changed := *pc
+	if ok, err := setImpair(&changed.Impair, key, text); err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	} else if ok {
+		return setChecked(pc, changed)
+	}
 	v := reflect.ValueOf(&changed).Elem()
 	fields := PortKeys()
 	if !slices.Contains(fields, key) {
@@ -193,6 +235,11 @@ func SetPort(pc *vswitch.PortConfig, key, text string) error {
 			return fmt.Errorf("%s: %w", key, err)
 		}
 	}
+	return setChecked(pc, changed)
+}
+
+// setChecked makes pc what it was changed to, if that is possible.
+func setChecked(pc *vswitch.PortConfig, changed vswitch.PortConfig) error {
 	if err := checkPort(changed); err != nil {
 		return err
 	}
@@ -208,7 +255,7 @@ func PortKeys() []string {
 			keys = append(keys, f.key)
 		}
 	}
-	return keys
+	return append(keys, impairKeys()...)
 }
 
 // checkPort returns why pc is impossible, if it is.
