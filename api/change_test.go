@@ -17,6 +17,7 @@ import (
 	"github.com/go-vde/sdk/api"
 	pb "github.com/go-vde/sdk/api/switchv1"
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/impair"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -26,6 +27,11 @@ var full = vswitch.PortConfig{
 	VLAN: 20, Tagged: []uint16{0, 1, 2, 7, 4093, 4094}, Policy: vswitch.HeadDrop, Wait: 3 * time.Millisecond, Queue: 99,
 	Isolated: true, Reserved: true, RoundRobin: true, LoopProtection: vswitch.LoopProtectionOff, StormLimit: 1000, MACLimit: -1,
 	Static: []vswitch.StaticEntry{{MAC: frame.MAC{2, 1}, VLAN: 7}, {MAC: frame.MAC{2, 2}}},
+	Impair: impair.Config{
+		Seed: 1<<64 - 1,
+		In:   impair.Impairment{Delay: time.Second, Jitter: time.Millisecond, Loss: 0.1, Duplicate: 0.2, Reorder: 0.3, Rate: 1e12, Queue: 9},
+		Out:  impair.Impairment{Loss: 1},
+	},
 }
 
 // TestPortConfig checks that every configuration comes back as it was.
@@ -36,6 +42,9 @@ func TestPortConfig(t *testing.T) {
 	for _, c := range []vswitch.PortConfig{{}, full, {Tagged: vswitch.AllVLANs(), Wait: vswitch.Forever, VLAN: vswitch.NoVLAN}} {
 		m := api.EncodePortConfig(c)
 		back, err := api.DecodePortConfig(m)
+		if back.Impair != c.Impair {
+			t.Errorf("%+v comes back as %+v", c.Impair, back.Impair)
+		}
 		if err != nil || !proto.Equal(m, api.EncodePortConfig(back)) {
 			t.Errorf("%v comes back as %v, %v", c, back, err)
 		}
@@ -58,6 +67,9 @@ func TestPortConfigWrong(t *testing.T) {
 		{Vlan: 4096}, {Vlan: 1 << 31}, {Tagged: []*pb.VLANRange{{First: 4095}}}, {Tagged: []*pb.VLANRange{{First: 1, Last: 4095}}},
 		{Policy: "drop"}, {LoopProtection: "maybe"}, {Wait: &durationpb.Duration{Seconds: 1, Nanos: -1}}, {Queue: 1 << 31}, {StormLimit: 1 << 31},
 		{Static: []*pb.StaticEntry{{Mac: "x"}}}, {Static: []*pb.StaticEntry{{Mac: "02:00:00:00:00:01", Vlan: 1 << 16}}},
+		{Impair: &pb.Impairments{In: &pb.Impairment{Rate: 1 << 63}}}, {Impair: &pb.Impairments{Out: &pb.Impairment{Queue: 1 << 31}}},
+		{Impair: &pb.Impairments{In: &pb.Impairment{Delay: &durationpb.Duration{Seconds: 1, Nanos: -1}}}},
+		{Impair: &pb.Impairments{Out: &pb.Impairment{Jitter: &durationpb.Duration{Seconds: 1 << 62}}}},
 	} {
 		if c, err := api.DecodePortConfig(m); err == nil {
 			t.Errorf("%v is taken for %v", m, c)

@@ -26,7 +26,7 @@ func EncodePortConfig(c vswitch.PortConfig) *pb.PortConfig {
 		Vlan: uint32(c.VLAN), Tagged: encodeVLANs(c.Tagged),
 		Policy: c.Policy.String(), Wait: durationpb.New(c.Wait), Queue: uint32(c.Queue),
 		Isolated: c.Isolated, Reserved: c.Reserved, RoundRobin: c.RoundRobin, LoopProtection: c.LoopProtection.String(),
-		StormLimit: uint32(c.StormLimit), MacLimit: int32(c.MACLimit),
+		StormLimit: uint32(c.StormLimit), MacLimit: int32(c.MACLimit), Impair: encodeImpair(c.Impair),
 	}
 	for _, s := range c.Static {
 		m.Static = append(m.Static, &pb.StaticEntry{Mac: s.MAC.String(), Vlan: uint32(s.VLAN)})
@@ -67,6 +67,9 @@ func DecodePortConfig(m *pb.PortConfig) (vswitch.PortConfig, error) {
 	}
 	c.Queue, c.StormLimit, c.MACLimit = int(m.GetQueue()), int(m.GetStormLimit()), int(m.GetMacLimit())
 	c.Isolated, c.Reserved, c.RoundRobin = m.GetIsolated(), m.GetReserved(), m.GetRoundRobin()
+	if c.Impair, err = decodeImpair(m.GetImpair()); err != nil {
+		return c, fmt.Errorf("impair: %w", err)
+	}
 	c.Static, err = decodeStatic(m.GetStatic())
 	return c, err
 }

@@ -62,6 +62,7 @@ func addIn(m *pb.InStats, s *vswitch.InStats) {
 	m.Copies += s.Copies
 	m.GsoFrames += s.GSOFrames
 	m.Segments += s.Segments
+	m.Duplicated += s.Duplicated
 	addCauses(&m.Dropped, s.Dropped.Causes())
 }
 
@@ -75,6 +76,7 @@ func addOut(m *pb.OutStats, s *vswitch.OutStats) {
 	m.Offered += s.Offered
 	m.Mirrored += s.Mirrored
 	m.Probes += s.Probes
+	m.Duplicated += s.Duplicated
 	m.Frames += s.Frames
 	m.Bytes += s.Bytes
 	m.Queued += s.Queued

@@ -127,7 +127,7 @@ func checkStats(t *testing.T, s *pb.Stats) {
 		t.Errorf("the ports add up to\n%v %v, the totals are\n%v %v", total.in, total.out, s.GetIn(), s.GetOut())
 	}
 	check("totals", s.GetIn(), s.GetOut())
-	if m := s.GetMonitors(); s.GetIn().GetCopies() != s.GetOut().GetOffered()-s.GetOut().GetProbes()+m.GetOffered() {
+	if m := s.GetMonitors(); s.GetIn().GetCopies() != s.GetOut().GetOffered()-s.GetOut().GetProbes()-s.GetOut().GetDuplicated()+m.GetOffered() {
 		t.Errorf("copies: %v, %v, monitors %v", s.GetIn(), s.GetOut(), m)
 	}
 }

@@ -553,7 +553,9 @@ type PortConfig struct {
 	// FDB entries of this port that do not age.
 	Static []*StaticEntry `protobuf:"bytes,11,rep,name=static,proto3" json:"static,omitempty"`
 	// Only endpoints that ask for the port by its number get it.
-	Reserved      bool `protobuf:"varint,12,opt,name=reserved,proto3" json:"reserved,omitempty"`
+	Reserved bool `protobuf:"varint,12,opt,name=reserved,proto3" json:"reserved,omitempty"`
+	// A bad network between the port and each of its endpoints.
+	Impair        *Impairments `protobuf:"bytes,13,opt,name=impair,proto3" json:"impair,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -672,6 +674,174 @@ func (x *PortConfig) GetReserved() bool {
 	return false
 }
 
+func (x *PortConfig) GetImpair() *Impairments {
+	if x != nil {
+		return x.Impair
+	}
+	return nil
+}
+
+// Impairments are what happens to the frames of a port; see vswitch.PortConfig.Impair.
+type Impairments struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the random numbers.
+	Seed uint64 `protobuf:"varint,1,opt,name=seed,proto3" json:"seed,omitempty"`
+	// Of frames from the port's endpoints.
+	In *Impairment `protobuf:"bytes,2,opt,name=in,proto3" json:"in,omitempty"`
+	// Of frames to the port's endpoints.
+	Out           *Impairment `protobuf:"bytes,3,opt,name=out,proto3" json:"out,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Impairments) Reset() {
+	*x = Impairments{}
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Impairments) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Impairments) ProtoMessage() {}
+
+func (x *Impairments) ProtoReflect() protoreflect.Message {
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Impairments.ProtoReflect.Descriptor instead.
+func (*Impairments) Descriptor() ([]byte, []int) {
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Impairments) GetSeed() uint64 {
+	if x != nil {
+		return x.Seed
+	}
+	return 0
+}
+
+func (x *Impairments) GetIn() *Impairment {
+	if x != nil {
+		return x.In
+	}
+	return nil
+}
+
+func (x *Impairments) GetOut() *Impairment {
+	if x != nil {
+		return x.Out
+	}
+	return nil
+}
+
+// An Impairment is what happens to the frames of one direction. Without any field it changes nothing.
+type Impairment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long a frame is under way, at most an hour, and the largest deviation from that.
+	Delay  *durationpb.Duration `protobuf:"bytes,1,opt,name=delay,proto3" json:"delay,omitempty"`
+	Jitter *durationpb.Duration `protobuf:"bytes,2,opt,name=jitter,proto3" json:"jitter,omitempty"`
+	// Probabilities from 0 to 1: that a frame is lost, that it arrives twice, and that it skips the delay.
+	Loss      float64 `protobuf:"fixed64,3,opt,name=loss,proto3" json:"loss,omitempty"`
+	Duplicate float64 `protobuf:"fixed64,4,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
+	Reorder   float64 `protobuf:"fixed64,5,opt,name=reorder,proto3" json:"reorder,omitempty"`
+	// Bits per second (0: no limit).
+	Rate uint64 `protobuf:"varint,6,opt,name=rate,proto3" json:"rate,omitempty"`
+	// Frames that may be under way; further ones are dropped (0: 1024).
+	Queue         uint32 `protobuf:"varint,7,opt,name=queue,proto3" json:"queue,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Impairment) Reset() {
+	*x = Impairment{}
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Impairment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Impairment) ProtoMessage() {}
+
+func (x *Impairment) ProtoReflect() protoreflect.Message {
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Impairment.ProtoReflect.Descriptor instead.
+func (*Impairment) Descriptor() ([]byte, []int) {
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Impairment) GetDelay() *durationpb.Duration {
+	if x != nil {
+		return x.Delay
+	}
+	return nil
+}
+
+func (x *Impairment) GetJitter() *durationpb.Duration {
+	if x != nil {
+		return x.Jitter
+	}
+	return nil
+}
+
+func (x *Impairment) GetLoss() float64 {
+	if x != nil {
+		return x.Loss
+	}
+	return 0
+}
+
+func (x *Impairment) GetDuplicate() float64 {
+	if x != nil {
+		return x.Duplicate
+	}
+	return 0
+}
+
+func (x *Impairment) GetReorder() float64 {
+	if x != nil {
+		return x.Reorder
+	}
+	return 0
+}
+
+func (x *Impairment) GetRate() uint64 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+func (x *Impairment) GetQueue() uint32 {
+	if x != nil {
+		return x.Queue
+	}
+	return 0
+}
+
 // A VLANRange is the VLANs from first to last; a last below first stands for first.
 type VLANRange struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -683,7 +853,7 @@ type VLANRange struct {
 
 func (x *VLANRange) Reset() {
 	*x = VLANRange{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[6]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -695,7 +865,7 @@ func (x *VLANRange) String() string {
 func (*VLANRange) ProtoMessage() {}
 
 func (x *VLANRange) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[6]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -708,7 +878,7 @@ func (x *VLANRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VLANRange.ProtoReflect.Descriptor instead.
 func (*VLANRange) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{6}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *VLANRange) GetFirst() uint32 {
@@ -736,7 +906,7 @@ type StaticEntry struct {
 
 func (x *StaticEntry) Reset() {
 	*x = StaticEntry{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[7]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -748,7 +918,7 @@ func (x *StaticEntry) String() string {
 func (*StaticEntry) ProtoMessage() {}
 
 func (x *StaticEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[7]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -761,7 +931,7 @@ func (x *StaticEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StaticEntry.ProtoReflect.Descriptor instead.
 func (*StaticEntry) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{7}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StaticEntry) GetMac() string {
@@ -794,7 +964,7 @@ type ListPortsRequest struct {
 
 func (x *ListPortsRequest) Reset() {
 	*x = ListPortsRequest{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[8]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -806,7 +976,7 @@ func (x *ListPortsRequest) String() string {
 func (*ListPortsRequest) ProtoMessage() {}
 
 func (x *ListPortsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[8]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -819,7 +989,7 @@ func (x *ListPortsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPortsRequest.ProtoReflect.Descriptor instead.
 func (*ListPortsRequest) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{8}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListPortsRequest) GetActive() bool {
@@ -861,7 +1031,7 @@ type ListPortsResponse struct {
 
 func (x *ListPortsResponse) Reset() {
 	*x = ListPortsResponse{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[9]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -873,7 +1043,7 @@ func (x *ListPortsResponse) String() string {
 func (*ListPortsResponse) ProtoMessage() {}
 
 func (x *ListPortsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[9]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -886,7 +1056,7 @@ func (x *ListPortsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPortsResponse.ProtoReflect.Descriptor instead.
 func (*ListPortsResponse) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{9}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListPortsResponse) GetPorts() []*Port {
@@ -922,7 +1092,7 @@ type Port struct {
 
 func (x *Port) Reset() {
 	*x = Port{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[10]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -934,7 +1104,7 @@ func (x *Port) String() string {
 func (*Port) ProtoMessage() {}
 
 func (x *Port) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[10]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -947,7 +1117,7 @@ func (x *Port) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Port.ProtoReflect.Descriptor instead.
 func (*Port) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{10}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Port) GetNumber() uint32 {
@@ -1023,7 +1193,7 @@ type Endpoint struct {
 	// The control directory, if any.
 	Dir   string                 `protobuf:"bytes,7,opt,name=dir,proto3" json:"dir,omitempty"`
 	Since *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=since,proto3" json:"since,omitempty"`
-	// Frames in the switch's own queue to it.
+	// Frames in the switch's own queue to it, or delayed by an impairment of the port.
 	Queued uint32 `protobuf:"varint,9,opt,name=queued,proto3" json:"queued,omitempty"`
 	// The partial frames that it takes, such as "checksum"; empty if none.
 	Offload string `protobuf:"bytes,10,opt,name=offload,proto3" json:"offload,omitempty"`
@@ -1037,7 +1207,7 @@ type Endpoint struct {
 
 func (x *Endpoint) Reset() {
 	*x = Endpoint{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[11]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1049,7 +1219,7 @@ func (x *Endpoint) String() string {
 func (*Endpoint) ProtoMessage() {}
 
 func (x *Endpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[11]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1062,7 +1232,7 @@ func (x *Endpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
 func (*Endpoint) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{11}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Endpoint) GetId() uint64 {
@@ -1168,7 +1338,7 @@ type Loop struct {
 
 func (x *Loop) Reset() {
 	*x = Loop{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[12]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1180,7 +1350,7 @@ func (x *Loop) String() string {
 func (*Loop) ProtoMessage() {}
 
 func (x *Loop) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[12]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1193,7 +1363,7 @@ func (x *Loop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Loop.ProtoReflect.Descriptor instead.
 func (*Loop) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{12}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Loop) GetProbed() bool {
@@ -1241,7 +1411,7 @@ type GetPortRequest struct {
 
 func (x *GetPortRequest) Reset() {
 	*x = GetPortRequest{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[13]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1253,7 +1423,7 @@ func (x *GetPortRequest) String() string {
 func (*GetPortRequest) ProtoMessage() {}
 
 func (x *GetPortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[13]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1266,7 +1436,7 @@ func (x *GetPortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPortRequest.ProtoReflect.Descriptor instead.
 func (*GetPortRequest) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{13}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetPortRequest) GetPort() uint32 {
@@ -1285,7 +1455,7 @@ type GetPortResponse struct {
 
 func (x *GetPortResponse) Reset() {
 	*x = GetPortResponse{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[14]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1297,7 +1467,7 @@ func (x *GetPortResponse) String() string {
 func (*GetPortResponse) ProtoMessage() {}
 
 func (x *GetPortResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[14]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1310,7 +1480,7 @@ func (x *GetPortResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPortResponse.ProtoReflect.Descriptor instead.
 func (*GetPortResponse) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{14}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetPortResponse) GetPort() *Port {
@@ -1338,7 +1508,7 @@ type ListFDBRequest struct {
 
 func (x *ListFDBRequest) Reset() {
 	*x = ListFDBRequest{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[15]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +1520,7 @@ func (x *ListFDBRequest) String() string {
 func (*ListFDBRequest) ProtoMessage() {}
 
 func (x *ListFDBRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[15]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,7 +1533,7 @@ func (x *ListFDBRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFDBRequest.ProtoReflect.Descriptor instead.
 func (*ListFDBRequest) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{15}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListFDBRequest) GetPort() uint32 {
@@ -1414,7 +1584,7 @@ type ListFDBResponse struct {
 
 func (x *ListFDBResponse) Reset() {
 	*x = ListFDBResponse{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[16]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1426,7 +1596,7 @@ func (x *ListFDBResponse) String() string {
 func (*ListFDBResponse) ProtoMessage() {}
 
 func (x *ListFDBResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[16]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1439,7 +1609,7 @@ func (x *ListFDBResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFDBResponse.ProtoReflect.Descriptor instead.
 func (*ListFDBResponse) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{16}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListFDBResponse) GetEntries() []*FDBEntry {
@@ -1479,7 +1649,7 @@ type FDBEntry struct {
 
 func (x *FDBEntry) Reset() {
 	*x = FDBEntry{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[17]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1491,7 +1661,7 @@ func (x *FDBEntry) String() string {
 func (*FDBEntry) ProtoMessage() {}
 
 func (x *FDBEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[17]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1504,7 +1674,7 @@ func (x *FDBEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FDBEntry.ProtoReflect.Descriptor instead.
 func (*FDBEntry) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{17}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *FDBEntry) GetMac() string {
@@ -1553,7 +1723,7 @@ type GetStatsRequest struct {
 
 func (x *GetStatsRequest) Reset() {
 	*x = GetStatsRequest{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[18]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1565,7 +1735,7 @@ func (x *GetStatsRequest) String() string {
 func (*GetStatsRequest) ProtoMessage() {}
 
 func (x *GetStatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[18]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1578,7 +1748,7 @@ func (x *GetStatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatsRequest.ProtoReflect.Descriptor instead.
 func (*GetStatsRequest) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{18}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetStatsRequest) GetFirstPort() uint32 {
@@ -1604,7 +1774,7 @@ type GetStatsResponse struct {
 
 func (x *GetStatsResponse) Reset() {
 	*x = GetStatsResponse{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[19]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1616,7 +1786,7 @@ func (x *GetStatsResponse) String() string {
 func (*GetStatsResponse) ProtoMessage() {}
 
 func (x *GetStatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[19]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1629,7 +1799,7 @@ func (x *GetStatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatsResponse.ProtoReflect.Descriptor instead.
 func (*GetStatsResponse) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{19}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetStatsResponse) GetStats() *Stats {
@@ -1648,7 +1818,7 @@ func (x *GetStatsResponse) GetStats() *Stats {
 //
 // and in the totals
 //
-//	in.copies = out.offered - out.probes + monitors.offered
+//	in.copies = out.offered - out.probes - out.duplicated + monitors.offered
 type Stats struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Time  *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
@@ -1669,7 +1839,7 @@ type Stats struct {
 
 func (x *Stats) Reset() {
 	*x = Stats{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[20]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1681,7 +1851,7 @@ func (x *Stats) String() string {
 func (*Stats) ProtoMessage() {}
 
 func (x *Stats) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[20]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1694,7 +1864,7 @@ func (x *Stats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stats.ProtoReflect.Descriptor instead.
 func (*Stats) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{20}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Stats) GetTime() *timestamppb.Timestamp {
@@ -1765,7 +1935,7 @@ type PortStats struct {
 
 func (x *PortStats) Reset() {
 	*x = PortStats{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[21]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1777,7 +1947,7 @@ func (x *PortStats) String() string {
 func (*PortStats) ProtoMessage() {}
 
 func (x *PortStats) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[21]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1790,7 +1960,7 @@ func (x *PortStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PortStats.ProtoReflect.Descriptor instead.
 func (*PortStats) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{21}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PortStats) GetPort() uint32 {
@@ -1829,14 +1999,16 @@ type InStats struct {
 	GsoFrames uint64 `protobuf:"varint,6,opt,name=gso_frames,json=gsoFrames,proto3" json:"gso_frames,omitempty"`
 	Segments  uint64 `protobuf:"varint,7,opt,name=segments,proto3" json:"segments,omitempty"`
 	// By cause, such as "vlan" or "storm". Causes that have not occurred are left out.
-	Dropped       map[string]uint64 `protobuf:"bytes,8,rep,name=dropped,proto3" json:"dropped,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	Dropped map[string]uint64 `protobuf:"bytes,8,rep,name=dropped,proto3" json:"dropped,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Of frames: made by an impairment of the port.
+	Duplicated    uint64 `protobuf:"varint,9,opt,name=duplicated,proto3" json:"duplicated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *InStats) Reset() {
 	*x = InStats{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[22]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +2020,7 @@ func (x *InStats) String() string {
 func (*InStats) ProtoMessage() {}
 
 func (x *InStats) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[22]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +2033,7 @@ func (x *InStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InStats.ProtoReflect.Descriptor instead.
 func (*InStats) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{22}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *InStats) GetFrames() uint64 {
@@ -1920,6 +2092,13 @@ func (x *InStats) GetDropped() map[string]uint64 {
 	return nil
 }
 
+func (x *InStats) GetDuplicated() uint64 {
+	if x != nil {
+		return x.Duplicated
+	}
+	return 0
+}
+
 // OutStats count copies of frames for a port.
 type OutStats struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -1931,17 +2110,19 @@ type OutStats struct {
 	// Taken for the peer.
 	Frames uint64 `protobuf:"varint,4,opt,name=frames,proto3" json:"frames,omitempty"`
 	Bytes  uint64 `protobuf:"varint,5,opt,name=bytes,proto3" json:"bytes,omitempty"`
-	// In the switch's own queue at this moment. Never a difference.
+	// In the switch's own queue at this moment, or delayed by an impairment of the port. Never a difference.
 	Queued uint64 `protobuf:"varint,6,opt,name=queued,proto3" json:"queued,omitempty"`
 	// By cause, such as "full" or "head_drop". Causes that have not occurred are left out.
-	Dropped       map[string]uint64 `protobuf:"bytes,7,rep,name=dropped,proto3" json:"dropped,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	Dropped map[string]uint64 `protobuf:"bytes,7,rep,name=dropped,proto3" json:"dropped,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Of offered: made by an impairment of the port.
+	Duplicated    uint64 `protobuf:"varint,8,opt,name=duplicated,proto3" json:"duplicated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OutStats) Reset() {
 	*x = OutStats{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[23]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1953,7 +2134,7 @@ func (x *OutStats) String() string {
 func (*OutStats) ProtoMessage() {}
 
 func (x *OutStats) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[23]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1966,7 +2147,7 @@ func (x *OutStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutStats.ProtoReflect.Descriptor instead.
 func (*OutStats) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{23}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *OutStats) GetOffered() uint64 {
@@ -2018,6 +2199,13 @@ func (x *OutStats) GetDropped() map[string]uint64 {
 	return nil
 }
 
+func (x *OutStats) GetDuplicated() uint64 {
+	if x != nil {
+		return x.Duplicated
+	}
+	return 0
+}
+
 // FDBStats count what happened to the FDB.
 type FDBStats struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2037,7 +2225,7 @@ type FDBStats struct {
 
 func (x *FDBStats) Reset() {
 	*x = FDBStats{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[24]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2049,7 +2237,7 @@ func (x *FDBStats) String() string {
 func (*FDBStats) ProtoMessage() {}
 
 func (x *FDBStats) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[24]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2062,7 +2250,7 @@ func (x *FDBStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FDBStats.ProtoReflect.Descriptor instead.
 func (*FDBStats) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{24}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *FDBStats) GetEntries() uint32 {
@@ -2126,7 +2314,7 @@ type ServeStats struct {
 
 func (x *ServeStats) Reset() {
 	*x = ServeStats{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[25]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2138,7 +2326,7 @@ func (x *ServeStats) String() string {
 func (*ServeStats) ProtoMessage() {}
 
 func (x *ServeStats) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[25]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2151,7 +2339,7 @@ func (x *ServeStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServeStats.ProtoReflect.Descriptor instead.
 func (*ServeStats) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{25}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ServeStats) GetAccepted() uint64 {
@@ -2238,7 +2426,7 @@ type WatchStatsRequest struct {
 
 func (x *WatchStatsRequest) Reset() {
 	*x = WatchStatsRequest{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[26]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2250,7 +2438,7 @@ func (x *WatchStatsRequest) String() string {
 func (*WatchStatsRequest) ProtoMessage() {}
 
 func (x *WatchStatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[26]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2263,7 +2451,7 @@ func (x *WatchStatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatsRequest.ProtoReflect.Descriptor instead.
 func (*WatchStatsRequest) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{26}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *WatchStatsRequest) GetInterval() *durationpb.Duration {
@@ -2302,7 +2490,7 @@ type WatchStatsResponse struct {
 
 func (x *WatchStatsResponse) Reset() {
 	*x = WatchStatsResponse{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[27]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2314,7 +2502,7 @@ func (x *WatchStatsResponse) String() string {
 func (*WatchStatsResponse) ProtoMessage() {}
 
 func (x *WatchStatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[27]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2327,7 +2515,7 @@ func (x *WatchStatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatsResponse.ProtoReflect.Descriptor instead.
 func (*WatchStatsResponse) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{27}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *WatchStatsResponse) GetStats() *Stats {
@@ -2366,7 +2554,7 @@ type WatchEventsRequest struct {
 
 func (x *WatchEventsRequest) Reset() {
 	*x = WatchEventsRequest{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[28]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2378,7 +2566,7 @@ func (x *WatchEventsRequest) String() string {
 func (*WatchEventsRequest) ProtoMessage() {}
 
 func (x *WatchEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[28]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2391,7 +2579,7 @@ func (x *WatchEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEventsRequest.ProtoReflect.Descriptor instead.
 func (*WatchEventsRequest) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{28}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *WatchEventsRequest) GetKinds() []string {
@@ -2425,7 +2613,7 @@ type WatchEventsResponse struct {
 
 func (x *WatchEventsResponse) Reset() {
 	*x = WatchEventsResponse{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[29]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2437,7 +2625,7 @@ func (x *WatchEventsResponse) String() string {
 func (*WatchEventsResponse) ProtoMessage() {}
 
 func (x *WatchEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[29]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2450,7 +2638,7 @@ func (x *WatchEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEventsResponse.ProtoReflect.Descriptor instead.
 func (*WatchEventsResponse) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{29}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *WatchEventsResponse) GetEvents() []*Event {
@@ -2494,7 +2682,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[30]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2506,7 +2694,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[30]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2519,7 +2707,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{30}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Event) GetSeq() uint64 {
@@ -2621,7 +2809,7 @@ type SetPortRequest struct {
 
 func (x *SetPortRequest) Reset() {
 	*x = SetPortRequest{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[31]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2633,7 +2821,7 @@ func (x *SetPortRequest) String() string {
 func (*SetPortRequest) ProtoMessage() {}
 
 func (x *SetPortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[31]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2646,7 +2834,7 @@ func (x *SetPortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPortRequest.ProtoReflect.Descriptor instead.
 func (*SetPortRequest) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{31}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SetPortRequest) GetPort() uint32 {
@@ -2686,7 +2874,7 @@ type SetPortResponse struct {
 
 func (x *SetPortResponse) Reset() {
 	*x = SetPortResponse{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[32]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2698,7 +2886,7 @@ func (x *SetPortResponse) String() string {
 func (*SetPortResponse) ProtoMessage() {}
 
 func (x *SetPortResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[32]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2711,7 +2899,7 @@ func (x *SetPortResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPortResponse.ProtoReflect.Descriptor instead.
 func (*SetPortResponse) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{32}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SetPortResponse) GetPort() *Port {
@@ -2731,7 +2919,7 @@ type ResetPortRequest struct {
 
 func (x *ResetPortRequest) Reset() {
 	*x = ResetPortRequest{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[33]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2743,7 +2931,7 @@ func (x *ResetPortRequest) String() string {
 func (*ResetPortRequest) ProtoMessage() {}
 
 func (x *ResetPortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[33]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2756,7 +2944,7 @@ func (x *ResetPortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetPortRequest.ProtoReflect.Descriptor instead.
 func (*ResetPortRequest) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{33}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ResetPortRequest) GetPort() uint32 {
@@ -2775,7 +2963,7 @@ type ResetPortResponse struct {
 
 func (x *ResetPortResponse) Reset() {
 	*x = ResetPortResponse{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[34]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2787,7 +2975,7 @@ func (x *ResetPortResponse) String() string {
 func (*ResetPortResponse) ProtoMessage() {}
 
 func (x *ResetPortResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[34]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2800,7 +2988,7 @@ func (x *ResetPortResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetPortResponse.ProtoReflect.Descriptor instead.
 func (*ResetPortResponse) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{34}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ResetPortResponse) GetPort() *Port {
@@ -2821,7 +3009,7 @@ type SetDefaultPortRequest struct {
 
 func (x *SetDefaultPortRequest) Reset() {
 	*x = SetDefaultPortRequest{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[35]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2833,7 +3021,7 @@ func (x *SetDefaultPortRequest) String() string {
 func (*SetDefaultPortRequest) ProtoMessage() {}
 
 func (x *SetDefaultPortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[35]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2846,7 +3034,7 @@ func (x *SetDefaultPortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetDefaultPortRequest.ProtoReflect.Descriptor instead.
 func (*SetDefaultPortRequest) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{35}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SetDefaultPortRequest) GetConfig() *PortConfig {
@@ -2872,7 +3060,7 @@ type SetDefaultPortResponse struct {
 
 func (x *SetDefaultPortResponse) Reset() {
 	*x = SetDefaultPortResponse{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[36]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2884,7 +3072,7 @@ func (x *SetDefaultPortResponse) String() string {
 func (*SetDefaultPortResponse) ProtoMessage() {}
 
 func (x *SetDefaultPortResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[36]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2897,7 +3085,7 @@ func (x *SetDefaultPortResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetDefaultPortResponse.ProtoReflect.Descriptor instead.
 func (*SetDefaultPortResponse) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{36}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SetDefaultPortResponse) GetConfig() *PortConfig {
@@ -2917,7 +3105,7 @@ type SetHubRequest struct {
 
 func (x *SetHubRequest) Reset() {
 	*x = SetHubRequest{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[37]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2929,7 +3117,7 @@ func (x *SetHubRequest) String() string {
 func (*SetHubRequest) ProtoMessage() {}
 
 func (x *SetHubRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[37]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2942,7 +3130,7 @@ func (x *SetHubRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHubRequest.ProtoReflect.Descriptor instead.
 func (*SetHubRequest) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{37}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SetHubRequest) GetHub() bool {
@@ -2960,7 +3148,7 @@ type SetHubResponse struct {
 
 func (x *SetHubResponse) Reset() {
 	*x = SetHubResponse{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[38]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2972,7 +3160,7 @@ func (x *SetHubResponse) String() string {
 func (*SetHubResponse) ProtoMessage() {}
 
 func (x *SetHubResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[38]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2985,7 +3173,7 @@ func (x *SetHubResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHubResponse.ProtoReflect.Descriptor instead.
 func (*SetHubResponse) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{38}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{40}
 }
 
 type SetNumPortsRequest struct {
@@ -2998,7 +3186,7 @@ type SetNumPortsRequest struct {
 
 func (x *SetNumPortsRequest) Reset() {
 	*x = SetNumPortsRequest{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[39]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3010,7 +3198,7 @@ func (x *SetNumPortsRequest) String() string {
 func (*SetNumPortsRequest) ProtoMessage() {}
 
 func (x *SetNumPortsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[39]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3023,7 +3211,7 @@ func (x *SetNumPortsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetNumPortsRequest.ProtoReflect.Descriptor instead.
 func (*SetNumPortsRequest) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{39}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *SetNumPortsRequest) GetNumPorts() uint32 {
@@ -3041,7 +3229,7 @@ type SetNumPortsResponse struct {
 
 func (x *SetNumPortsResponse) Reset() {
 	*x = SetNumPortsResponse{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[40]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3053,7 +3241,7 @@ func (x *SetNumPortsResponse) String() string {
 func (*SetNumPortsResponse) ProtoMessage() {}
 
 func (x *SetNumPortsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[40]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3066,7 +3254,7 @@ func (x *SetNumPortsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetNumPortsResponse.ProtoReflect.Descriptor instead.
 func (*SetNumPortsResponse) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{40}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{42}
 }
 
 type SetAgeingTimeRequest struct {
@@ -3079,7 +3267,7 @@ type SetAgeingTimeRequest struct {
 
 func (x *SetAgeingTimeRequest) Reset() {
 	*x = SetAgeingTimeRequest{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[41]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3091,7 +3279,7 @@ func (x *SetAgeingTimeRequest) String() string {
 func (*SetAgeingTimeRequest) ProtoMessage() {}
 
 func (x *SetAgeingTimeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[41]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3104,7 +3292,7 @@ func (x *SetAgeingTimeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetAgeingTimeRequest.ProtoReflect.Descriptor instead.
 func (*SetAgeingTimeRequest) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{41}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *SetAgeingTimeRequest) GetAgeingTime() *durationpb.Duration {
@@ -3122,7 +3310,7 @@ type SetAgeingTimeResponse struct {
 
 func (x *SetAgeingTimeResponse) Reset() {
 	*x = SetAgeingTimeResponse{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[42]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3134,7 +3322,7 @@ func (x *SetAgeingTimeResponse) String() string {
 func (*SetAgeingTimeResponse) ProtoMessage() {}
 
 func (x *SetAgeingTimeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[42]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3147,7 +3335,7 @@ func (x *SetAgeingTimeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetAgeingTimeResponse.ProtoReflect.Descriptor instead.
 func (*SetAgeingTimeResponse) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{42}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{44}
 }
 
 type FlushFDBRequest struct {
@@ -3158,7 +3346,7 @@ type FlushFDBRequest struct {
 
 func (x *FlushFDBRequest) Reset() {
 	*x = FlushFDBRequest{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[43]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3170,7 +3358,7 @@ func (x *FlushFDBRequest) String() string {
 func (*FlushFDBRequest) ProtoMessage() {}
 
 func (x *FlushFDBRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[43]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3183,7 +3371,7 @@ func (x *FlushFDBRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlushFDBRequest.ProtoReflect.Descriptor instead.
 func (*FlushFDBRequest) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{43}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{45}
 }
 
 type FlushFDBResponse struct {
@@ -3194,7 +3382,7 @@ type FlushFDBResponse struct {
 
 func (x *FlushFDBResponse) Reset() {
 	*x = FlushFDBResponse{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[44]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3206,7 +3394,7 @@ func (x *FlushFDBResponse) String() string {
 func (*FlushFDBResponse) ProtoMessage() {}
 
 func (x *FlushFDBResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[44]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3219,7 +3407,7 @@ func (x *FlushFDBResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlushFDBResponse.ProtoReflect.Descriptor instead.
 func (*FlushFDBResponse) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{44}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{46}
 }
 
 // A MirrorSession copies what passes at port src to port dst.
@@ -3233,7 +3421,7 @@ type MirrorSession struct {
 
 func (x *MirrorSession) Reset() {
 	*x = MirrorSession{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[45]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3245,7 +3433,7 @@ func (x *MirrorSession) String() string {
 func (*MirrorSession) ProtoMessage() {}
 
 func (x *MirrorSession) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[45]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3258,7 +3446,7 @@ func (x *MirrorSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MirrorSession.ProtoReflect.Descriptor instead.
 func (*MirrorSession) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{45}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *MirrorSession) GetSrc() uint32 {
@@ -3286,7 +3474,7 @@ type MirrorRequest struct {
 
 func (x *MirrorRequest) Reset() {
 	*x = MirrorRequest{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[46]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3298,7 +3486,7 @@ func (x *MirrorRequest) String() string {
 func (*MirrorRequest) ProtoMessage() {}
 
 func (x *MirrorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[46]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3311,7 +3499,7 @@ func (x *MirrorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MirrorRequest.ProtoReflect.Descriptor instead.
 func (*MirrorRequest) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{46}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *MirrorRequest) GetSrc() uint32 {
@@ -3336,7 +3524,7 @@ type MirrorResponse struct {
 
 func (x *MirrorResponse) Reset() {
 	*x = MirrorResponse{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[47]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3348,7 +3536,7 @@ func (x *MirrorResponse) String() string {
 func (*MirrorResponse) ProtoMessage() {}
 
 func (x *MirrorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[47]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3361,7 +3549,7 @@ func (x *MirrorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MirrorResponse.ProtoReflect.Descriptor instead.
 func (*MirrorResponse) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{47}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{49}
 }
 
 type UnmirrorRequest struct {
@@ -3375,7 +3563,7 @@ type UnmirrorRequest struct {
 
 func (x *UnmirrorRequest) Reset() {
 	*x = UnmirrorRequest{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[48]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3387,7 +3575,7 @@ func (x *UnmirrorRequest) String() string {
 func (*UnmirrorRequest) ProtoMessage() {}
 
 func (x *UnmirrorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[48]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3400,7 +3588,7 @@ func (x *UnmirrorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnmirrorRequest.ProtoReflect.Descriptor instead.
 func (*UnmirrorRequest) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{48}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *UnmirrorRequest) GetSrc() uint32 {
@@ -3425,7 +3613,7 @@ type UnmirrorResponse struct {
 
 func (x *UnmirrorResponse) Reset() {
 	*x = UnmirrorResponse{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[49]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3437,7 +3625,7 @@ func (x *UnmirrorResponse) String() string {
 func (*UnmirrorResponse) ProtoMessage() {}
 
 func (x *UnmirrorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[49]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3450,7 +3638,7 @@ func (x *UnmirrorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnmirrorResponse.ProtoReflect.Descriptor instead.
 func (*UnmirrorResponse) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{49}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{51}
 }
 
 type ListMirrorsRequest struct {
@@ -3461,7 +3649,7 @@ type ListMirrorsRequest struct {
 
 func (x *ListMirrorsRequest) Reset() {
 	*x = ListMirrorsRequest{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[50]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3473,7 +3661,7 @@ func (x *ListMirrorsRequest) String() string {
 func (*ListMirrorsRequest) ProtoMessage() {}
 
 func (x *ListMirrorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[50]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3486,7 +3674,7 @@ func (x *ListMirrorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMirrorsRequest.ProtoReflect.Descriptor instead.
 func (*ListMirrorsRequest) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{50}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{52}
 }
 
 type ListMirrorsResponse struct {
@@ -3498,7 +3686,7 @@ type ListMirrorsResponse struct {
 
 func (x *ListMirrorsResponse) Reset() {
 	*x = ListMirrorsResponse{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[51]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3510,7 +3698,7 @@ func (x *ListMirrorsResponse) String() string {
 func (*ListMirrorsResponse) ProtoMessage() {}
 
 func (x *ListMirrorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[51]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3523,7 +3711,7 @@ func (x *ListMirrorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMirrorsResponse.ProtoReflect.Descriptor instead.
 func (*ListMirrorsResponse) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{51}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListMirrorsResponse) GetMirrors() []*MirrorSession {
@@ -3545,7 +3733,7 @@ type DisconnectRequest struct {
 
 func (x *DisconnectRequest) Reset() {
 	*x = DisconnectRequest{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[52]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3557,7 +3745,7 @@ func (x *DisconnectRequest) String() string {
 func (*DisconnectRequest) ProtoMessage() {}
 
 func (x *DisconnectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[52]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3570,7 +3758,7 @@ func (x *DisconnectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectRequest.ProtoReflect.Descriptor instead.
 func (*DisconnectRequest) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{52}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *DisconnectRequest) GetPort() uint32 {
@@ -3595,7 +3783,7 @@ type DisconnectResponse struct {
 
 func (x *DisconnectResponse) Reset() {
 	*x = DisconnectResponse{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[53]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3607,7 +3795,7 @@ func (x *DisconnectResponse) String() string {
 func (*DisconnectResponse) ProtoMessage() {}
 
 func (x *DisconnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[53]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3620,7 +3808,7 @@ func (x *DisconnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectResponse.ProtoReflect.Descriptor instead.
 func (*DisconnectResponse) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{53}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{55}
 }
 
 type CaptureRequest struct {
@@ -3637,7 +3825,7 @@ type CaptureRequest struct {
 
 func (x *CaptureRequest) Reset() {
 	*x = CaptureRequest{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[54]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3649,7 +3837,7 @@ func (x *CaptureRequest) String() string {
 func (*CaptureRequest) ProtoMessage() {}
 
 func (x *CaptureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[54]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3662,7 +3850,7 @@ func (x *CaptureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CaptureRequest.ProtoReflect.Descriptor instead.
 func (*CaptureRequest) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{54}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *CaptureRequest) GetPort() uint32 {
@@ -3698,7 +3886,7 @@ type CaptureResponse struct {
 
 func (x *CaptureResponse) Reset() {
 	*x = CaptureResponse{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[55]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3710,7 +3898,7 @@ func (x *CaptureResponse) String() string {
 func (*CaptureResponse) ProtoMessage() {}
 
 func (x *CaptureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[55]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3723,7 +3911,7 @@ func (x *CaptureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CaptureResponse.ProtoReflect.Descriptor instead.
 func (*CaptureResponse) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{55}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *CaptureResponse) GetFrames() []*CapturedFrame {
@@ -3755,7 +3943,7 @@ type CapturedFrame struct {
 
 func (x *CapturedFrame) Reset() {
 	*x = CapturedFrame{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[56]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3767,7 +3955,7 @@ func (x *CapturedFrame) String() string {
 func (*CapturedFrame) ProtoMessage() {}
 
 func (x *CapturedFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[56]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3780,7 +3968,7 @@ func (x *CapturedFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CapturedFrame.ProtoReflect.Descriptor instead.
 func (*CapturedFrame) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{56}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *CapturedFrame) GetTime() *timestamppb.Timestamp {
@@ -3812,7 +4000,7 @@ type ReloadRequest struct {
 
 func (x *ReloadRequest) Reset() {
 	*x = ReloadRequest{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[57]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3824,7 +4012,7 @@ func (x *ReloadRequest) String() string {
 func (*ReloadRequest) ProtoMessage() {}
 
 func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[57]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3837,7 +4025,7 @@ func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadRequest.ProtoReflect.Descriptor instead.
 func (*ReloadRequest) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{57}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{59}
 }
 
 type ReloadResponse struct {
@@ -3850,7 +4038,7 @@ type ReloadResponse struct {
 
 func (x *ReloadResponse) Reset() {
 	*x = ReloadResponse{}
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[58]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3862,7 +4050,7 @@ func (x *ReloadResponse) String() string {
 func (*ReloadResponse) ProtoMessage() {}
 
 func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vde_switch_v1_switch_proto_msgTypes[58]
+	mi := &file_vde_switch_v1_switch_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3875,7 +4063,7 @@ func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadResponse.ProtoReflect.Descriptor instead.
 func (*ReloadResponse) Descriptor() ([]byte, []int) {
-	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{58}
+	return file_vde_switch_v1_switch_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ReloadResponse) GetChanges() []string {
@@ -3942,7 +4130,7 @@ const file_vde_switch_v1_switch_proto_rawDesc = "" +
 	"\tPortGroup\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\rR\x05first\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\rR\x04last\x12<\n" +
-	"\fdefault_port\x18\x03 \x01(\v2\x19.vde.switch.v1.PortConfigR\vdefaultPort\"\xa3\x03\n" +
+	"\fdefault_port\x18\x03 \x01(\v2\x19.vde.switch.v1.PortConfigR\vdefaultPort\"\xd7\x03\n" +
 	"\n" +
 	"PortConfig\x12\x12\n" +
 	"\x04vlan\x18\x01 \x01(\rR\x04vlan\x120\n" +
@@ -3959,7 +4147,21 @@ const file_vde_switch_v1_switch_proto_rawDesc = "" +
 	"\tmac_limit\x18\n" +
 	" \x01(\x05R\bmacLimit\x122\n" +
 	"\x06static\x18\v \x03(\v2\x1a.vde.switch.v1.StaticEntryR\x06static\x12\x1a\n" +
-	"\breserved\x18\f \x01(\bR\breserved\"5\n" +
+	"\breserved\x18\f \x01(\bR\breserved\x122\n" +
+	"\x06impair\x18\r \x01(\v2\x1a.vde.switch.v1.ImpairmentsR\x06impair\"y\n" +
+	"\vImpairments\x12\x12\n" +
+	"\x04seed\x18\x01 \x01(\x04R\x04seed\x12)\n" +
+	"\x02in\x18\x02 \x01(\v2\x19.vde.switch.v1.ImpairmentR\x02in\x12+\n" +
+	"\x03out\x18\x03 \x01(\v2\x19.vde.switch.v1.ImpairmentR\x03out\"\xe6\x01\n" +
+	"\n" +
+	"Impairment\x12/\n" +
+	"\x05delay\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05delay\x121\n" +
+	"\x06jitter\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06jitter\x12\x12\n" +
+	"\x04loss\x18\x03 \x01(\x01R\x04loss\x12\x1c\n" +
+	"\tduplicate\x18\x04 \x01(\x01R\tduplicate\x12\x18\n" +
+	"\areorder\x18\x05 \x01(\x01R\areorder\x12\x12\n" +
+	"\x04rate\x18\x06 \x01(\x04R\x04rate\x12\x14\n" +
+	"\x05queue\x18\a \x01(\rR\x05queue\"5\n" +
 	"\tVLANRange\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\rR\x05first\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\rR\x04last\"3\n" +
@@ -4051,7 +4253,7 @@ const file_vde_switch_v1_switch_proto_rawDesc = "" +
 	"\tPortStats\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\rR\x04port\x12&\n" +
 	"\x02in\x18\x02 \x01(\v2\x16.vde.switch.v1.InStatsR\x02in\x12)\n" +
-	"\x03out\x18\x03 \x01(\v2\x17.vde.switch.v1.OutStatsR\x03out\"\xbd\x02\n" +
+	"\x03out\x18\x03 \x01(\v2\x17.vde.switch.v1.OutStatsR\x03out\"\xdd\x02\n" +
 	"\aInStats\x12\x16\n" +
 	"\x06frames\x18\x01 \x01(\x04R\x06frames\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x1c\n" +
@@ -4061,10 +4263,13 @@ const file_vde_switch_v1_switch_proto_rawDesc = "" +
 	"\n" +
 	"gso_frames\x18\x06 \x01(\x04R\tgsoFrames\x12\x1a\n" +
 	"\bsegments\x18\a \x01(\x04R\bsegments\x12=\n" +
-	"\adropped\x18\b \x03(\v2#.vde.switch.v1.InStats.DroppedEntryR\adropped\x1a:\n" +
+	"\adropped\x18\b \x03(\v2#.vde.switch.v1.InStats.DroppedEntryR\adropped\x12\x1e\n" +
+	"\n" +
+	"duplicated\x18\t \x01(\x04R\n" +
+	"duplicated\x1a:\n" +
 	"\fDroppedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x9a\x02\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xba\x02\n" +
 	"\bOutStats\x12\x18\n" +
 	"\aoffered\x18\x01 \x01(\x04R\aoffered\x12\x1a\n" +
 	"\bmirrored\x18\x02 \x01(\x04R\bmirrored\x12\x16\n" +
@@ -4072,7 +4277,10 @@ const file_vde_switch_v1_switch_proto_rawDesc = "" +
 	"\x06frames\x18\x04 \x01(\x04R\x06frames\x12\x14\n" +
 	"\x05bytes\x18\x05 \x01(\x04R\x05bytes\x12\x16\n" +
 	"\x06queued\x18\x06 \x01(\x04R\x06queued\x12>\n" +
-	"\adropped\x18\a \x03(\v2$.vde.switch.v1.OutStats.DroppedEntryR\adropped\x1a:\n" +
+	"\adropped\x18\a \x03(\v2$.vde.switch.v1.OutStats.DroppedEntryR\adropped\x12\x1e\n" +
+	"\n" +
+	"duplicated\x18\b \x01(\x04R\n" +
+	"duplicated\x1a:\n" +
 	"\fDroppedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x9f\x01\n" +
@@ -4238,7 +4446,7 @@ func file_vde_switch_v1_switch_proto_rawDescGZIP() []byte {
 	return file_vde_switch_v1_switch_proto_rawDescData
 }
 
-var file_vde_switch_v1_switch_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
+var file_vde_switch_v1_switch_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
 var file_vde_switch_v1_switch_proto_goTypes = []any{
 	(*GetSwitchRequest)(nil),       // 0: vde.switch.v1.GetSwitchRequest
 	(*GetSwitchResponse)(nil),      // 1: vde.switch.v1.GetSwitchResponse
@@ -4246,165 +4454,172 @@ var file_vde_switch_v1_switch_proto_goTypes = []any{
 	(*SwitchConfig)(nil),           // 3: vde.switch.v1.SwitchConfig
 	(*PortGroup)(nil),              // 4: vde.switch.v1.PortGroup
 	(*PortConfig)(nil),             // 5: vde.switch.v1.PortConfig
-	(*VLANRange)(nil),              // 6: vde.switch.v1.VLANRange
-	(*StaticEntry)(nil),            // 7: vde.switch.v1.StaticEntry
-	(*ListPortsRequest)(nil),       // 8: vde.switch.v1.ListPortsRequest
-	(*ListPortsResponse)(nil),      // 9: vde.switch.v1.ListPortsResponse
-	(*Port)(nil),                   // 10: vde.switch.v1.Port
-	(*Endpoint)(nil),               // 11: vde.switch.v1.Endpoint
-	(*Loop)(nil),                   // 12: vde.switch.v1.Loop
-	(*GetPortRequest)(nil),         // 13: vde.switch.v1.GetPortRequest
-	(*GetPortResponse)(nil),        // 14: vde.switch.v1.GetPortResponse
-	(*ListFDBRequest)(nil),         // 15: vde.switch.v1.ListFDBRequest
-	(*ListFDBResponse)(nil),        // 16: vde.switch.v1.ListFDBResponse
-	(*FDBEntry)(nil),               // 17: vde.switch.v1.FDBEntry
-	(*GetStatsRequest)(nil),        // 18: vde.switch.v1.GetStatsRequest
-	(*GetStatsResponse)(nil),       // 19: vde.switch.v1.GetStatsResponse
-	(*Stats)(nil),                  // 20: vde.switch.v1.Stats
-	(*PortStats)(nil),              // 21: vde.switch.v1.PortStats
-	(*InStats)(nil),                // 22: vde.switch.v1.InStats
-	(*OutStats)(nil),               // 23: vde.switch.v1.OutStats
-	(*FDBStats)(nil),               // 24: vde.switch.v1.FDBStats
-	(*ServeStats)(nil),             // 25: vde.switch.v1.ServeStats
-	(*WatchStatsRequest)(nil),      // 26: vde.switch.v1.WatchStatsRequest
-	(*WatchStatsResponse)(nil),     // 27: vde.switch.v1.WatchStatsResponse
-	(*WatchEventsRequest)(nil),     // 28: vde.switch.v1.WatchEventsRequest
-	(*WatchEventsResponse)(nil),    // 29: vde.switch.v1.WatchEventsResponse
-	(*Event)(nil),                  // 30: vde.switch.v1.Event
-	(*SetPortRequest)(nil),         // 31: vde.switch.v1.SetPortRequest
-	(*SetPortResponse)(nil),        // 32: vde.switch.v1.SetPortResponse
-	(*ResetPortRequest)(nil),       // 33: vde.switch.v1.ResetPortRequest
-	(*ResetPortResponse)(nil),      // 34: vde.switch.v1.ResetPortResponse
-	(*SetDefaultPortRequest)(nil),  // 35: vde.switch.v1.SetDefaultPortRequest
-	(*SetDefaultPortResponse)(nil), // 36: vde.switch.v1.SetDefaultPortResponse
-	(*SetHubRequest)(nil),          // 37: vde.switch.v1.SetHubRequest
-	(*SetHubResponse)(nil),         // 38: vde.switch.v1.SetHubResponse
-	(*SetNumPortsRequest)(nil),     // 39: vde.switch.v1.SetNumPortsRequest
-	(*SetNumPortsResponse)(nil),    // 40: vde.switch.v1.SetNumPortsResponse
-	(*SetAgeingTimeRequest)(nil),   // 41: vde.switch.v1.SetAgeingTimeRequest
-	(*SetAgeingTimeResponse)(nil),  // 42: vde.switch.v1.SetAgeingTimeResponse
-	(*FlushFDBRequest)(nil),        // 43: vde.switch.v1.FlushFDBRequest
-	(*FlushFDBResponse)(nil),       // 44: vde.switch.v1.FlushFDBResponse
-	(*MirrorSession)(nil),          // 45: vde.switch.v1.MirrorSession
-	(*MirrorRequest)(nil),          // 46: vde.switch.v1.MirrorRequest
-	(*MirrorResponse)(nil),         // 47: vde.switch.v1.MirrorResponse
-	(*UnmirrorRequest)(nil),        // 48: vde.switch.v1.UnmirrorRequest
-	(*UnmirrorResponse)(nil),       // 49: vde.switch.v1.UnmirrorResponse
-	(*ListMirrorsRequest)(nil),     // 50: vde.switch.v1.ListMirrorsRequest
-	(*ListMirrorsResponse)(nil),    // 51: vde.switch.v1.ListMirrorsResponse
-	(*DisconnectRequest)(nil),      // 52: vde.switch.v1.DisconnectRequest
-	(*DisconnectResponse)(nil),     // 53: vde.switch.v1.DisconnectResponse
-	(*CaptureRequest)(nil),         // 54: vde.switch.v1.CaptureRequest
-	(*CaptureResponse)(nil),        // 55: vde.switch.v1.CaptureResponse
-	(*CapturedFrame)(nil),          // 56: vde.switch.v1.CapturedFrame
-	(*ReloadRequest)(nil),          // 57: vde.switch.v1.ReloadRequest
-	(*ReloadResponse)(nil),         // 58: vde.switch.v1.ReloadResponse
-	nil,                            // 59: vde.switch.v1.SwitchConfig.PortGroupsEntry
-	nil,                            // 60: vde.switch.v1.InStats.DroppedEntry
-	nil,                            // 61: vde.switch.v1.OutStats.DroppedEntry
-	(*timestamppb.Timestamp)(nil),  // 62: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 63: google.protobuf.Duration
-	(*fieldmaskpb.FieldMask)(nil),  // 64: google.protobuf.FieldMask
+	(*Impairments)(nil),            // 6: vde.switch.v1.Impairments
+	(*Impairment)(nil),             // 7: vde.switch.v1.Impairment
+	(*VLANRange)(nil),              // 8: vde.switch.v1.VLANRange
+	(*StaticEntry)(nil),            // 9: vde.switch.v1.StaticEntry
+	(*ListPortsRequest)(nil),       // 10: vde.switch.v1.ListPortsRequest
+	(*ListPortsResponse)(nil),      // 11: vde.switch.v1.ListPortsResponse
+	(*Port)(nil),                   // 12: vde.switch.v1.Port
+	(*Endpoint)(nil),               // 13: vde.switch.v1.Endpoint
+	(*Loop)(nil),                   // 14: vde.switch.v1.Loop
+	(*GetPortRequest)(nil),         // 15: vde.switch.v1.GetPortRequest
+	(*GetPortResponse)(nil),        // 16: vde.switch.v1.GetPortResponse
+	(*ListFDBRequest)(nil),         // 17: vde.switch.v1.ListFDBRequest
+	(*ListFDBResponse)(nil),        // 18: vde.switch.v1.ListFDBResponse
+	(*FDBEntry)(nil),               // 19: vde.switch.v1.FDBEntry
+	(*GetStatsRequest)(nil),        // 20: vde.switch.v1.GetStatsRequest
+	(*GetStatsResponse)(nil),       // 21: vde.switch.v1.GetStatsResponse
+	(*Stats)(nil),                  // 22: vde.switch.v1.Stats
+	(*PortStats)(nil),              // 23: vde.switch.v1.PortStats
+	(*InStats)(nil),                // 24: vde.switch.v1.InStats
+	(*OutStats)(nil),               // 25: vde.switch.v1.OutStats
+	(*FDBStats)(nil),               // 26: vde.switch.v1.FDBStats
+	(*ServeStats)(nil),             // 27: vde.switch.v1.ServeStats
+	(*WatchStatsRequest)(nil),      // 28: vde.switch.v1.WatchStatsRequest
+	(*WatchStatsResponse)(nil),     // 29: vde.switch.v1.WatchStatsResponse
+	(*WatchEventsRequest)(nil),     // 30: vde.switch.v1.WatchEventsRequest
+	(*WatchEventsResponse)(nil),    // 31: vde.switch.v1.WatchEventsResponse
+	(*Event)(nil),                  // 32: vde.switch.v1.Event
+	(*SetPortRequest)(nil),         // 33: vde.switch.v1.SetPortRequest
+	(*SetPortResponse)(nil),        // 34: vde.switch.v1.SetPortResponse
+	(*ResetPortRequest)(nil),       // 35: vde.switch.v1.ResetPortRequest
+	(*ResetPortResponse)(nil),      // 36: vde.switch.v1.ResetPortResponse
+	(*SetDefaultPortRequest)(nil),  // 37: vde.switch.v1.SetDefaultPortRequest
+	(*SetDefaultPortResponse)(nil), // 38: vde.switch.v1.SetDefaultPortResponse
+	(*SetHubRequest)(nil),          // 39: vde.switch.v1.SetHubRequest
+	(*SetHubResponse)(nil),         // 40: vde.switch.v1.SetHubResponse
+	(*SetNumPortsRequest)(nil),     // 41: vde.switch.v1.SetNumPortsRequest
+	(*SetNumPortsResponse)(nil),    // 42: vde.switch.v1.SetNumPortsResponse
+	(*SetAgeingTimeRequest)(nil),   // 43: vde.switch.v1.SetAgeingTimeRequest
+	(*SetAgeingTimeResponse)(nil),  // 44: vde.switch.v1.SetAgeingTimeResponse
+	(*FlushFDBRequest)(nil),        // 45: vde.switch.v1.FlushFDBRequest
+	(*FlushFDBResponse)(nil),       // 46: vde.switch.v1.FlushFDBResponse
+	(*MirrorSession)(nil),          // 47: vde.switch.v1.MirrorSession
+	(*MirrorRequest)(nil),          // 48: vde.switch.v1.MirrorRequest
+	(*MirrorResponse)(nil),         // 49: vde.switch.v1.MirrorResponse
+	(*UnmirrorRequest)(nil),        // 50: vde.switch.v1.UnmirrorRequest
+	(*UnmirrorResponse)(nil),       // 51: vde.switch.v1.UnmirrorResponse
+	(*ListMirrorsRequest)(nil),     // 52: vde.switch.v1.ListMirrorsRequest
+	(*ListMirrorsResponse)(nil),    // 53: vde.switch.v1.ListMirrorsResponse
+	(*DisconnectRequest)(nil),      // 54: vde.switch.v1.DisconnectRequest
+	(*DisconnectResponse)(nil),     // 55: vde.switch.v1.DisconnectResponse
+	(*CaptureRequest)(nil),         // 56: vde.switch.v1.CaptureRequest
+	(*CaptureResponse)(nil),        // 57: vde.switch.v1.CaptureResponse
+	(*CapturedFrame)(nil),          // 58: vde.switch.v1.CapturedFrame
+	(*ReloadRequest)(nil),          // 59: vde.switch.v1.ReloadRequest
+	(*ReloadResponse)(nil),         // 60: vde.switch.v1.ReloadResponse
+	nil,                            // 61: vde.switch.v1.SwitchConfig.PortGroupsEntry
+	nil,                            // 62: vde.switch.v1.InStats.DroppedEntry
+	nil,                            // 63: vde.switch.v1.OutStats.DroppedEntry
+	(*timestamppb.Timestamp)(nil),  // 64: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 65: google.protobuf.Duration
+	(*fieldmaskpb.FieldMask)(nil),  // 66: google.protobuf.FieldMask
 }
 var file_vde_switch_v1_switch_proto_depIdxs = []int32{
 	2,  // 0: vde.switch.v1.GetSwitchResponse.switch:type_name -> vde.switch.v1.Switch
-	62, // 1: vde.switch.v1.Switch.started:type_name -> google.protobuf.Timestamp
-	63, // 2: vde.switch.v1.Switch.uptime:type_name -> google.protobuf.Duration
+	64, // 1: vde.switch.v1.Switch.started:type_name -> google.protobuf.Timestamp
+	65, // 2: vde.switch.v1.Switch.uptime:type_name -> google.protobuf.Duration
 	3,  // 3: vde.switch.v1.Switch.config:type_name -> vde.switch.v1.SwitchConfig
-	63, // 4: vde.switch.v1.SwitchConfig.ageing_time:type_name -> google.protobuf.Duration
+	65, // 4: vde.switch.v1.SwitchConfig.ageing_time:type_name -> google.protobuf.Duration
 	5,  // 5: vde.switch.v1.SwitchConfig.default_port:type_name -> vde.switch.v1.PortConfig
-	59, // 6: vde.switch.v1.SwitchConfig.port_groups:type_name -> vde.switch.v1.SwitchConfig.PortGroupsEntry
-	63, // 7: vde.switch.v1.SwitchConfig.loop_interval:type_name -> google.protobuf.Duration
-	63, // 8: vde.switch.v1.SwitchConfig.handshake_timeout:type_name -> google.protobuf.Duration
+	61, // 6: vde.switch.v1.SwitchConfig.port_groups:type_name -> vde.switch.v1.SwitchConfig.PortGroupsEntry
+	65, // 7: vde.switch.v1.SwitchConfig.loop_interval:type_name -> google.protobuf.Duration
+	65, // 8: vde.switch.v1.SwitchConfig.handshake_timeout:type_name -> google.protobuf.Duration
 	5,  // 9: vde.switch.v1.PortGroup.default_port:type_name -> vde.switch.v1.PortConfig
-	6,  // 10: vde.switch.v1.PortConfig.tagged:type_name -> vde.switch.v1.VLANRange
-	63, // 11: vde.switch.v1.PortConfig.wait:type_name -> google.protobuf.Duration
-	7,  // 12: vde.switch.v1.PortConfig.static:type_name -> vde.switch.v1.StaticEntry
-	10, // 13: vde.switch.v1.ListPortsResponse.ports:type_name -> vde.switch.v1.Port
-	5,  // 14: vde.switch.v1.Port.config:type_name -> vde.switch.v1.PortConfig
-	11, // 15: vde.switch.v1.Port.endpoints:type_name -> vde.switch.v1.Endpoint
-	12, // 16: vde.switch.v1.Port.loop:type_name -> vde.switch.v1.Loop
-	21, // 17: vde.switch.v1.Port.stats:type_name -> vde.switch.v1.PortStats
-	62, // 18: vde.switch.v1.Endpoint.since:type_name -> google.protobuf.Timestamp
-	62, // 19: vde.switch.v1.Loop.since:type_name -> google.protobuf.Timestamp
-	10, // 20: vde.switch.v1.GetPortResponse.port:type_name -> vde.switch.v1.Port
-	17, // 21: vde.switch.v1.ListFDBResponse.entries:type_name -> vde.switch.v1.FDBEntry
-	63, // 22: vde.switch.v1.FDBEntry.age:type_name -> google.protobuf.Duration
-	20, // 23: vde.switch.v1.GetStatsResponse.stats:type_name -> vde.switch.v1.Stats
-	62, // 24: vde.switch.v1.Stats.time:type_name -> google.protobuf.Timestamp
-	21, // 25: vde.switch.v1.Stats.ports:type_name -> vde.switch.v1.PortStats
-	22, // 26: vde.switch.v1.Stats.in:type_name -> vde.switch.v1.InStats
-	23, // 27: vde.switch.v1.Stats.out:type_name -> vde.switch.v1.OutStats
-	23, // 28: vde.switch.v1.Stats.monitors:type_name -> vde.switch.v1.OutStats
-	24, // 29: vde.switch.v1.Stats.fdb:type_name -> vde.switch.v1.FDBStats
-	25, // 30: vde.switch.v1.Stats.serve:type_name -> vde.switch.v1.ServeStats
-	22, // 31: vde.switch.v1.PortStats.in:type_name -> vde.switch.v1.InStats
-	23, // 32: vde.switch.v1.PortStats.out:type_name -> vde.switch.v1.OutStats
-	60, // 33: vde.switch.v1.InStats.dropped:type_name -> vde.switch.v1.InStats.DroppedEntry
-	61, // 34: vde.switch.v1.OutStats.dropped:type_name -> vde.switch.v1.OutStats.DroppedEntry
-	63, // 35: vde.switch.v1.WatchStatsRequest.interval:type_name -> google.protobuf.Duration
-	20, // 36: vde.switch.v1.WatchStatsResponse.stats:type_name -> vde.switch.v1.Stats
-	63, // 37: vde.switch.v1.WatchStatsResponse.elapsed:type_name -> google.protobuf.Duration
-	63, // 38: vde.switch.v1.WatchStatsResponse.interval:type_name -> google.protobuf.Duration
-	30, // 39: vde.switch.v1.WatchEventsResponse.events:type_name -> vde.switch.v1.Event
-	62, // 40: vde.switch.v1.Event.time:type_name -> google.protobuf.Timestamp
-	5,  // 41: vde.switch.v1.SetPortRequest.config:type_name -> vde.switch.v1.PortConfig
-	64, // 42: vde.switch.v1.SetPortRequest.update_mask:type_name -> google.protobuf.FieldMask
-	10, // 43: vde.switch.v1.SetPortResponse.port:type_name -> vde.switch.v1.Port
-	10, // 44: vde.switch.v1.ResetPortResponse.port:type_name -> vde.switch.v1.Port
-	5,  // 45: vde.switch.v1.SetDefaultPortRequest.config:type_name -> vde.switch.v1.PortConfig
-	64, // 46: vde.switch.v1.SetDefaultPortRequest.update_mask:type_name -> google.protobuf.FieldMask
-	5,  // 47: vde.switch.v1.SetDefaultPortResponse.config:type_name -> vde.switch.v1.PortConfig
-	63, // 48: vde.switch.v1.SetAgeingTimeRequest.ageing_time:type_name -> google.protobuf.Duration
-	45, // 49: vde.switch.v1.ListMirrorsResponse.mirrors:type_name -> vde.switch.v1.MirrorSession
-	56, // 50: vde.switch.v1.CaptureResponse.frames:type_name -> vde.switch.v1.CapturedFrame
-	62, // 51: vde.switch.v1.CapturedFrame.time:type_name -> google.protobuf.Timestamp
-	4,  // 52: vde.switch.v1.SwitchConfig.PortGroupsEntry.value:type_name -> vde.switch.v1.PortGroup
-	0,  // 53: vde.switch.v1.SwitchService.GetSwitch:input_type -> vde.switch.v1.GetSwitchRequest
-	8,  // 54: vde.switch.v1.SwitchService.ListPorts:input_type -> vde.switch.v1.ListPortsRequest
-	13, // 55: vde.switch.v1.SwitchService.GetPort:input_type -> vde.switch.v1.GetPortRequest
-	15, // 56: vde.switch.v1.SwitchService.ListFDB:input_type -> vde.switch.v1.ListFDBRequest
-	18, // 57: vde.switch.v1.SwitchService.GetStats:input_type -> vde.switch.v1.GetStatsRequest
-	26, // 58: vde.switch.v1.SwitchService.WatchStats:input_type -> vde.switch.v1.WatchStatsRequest
-	28, // 59: vde.switch.v1.SwitchService.WatchEvents:input_type -> vde.switch.v1.WatchEventsRequest
-	31, // 60: vde.switch.v1.SwitchService.SetPort:input_type -> vde.switch.v1.SetPortRequest
-	33, // 61: vde.switch.v1.SwitchService.ResetPort:input_type -> vde.switch.v1.ResetPortRequest
-	35, // 62: vde.switch.v1.SwitchService.SetDefaultPort:input_type -> vde.switch.v1.SetDefaultPortRequest
-	37, // 63: vde.switch.v1.SwitchService.SetHub:input_type -> vde.switch.v1.SetHubRequest
-	39, // 64: vde.switch.v1.SwitchService.SetNumPorts:input_type -> vde.switch.v1.SetNumPortsRequest
-	41, // 65: vde.switch.v1.SwitchService.SetAgeingTime:input_type -> vde.switch.v1.SetAgeingTimeRequest
-	43, // 66: vde.switch.v1.SwitchService.FlushFDB:input_type -> vde.switch.v1.FlushFDBRequest
-	46, // 67: vde.switch.v1.SwitchService.Mirror:input_type -> vde.switch.v1.MirrorRequest
-	48, // 68: vde.switch.v1.SwitchService.Unmirror:input_type -> vde.switch.v1.UnmirrorRequest
-	50, // 69: vde.switch.v1.SwitchService.ListMirrors:input_type -> vde.switch.v1.ListMirrorsRequest
-	52, // 70: vde.switch.v1.SwitchService.Disconnect:input_type -> vde.switch.v1.DisconnectRequest
-	54, // 71: vde.switch.v1.SwitchService.Capture:input_type -> vde.switch.v1.CaptureRequest
-	57, // 72: vde.switch.v1.SwitchService.Reload:input_type -> vde.switch.v1.ReloadRequest
-	1,  // 73: vde.switch.v1.SwitchService.GetSwitch:output_type -> vde.switch.v1.GetSwitchResponse
-	9,  // 74: vde.switch.v1.SwitchService.ListPorts:output_type -> vde.switch.v1.ListPortsResponse
-	14, // 75: vde.switch.v1.SwitchService.GetPort:output_type -> vde.switch.v1.GetPortResponse
-	16, // 76: vde.switch.v1.SwitchService.ListFDB:output_type -> vde.switch.v1.ListFDBResponse
-	19, // 77: vde.switch.v1.SwitchService.GetStats:output_type -> vde.switch.v1.GetStatsResponse
-	27, // 78: vde.switch.v1.SwitchService.WatchStats:output_type -> vde.switch.v1.WatchStatsResponse
-	29, // 79: vde.switch.v1.SwitchService.WatchEvents:output_type -> vde.switch.v1.WatchEventsResponse
-	32, // 80: vde.switch.v1.SwitchService.SetPort:output_type -> vde.switch.v1.SetPortResponse
-	34, // 81: vde.switch.v1.SwitchService.ResetPort:output_type -> vde.switch.v1.ResetPortResponse
-	36, // 82: vde.switch.v1.SwitchService.SetDefaultPort:output_type -> vde.switch.v1.SetDefaultPortResponse
-	38, // 83: vde.switch.v1.SwitchService.SetHub:output_type -> vde.switch.v1.SetHubResponse
-	40, // 84: vde.switch.v1.SwitchService.SetNumPorts:output_type -> vde.switch.v1.SetNumPortsResponse
-	42, // 85: vde.switch.v1.SwitchService.SetAgeingTime:output_type -> vde.switch.v1.SetAgeingTimeResponse
-	44, // 86: vde.switch.v1.SwitchService.FlushFDB:output_type -> vde.switch.v1.FlushFDBResponse
-	47, // 87: vde.switch.v1.SwitchService.Mirror:output_type -> vde.switch.v1.MirrorResponse
-	49, // 88: vde.switch.v1.SwitchService.Unmirror:output_type -> vde.switch.v1.UnmirrorResponse
-	51, // 89: vde.switch.v1.SwitchService.ListMirrors:output_type -> vde.switch.v1.ListMirrorsResponse
-	53, // 90: vde.switch.v1.SwitchService.Disconnect:output_type -> vde.switch.v1.DisconnectResponse
-	55, // 91: vde.switch.v1.SwitchService.Capture:output_type -> vde.switch.v1.CaptureResponse
-	58, // 92: vde.switch.v1.SwitchService.Reload:output_type -> vde.switch.v1.ReloadResponse
-	73, // [73:93] is the sub-list for method output_type
-	53, // [53:73] is the sub-list for method input_type
-	53, // [53:53] is the sub-list for extension type_name
-	53, // [53:53] is the sub-list for extension extendee
-	0,  // [0:53] is the sub-list for field type_name
+	8,  // 10: vde.switch.v1.PortConfig.tagged:type_name -> vde.switch.v1.VLANRange
+	65, // 11: vde.switch.v1.PortConfig.wait:type_name -> google.protobuf.Duration
+	9,  // 12: vde.switch.v1.PortConfig.static:type_name -> vde.switch.v1.StaticEntry
+	6,  // 13: vde.switch.v1.PortConfig.impair:type_name -> vde.switch.v1.Impairments
+	7,  // 14: vde.switch.v1.Impairments.in:type_name -> vde.switch.v1.Impairment
+	7,  // 15: vde.switch.v1.Impairments.out:type_name -> vde.switch.v1.Impairment
+	65, // 16: vde.switch.v1.Impairment.delay:type_name -> google.protobuf.Duration
+	65, // 17: vde.switch.v1.Impairment.jitter:type_name -> google.protobuf.Duration
+	12, // 18: vde.switch.v1.ListPortsResponse.ports:type_name -> vde.switch.v1.Port
+	5,  // 19: vde.switch.v1.Port.config:type_name -> vde.switch.v1.PortConfig
+	13, // 20: vde.switch.v1.Port.endpoints:type_name -> vde.switch.v1.Endpoint
+	14, // 21: vde.switch.v1.Port.loop:type_name -> vde.switch.v1.Loop
+	23, // 22: vde.switch.v1.Port.stats:type_name -> vde.switch.v1.PortStats
+	64, // 23: vde.switch.v1.Endpoint.since:type_name -> google.protobuf.Timestamp
+	64, // 24: vde.switch.v1.Loop.since:type_name -> google.protobuf.Timestamp
+	12, // 25: vde.switch.v1.GetPortResponse.port:type_name -> vde.switch.v1.Port
+	19, // 26: vde.switch.v1.ListFDBResponse.entries:type_name -> vde.switch.v1.FDBEntry
+	65, // 27: vde.switch.v1.FDBEntry.age:type_name -> google.protobuf.Duration
+	22, // 28: vde.switch.v1.GetStatsResponse.stats:type_name -> vde.switch.v1.Stats
+	64, // 29: vde.switch.v1.Stats.time:type_name -> google.protobuf.Timestamp
+	23, // 30: vde.switch.v1.Stats.ports:type_name -> vde.switch.v1.PortStats
+	24, // 31: vde.switch.v1.Stats.in:type_name -> vde.switch.v1.InStats
+	25, // 32: vde.switch.v1.Stats.out:type_name -> vde.switch.v1.OutStats
+	25, // 33: vde.switch.v1.Stats.monitors:type_name -> vde.switch.v1.OutStats
+	26, // 34: vde.switch.v1.Stats.fdb:type_name -> vde.switch.v1.FDBStats
+	27, // 35: vde.switch.v1.Stats.serve:type_name -> vde.switch.v1.ServeStats
+	24, // 36: vde.switch.v1.PortStats.in:type_name -> vde.switch.v1.InStats
+	25, // 37: vde.switch.v1.PortStats.out:type_name -> vde.switch.v1.OutStats
+	62, // 38: vde.switch.v1.InStats.dropped:type_name -> vde.switch.v1.InStats.DroppedEntry
+	63, // 39: vde.switch.v1.OutStats.dropped:type_name -> vde.switch.v1.OutStats.DroppedEntry
+	65, // 40: vde.switch.v1.WatchStatsRequest.interval:type_name -> google.protobuf.Duration
+	22, // 41: vde.switch.v1.WatchStatsResponse.stats:type_name -> vde.switch.v1.Stats
+	65, // 42: vde.switch.v1.WatchStatsResponse.elapsed:type_name -> google.protobuf.Duration
+	65, // 43: vde.switch.v1.WatchStatsResponse.interval:type_name -> google.protobuf.Duration
+	32, // 44: vde.switch.v1.WatchEventsResponse.events:type_name -> vde.switch.v1.Event
+	64, // 45: vde.switch.v1.Event.time:type_name -> google.protobuf.Timestamp
+	5,  // 46: vde.switch.v1.SetPortRequest.config:type_name -> vde.switch.v1.PortConfig
+	66, // 47: vde.switch.v1.SetPortRequest.update_mask:type_name -> google.protobuf.FieldMask
+	12, // 48: vde.switch.v1.SetPortResponse.port:type_name -> vde.switch.v1.Port
+	12, // 49: vde.switch.v1.ResetPortResponse.port:type_name -> vde.switch.v1.Port
+	5,  // 50: vde.switch.v1.SetDefaultPortRequest.config:type_name -> vde.switch.v1.PortConfig
+	66, // 51: vde.switch.v1.SetDefaultPortRequest.update_mask:type_name -> google.protobuf.FieldMask
+	5,  // 52: vde.switch.v1.SetDefaultPortResponse.config:type_name -> vde.switch.v1.PortConfig
+	65, // 53: vde.switch.v1.SetAgeingTimeRequest.ageing_time:type_name -> google.protobuf.Duration
+	47, // 54: vde.switch.v1.ListMirrorsResponse.mirrors:type_name -> vde.switch.v1.MirrorSession
+	58, // 55: vde.switch.v1.CaptureResponse.frames:type_name -> vde.switch.v1.CapturedFrame
+	64, // 56: vde.switch.v1.CapturedFrame.time:type_name -> google.protobuf.Timestamp
+	4,  // 57: vde.switch.v1.SwitchConfig.PortGroupsEntry.value:type_name -> vde.switch.v1.PortGroup
+	0,  // 58: vde.switch.v1.SwitchService.GetSwitch:input_type -> vde.switch.v1.GetSwitchRequest
+	10, // 59: vde.switch.v1.SwitchService.ListPorts:input_type -> vde.switch.v1.ListPortsRequest
+	15, // 60: vde.switch.v1.SwitchService.GetPort:input_type -> vde.switch.v1.GetPortRequest
+	17, // 61: vde.switch.v1.SwitchService.ListFDB:input_type -> vde.switch.v1.ListFDBRequest
+	20, // 62: vde.switch.v1.SwitchService.GetStats:input_type -> vde.switch.v1.GetStatsRequest
+	28, // 63: vde.switch.v1.SwitchService.WatchStats:input_type -> vde.switch.v1.WatchStatsRequest
+	30, // 64: vde.switch.v1.SwitchService.WatchEvents:input_type -> vde.switch.v1.WatchEventsRequest
+	33, // 65: vde.switch.v1.SwitchService.SetPort:input_type -> vde.switch.v1.SetPortRequest
+	35, // 66: vde.switch.v1.SwitchService.ResetPort:input_type -> vde.switch.v1.ResetPortRequest
+	37, // 67: vde.switch.v1.SwitchService.SetDefaultPort:input_type -> vde.switch.v1.SetDefaultPortRequest
+	39, // 68: vde.switch.v1.SwitchService.SetHub:input_type -> vde.switch.v1.SetHubRequest
+	41, // 69: vde.switch.v1.SwitchService.SetNumPorts:input_type -> vde.switch.v1.SetNumPortsRequest
+	43, // 70: vde.switch.v1.SwitchService.SetAgeingTime:input_type -> vde.switch.v1.SetAgeingTimeRequest
+	45, // 71: vde.switch.v1.SwitchService.FlushFDB:input_type -> vde.switch.v1.FlushFDBRequest
+	48, // 72: vde.switch.v1.SwitchService.Mirror:input_type -> vde.switch.v1.MirrorRequest
+	50, // 73: vde.switch.v1.SwitchService.Unmirror:input_type -> vde.switch.v1.UnmirrorRequest
+	52, // 74: vde.switch.v1.SwitchService.ListMirrors:input_type -> vde.switch.v1.ListMirrorsRequest
+	54, // 75: vde.switch.v1.SwitchService.Disconnect:input_type -> vde.switch.v1.DisconnectRequest
+	56, // 76: vde.switch.v1.SwitchService.Capture:input_type -> vde.switch.v1.CaptureRequest
+	59, // 77: vde.switch.v1.SwitchService.Reload:input_type -> vde.switch.v1.ReloadRequest
+	1,  // 78: vde.switch.v1.SwitchService.GetSwitch:output_type -> vde.switch.v1.GetSwitchResponse
+	11, // 79: vde.switch.v1.SwitchService.ListPorts:output_type -> vde.switch.v1.ListPortsResponse
+	16, // 80: vde.switch.v1.SwitchService.GetPort:output_type -> vde.switch.v1.GetPortResponse
+	18, // 81: vde.switch.v1.SwitchService.ListFDB:output_type -> vde.switch.v1.ListFDBResponse
+	21, // 82: vde.switch.v1.SwitchService.GetStats:output_type -> vde.switch.v1.GetStatsResponse
+	29, // 83: vde.switch.v1.SwitchService.WatchStats:output_type -> vde.switch.v1.WatchStatsResponse
+	31, // 84: vde.switch.v1.SwitchService.WatchEvents:output_type -> vde.switch.v1.WatchEventsResponse
+	34, // 85: vde.switch.v1.SwitchService.SetPort:output_type -> vde.switch.v1.SetPortResponse
+	36, // 86: vde.switch.v1.SwitchService.ResetPort:output_type -> vde.switch.v1.ResetPortResponse
+	38, // 87: vde.switch.v1.SwitchService.SetDefaultPort:output_type -> vde.switch.v1.SetDefaultPortResponse
+	40, // 88: vde.switch.v1.SwitchService.SetHub:output_type -> vde.switch.v1.SetHubResponse
+	42, // 89: vde.switch.v1.SwitchService.SetNumPorts:output_type -> vde.switch.v1.SetNumPortsResponse
+	44, // 90: vde.switch.v1.SwitchService.SetAgeingTime:output_type -> vde.switch.v1.SetAgeingTimeResponse
+	46, // 91: vde.switch.v1.SwitchService.FlushFDB:output_type -> vde.switch.v1.FlushFDBResponse
+	49, // 92: vde.switch.v1.SwitchService.Mirror:output_type -> vde.switch.v1.MirrorResponse
+	51, // 93: vde.switch.v1.SwitchService.Unmirror:output_type -> vde.switch.v1.UnmirrorResponse
+	53, // 94: vde.switch.v1.SwitchService.ListMirrors:output_type -> vde.switch.v1.ListMirrorsResponse
+	55, // 95: vde.switch.v1.SwitchService.Disconnect:output_type -> vde.switch.v1.DisconnectResponse
+	57, // 96: vde.switch.v1.SwitchService.Capture:output_type -> vde.switch.v1.CaptureResponse
+	60, // 97: vde.switch.v1.SwitchService.Reload:output_type -> vde.switch.v1.ReloadResponse
+	78, // [78:98] is the sub-list for method output_type
+	58, // [58:78] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_vde_switch_v1_switch_proto_init() }
@@ -4412,25 +4627,25 @@ func file_vde_switch_v1_switch_proto_init() {
 	if File_vde_switch_v1_switch_proto != nil {
 		return
 	}
-	file_vde_switch_v1_switch_proto_msgTypes[13].OneofWrappers = []any{}
 	file_vde_switch_v1_switch_proto_msgTypes[15].OneofWrappers = []any{}
-	file_vde_switch_v1_switch_proto_msgTypes[18].OneofWrappers = []any{}
-	file_vde_switch_v1_switch_proto_msgTypes[28].OneofWrappers = []any{}
+	file_vde_switch_v1_switch_proto_msgTypes[17].OneofWrappers = []any{}
+	file_vde_switch_v1_switch_proto_msgTypes[20].OneofWrappers = []any{}
 	file_vde_switch_v1_switch_proto_msgTypes[30].OneofWrappers = []any{}
-	file_vde_switch_v1_switch_proto_msgTypes[31].OneofWrappers = []any{}
+	file_vde_switch_v1_switch_proto_msgTypes[32].OneofWrappers = []any{}
 	file_vde_switch_v1_switch_proto_msgTypes[33].OneofWrappers = []any{}
-	file_vde_switch_v1_switch_proto_msgTypes[37].OneofWrappers = []any{}
-	file_vde_switch_v1_switch_proto_msgTypes[46].OneofWrappers = []any{}
+	file_vde_switch_v1_switch_proto_msgTypes[35].OneofWrappers = []any{}
+	file_vde_switch_v1_switch_proto_msgTypes[39].OneofWrappers = []any{}
 	file_vde_switch_v1_switch_proto_msgTypes[48].OneofWrappers = []any{}
-	file_vde_switch_v1_switch_proto_msgTypes[52].OneofWrappers = []any{}
+	file_vde_switch_v1_switch_proto_msgTypes[50].OneofWrappers = []any{}
 	file_vde_switch_v1_switch_proto_msgTypes[54].OneofWrappers = []any{}
+	file_vde_switch_v1_switch_proto_msgTypes[56].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_vde_switch_v1_switch_proto_rawDesc), len(file_vde_switch_v1_switch_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   62,
+			NumMessages:   64,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
