@@ -46,11 +46,17 @@ func newSet() *cobra.Command {
 
   PORT:KEY=VALUE,...  settings of a port, those of vde switch --port; others stay
   PORT:default        the settings of a port that has none of its own
+  PORT:delay=20ms,loss=0.01
+                      a bad network at a port: delay, jitter, loss, duplicate, reorder, rate
+                      and impair-queue, as those of vde plug but for both directions; with
+                      in- or out- before them for frames from what is attached, or to it
+  PORT:impair=none    a good network again
   hub=on, hub=off     hub mode
   ports=N             the highest port number
   ageing-time=TIME    how long an FDB entry is kept after its last frame, as in 5m
   fdb=flush           forget the addresses that were learned`,
 		Example: `  vde set 3:vlan=10,tagged=20+30 /run/lab.ctl
+  vde set 3:out-rate=10M,seed=1 /run/lab.ctl
   vde set hub=on`,
 		Args:              cobra.RangeArgs(1, 2),
 		ValidArgsFunction: o.completePorts(":"),

@@ -146,6 +146,14 @@ func TestChange(t *testing.T) {
 	if f := strings.Join(fields(l.run(t, "ports"), "2"), " "); !strings.HasPrefix(f, "2 10, tagged all ") {
 		t.Errorf("port 2: %s", f)
 	}
+	l.run(t, "set", "2:delay=20ms,out-loss=1,seed=7")
+	if out := l.run(t, "ports"); strings.Count(out, "impaired; ") != 1 {
+		t.Errorf("port 2 is not shown as impaired:\n%s", out)
+	}
+	l.run(t, "set", "2:impair=none")
+	if out := l.run(t, "ports"); strings.Contains(out, "impaired") {
+		t.Errorf("port 2 is shown as impaired:\n%s", out)
+	}
 	l.run(t, "set", "2:default")
 	for _, what := range []string{"hub=on", "ports=50", "ageing-time=5m", "fdb=flush"} {
 		l.run(t, "set", what)

@@ -115,6 +115,9 @@ func printPorts(out io.Writer, ports []*pb.Port) error {
 		if p.GetLoop().GetBlocked() {
 			what = "blocked; " + what
 		}
+		if i := p.GetConfig().GetImpair(); i.GetIn() != nil || i.GetOut() != nil {
+			what = "impaired; " + what
+		}
 		fmt.Fprintf(w, "%d\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n", p.GetNumber(), vlanText(p.GetConfig()), p.GetFdbEntries(),
 			s.GetIn().GetFrames(), s.GetOut().GetFrames(), s.GetOut().GetQueued(), dropsOf(s), what)
 	}
