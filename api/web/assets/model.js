@@ -8,7 +8,7 @@ import { seconds } from "./format.js";
 export const historyLength = 300; // samples of the totals, one per second
 const portHistory = 60; // samples of each port
 
-const counts = { frames: 0, bytes: 0, forwarded: 0, flooded: 0, copies: 0, offered: 0, mirrored: 0, probes: 0, gsoFrames: 0, segments: 0 };
+const counts = { frames: 0, bytes: 0, forwarded: 0, flooded: 0, copies: 0, offered: 0, mirrored: 0, probes: 0, gsoFrames: 0, segments: 0, duplicated: 0 };
 
 function sum(dropped = {}) {
   let n = 0;
