@@ -185,6 +185,9 @@ func (d *delivery) awaitRoom(e *endpoint, conf *portConf, last *bool, items []ui
 				return 0, d.wait.err()
 			}
 		}
+		if d.late {
+			return outClosed, nil // it is its own endpoint's end that ends the waiting
+		}
 		return outTimeout, nil
 	}
 	*last = result == waitTimeout

@@ -349,6 +349,30 @@ func TestImpairClosed(t *testing.T) {
 	}
 }
 
+// TestImpairClosedFull: frames that wait for room behind an impairment when their endpoint
+// ends are dropped for that reason, and the waiting ends.
+func TestImpairClosedFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sw := vswitch.New(vswitch.Config{Ports: map[int]vswitch.PortConfig{2: withStatic(macB, vswitch.PortConfig{
+			Queue: 8, Wait: vswitch.Forever, Impair: impair.Config{Out: impair.Impairment{Delay: time.Second}},
+		})}})
+		defer sw.Close()
+		testutil.NoLive(t, "buffers of the switch", func() int64 { return vswitch.Live(sw) })
+		w := impairedWay{from: attach(t, sw, 1), dst: macB, src: macA}
+		b := attach(t, sw, 2)
+		w.send(t, 0, 100)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if s := counts(t, sw, 2).Out; s.Queued != 100 {
+			t.Errorf("%+v", s)
+		}
+		b.Close()
+		if s := counts(t, sw, 2).Out; s.Dropped.Closed != 100 || s.Queued != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 // TestImpairMirror: a mirror sees what comes out of the impairment of the port that the
 // frames come from, and what goes into that of the port that they are for; copies are
 // impaired at the mirror's port.
