@@ -4,7 +4,9 @@
 // Package impair simulates a bad network in tests. It wraps a connection in a
 // line with delay, jitter, loss, duplication, reordering, a limited rate and
 // partitions, for each direction by itself. Use it to test how a program behaves
-// on a network that is slow or loses frames, without root and without netem.
+// on a network that is slow or loses frames, without root and without netem. The
+// ports of a switch of package vswitch can be impaired themselves, while they are in
+// use; see its PortConfig.
 //
 //	line, err := impair.New(conn, impair.Config{
 //		Seed: 1,

@@ -220,7 +220,8 @@ type PortConfig struct {
 	// here, and [DefaultImpairQueue] if it is zero; Delay and Jitter are at most an hour.
 	// Out has segments of GSO frames. A GSO frame that comes in is delayed, lost or
 	// duplicated as one frame, and takes as many places of Queue as it is times as long
-	// as Config.MaxFrameSize.
+	// as Config.MaxFrameSize. So the buffers of what is under way take 10 MB for a direction
+	// of an endpoint, with the default Queue and the default MaxFrameSize.
 	//
 	// When Impair is changed, no frame that is under way arrives later than it would if
 	// it entered then, and none arrives before an earlier one for it: without impairments
