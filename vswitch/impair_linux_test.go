@@ -4,10 +4,12 @@
 package vswitch_test
 
 import (
+	"bytes"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/impair"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
@@ -54,6 +56,10 @@ func testImpairClient(t *testing.T, opts []vde.Option) {
 			return w.name == "in" && s.In.Dropped.Impaired == 10 || w.name == "out" && s.Out.Dropped.Impaired == 10
 		})
 	}
+	for _, w := range p.ways(impair.Impairment{Delay: time.Millisecond, Duplicate: 1}) {
+		setImpair(t, sw, 1, w.config)
+		w.exchangeSizes(t)
+	}
 	// The client leaves with frames under way.
 	hour := impair.Impairment{Delay: time.Hour}
 	setImpair(t, sw, 1, impair.Config{In: hour, Out: hour})
@@ -67,6 +73,30 @@ func testImpairClient(t *testing.T, opts []vde.Option) {
 		s := counts(t, sw, 1)
 		return s.In.Dropped.Closed-before.In.Dropped.Closed == 100 && s.Out.Dropped.Closed-before.Out.Dropped.Closed == 100
 	})
+}
+
+// exchangeSizes checks that frames of all sizes arrive twice and unchanged.
+func (w impairedWay) exchangeSizes(t *testing.T) {
+	t.Helper()
+	sizes := []int{frame.HeaderLen, 192, 193, 2000, 3000, frame.DefaultMaxSize}
+	for i, size := range sizes {
+		write(t, w.from, testFrame(w.dst, w.src, size, byte(i+1)))
+	}
+	if err := w.to.SetReadDeadline(time.Now().Add(long)); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, frame.DefaultMaxSize)
+	for i, size := range sizes {
+		for range 2 {
+			n, err := w.to.Read(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(b[:n], testFrame(w.dst, w.src, size, byte(i+1))) {
+				t.Errorf("%s: %d bytes came as %d, %x", w.name, size, n, b[:min(n, 30)])
+			}
+		}
+	}
 }
 
 // take reads n frames and returns their numbers.
