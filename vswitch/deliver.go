@@ -129,7 +129,7 @@ func (d *delivery) toEndpoint(e *endpoint, conf *portConf, out outgoing) (n int,
 		k, cause := d.offer(e, out)
 		if k > 0 {
 			d.offered(e, k)
-			if e.timeouts.Load() > 0 {
+			if e.timeouts.Load() > 0 && (d.late || !e.delays()) {
 				e.timeouts.Store(0)
 			}
 		}

@@ -13,10 +13,13 @@ import (
 // What the switch asks of the egress of an endpoint, it asks of the endpoint, which
 // has the frames go through its line if there is one.
 
+// delays reports whether what e takes does not go to its egress at once.
+func (e *endpoint) delays() bool { return e.impaired.out.line.Load() != nil }
+
 // offload returns which partial frames e takes at this moment: none if they are
 // impaired, because each segment is lost or delayed by itself.
 func (e *endpoint) offload() link.Offload {
-	if e.impaired.out.line.Load() != nil {
+	if e.delays() {
 		return 0
 	}
 	return e.egress.offload()

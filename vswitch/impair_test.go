@@ -373,6 +373,28 @@ func TestImpairClosedFull(t *testing.T) {
 	})
 }
 
+// TestImpairStalled: nobody waits again and again for a port that does not read, also
+// behind an impairment.
+func TestImpairStalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sw := vswitch.New(vswitch.Config{Ports: map[int]vswitch.PortConfig{2: withStatic(macB, vswitch.PortConfig{
+			Queue: 8, Impair: impair.Config{Out: impair.Impairment{Loss: 1e-300}},
+		})}})
+		defer sw.Close()
+		w := impairedWay{from: attach(t, sw, 1), dst: macB, src: macA}
+		attach(t, sw, 2)
+		start := time.Now()
+		w.send(t, 0, 20000)
+		for counts(t, sw, 2).Out.Queued > 8 {
+			time.Sleep(time.Millisecond)
+		}
+		s := counts(t, sw, 2).Out
+		if d := time.Since(start); d > 500*time.Millisecond || s.Dropped.Stalled < 10000 {
+			t.Errorf("after %v: %+v", d, s)
+		}
+	})
+}
+
 // TestImpairMirror: a mirror sees what comes out of the impairment of the port that the
 // frames come from, and what goes into that of the port that they are for; copies are
 // impaired at the mirror's port.
