@@ -131,33 +131,21 @@ func TestCompatKatharaVLANs(t *testing.T) {
 	run("port/setvlan 2 7")
 	a, b := testpeers.StartVdePlug(t, ctl+"[1]"), testpeers.StartVdePlug(t, ctl+"[2]")
 	c := testpeers.StartVdePlug(t, ctl+"[3]")
-	want := stationFrame(1, 2)
-	if err := a.Send(want); err != nil {
-		t.Fatal(err)
+	goes := func(from, to *testpeers.VdePlug, f []byte) {
+		t.Helper()
+		if err := from.Send(f); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := to.Recv(t.Context()); err != nil || !bytes.Equal(got, f) {
+			t.Errorf("got %x, %v, want %x", got, err, f)
+		}
 	}
-	if got, err := b.Recv(t.Context()); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("got %x, %v", got, err)
-	}
+	goes(a, b, stationFrame(1, 2))
 	// When one more frame of a has arrived, for b alone, the one for all has been to all.
-	if err := b.Send(stationFrame(2, 1)); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := a.Recv(t.Context()); err != nil || !bytes.Equal(got, stationFrame(2, 1)) {
-		t.Errorf("got %x, %v", got, err)
-	}
-	if err := a.Send(want); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := b.Recv(t.Context()); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("got %x, %v", got, err)
-	}
+	goes(b, a, stationFrame(2, 1))
+	goes(a, b, stationFrame(1, 2))
 	run("port/setvlan 3 7")
-	if err := a.Send(stationFrame(1, 3)); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := c.Recv(t.Context()); err != nil || !bytes.Equal(got, stationFrame(1, 3)) {
-		t.Errorf("what came before it was in the VLAN: %x, %v", got, err)
-	}
+	goes(a, c, stationFrame(1, 3)) // and none from before it was in the VLAN
 	run("port/remove 3", console.InUse)
 	if err := client.Subscribe(t.Context(), "port/-"); err != nil {
 		t.Fatal(err)
