@@ -32,6 +32,10 @@ for script in scripts/*.sh .ci/run; do
 done
 
 staticcheck=$(tool staticcheck)
+# Its results name files by their paths, which with -trimpath are not part of what
+# it keeps them under: another checkout of the repository has results of its own.
+STATICCHECK_CACHE=${STATICCHECK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/staticcheck}/$(cksum <<<"$root" | cut -d' ' -f1)
+export STATICCHECK_CACHE
 
 # static runs staticcheck on the code of several builds at once: what is unused
 # in one may be used in another. Its arguments are further builds. With -trimpath
