@@ -13,7 +13,7 @@ import (
 func whyTap(rs report.Results) string {
 	text := "Each segment of up to 64 KiB is copied from the kernel and back to it, which a veth does not do."
 	path := func(name string) keys { return keys{"streams": "1", "path": name} }
-	for _, rival := range []string{"plain", "vde_plug", "veth"} {
+	for _, rival := range []string{"plain", "vde_plug", "veth", "tap-loop"} {
 		if s, ok := rs.Ratio("Tap", path("tap-switch"), path(rival), "cpu-s/GB"); ok {
 			text += fmt.Sprintf(" For a gigabyte, `tap-switch` needs %s times the processor time of `%s`.", report.Number(s.Median), rival)
 		}
