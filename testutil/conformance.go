@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/pool"
 	"github.com/go-vde/sdk/vde"
 )
 
@@ -62,7 +63,8 @@ type ConnOptions struct {
 
 	// Allocs adds the promise that no method allocates per frame. It counts
 	// allocations of the whole process, so nothing else may run meanwhile. It
-	// has no effect under the race detector, which allocates itself.
+	// has no effect under the race detector and in leak mode (see package pool),
+	// which allocate themselves.
 	Allocs bool
 
 	// Timeout is how long one promise may take (default 30 seconds). After it,
@@ -147,7 +149,7 @@ func conformanceChecks(tb testing.TB, mp MakePair, opts ConnOptions) (checks []s
 
 	for _, p := range promises {
 		if slices.ContainsFunc(p.needs, func(n string) bool { return !offered[n] }) ||
-			p.waits && opts.Lossy || p.allocs && (!opts.Allocs || conformanceRace) {
+			p.waits && opts.Lossy || p.allocs && (!opts.Allocs || conformanceRace || pool.LeakMode) {
 			continue
 		}
 		c := suiteCheck{name: p.name, run: func(tb testing.TB, variant string) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/internal/recordtb"
+	"github.com/go-vde/sdk/pool"
 	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 )
@@ -258,8 +259,8 @@ var faults = []fault{
 func TestConformanceDetects(t *testing.T) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
-			if f.promise == "NoAllocations" && testutil.ConformanceRace {
-				t.Skip("the race detector allocates")
+			if f.promise == "NoAllocations" && (testutil.ConformanceRace || pool.LeakMode) {
+				t.Skip("the race detector and leak mode allocate")
 			}
 			testutil.NoLeaks(t)
 			f.detected(t)
