@@ -21,6 +21,7 @@ import (
 	"github.com/go-vde/sdk/api"
 	"github.com/go-vde/sdk/api/web"
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/impair"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -180,6 +181,16 @@ func TestPageChanges(t *testing.T) {
 	b.until(`!document.querySelector("#port-settings").disabled`)
 	if pc, err := sw.Port(3); err != nil || !slices.Equal(pc.Tagged, vswitch.AllVLANs()) {
 		t.Errorf("port 3 has %d tagged VLANs, %v", len(pc.Tagged), err)
+	}
+	b.set("#port-in-delay", "1.5")
+	b.set("#port-out-loss", "7")
+	b.set("#port-out-rate", "1000000")
+	b.click("#port-save")
+	b.untilText("#port-about", "impaired")
+	b.until(`!document.querySelector("#port-settings").disabled`)
+	bad := impair.Config{In: impair.Impairment{Delay: 1500 * time.Microsecond}, Out: impair.Impairment{Loss: 0.07, Rate: 1e6}}
+	if pc, err := sw.Port(3); err != nil || pc.Impair != bad {
+		t.Errorf("port 3 is impaired as %+v, %v", pc.Impair, err)
 	}
 	b.set("#port-vlan", "5000")
 	b.click("#port-save")

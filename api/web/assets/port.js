@@ -3,7 +3,7 @@
 
 // The window of one port: what is attached, its counters, and what can be changed.
 
-import { $, many, node, parseVLANs, rate, setText, span, untagged, vlans, whole } from "./format.js";
+import { $, many, node, parseVLANs, rate, seconds, setText, span, untagged, vlans, whole } from "./format.js";
 import { call } from "./rpc.js";
 
 export class PortDialog {
@@ -55,6 +55,12 @@ export class PortDialog {
     $("port-storm").value = c.stormLimit || "";
     $("port-macs").value = c.macLimit || "";
     $("port-isolated").checked = Boolean(c.isolated);
+    for (const d of directions) {
+      const i = (c.impair || {})[d] || {};
+      $(`port-${d}-delay`).value = i.delay ? short(1000 * seconds(i.delay)) : "";
+      $(`port-${d}-loss`).value = i.loss ? short(100 * i.loss) : "";
+      $(`port-${d}-rate`).value = i.rate || "";
+    }
     this.enable();
     this.update();
   }
@@ -64,6 +70,7 @@ export class PortDialog {
     const p = this.port, t = this.model.traffic.get(this.number), readOnly = Boolean(this.model.switch.readOnly);
     const about = [];
     if ((p.loop || {}).blocked) about.push("blocked: a probe of port " + (p.loop.from || 0) + " came back here");
+    if ((p.config || {}).impair) about.push("impaired");
     about.push(many(p.fdbEntries || 0, "FDB entry", "FDB entries"));
     setText($("port-about"), about.join(", "));
     $("port-endpoints").replaceChildren(...(p.endpoints || []).map(e => {
@@ -98,7 +105,7 @@ export class PortDialog {
     await call("SetPort", {
       port: this.number,
       etag: this.port.etag,
-      updateMask: "vlan,tagged,policy,stormLimit,macLimit,isolated",
+      updateMask: "vlan,tagged,policy,stormLimit,macLimit,isolated,impair",
       config: {
         vlan: vlan === "none" || vlan === "" ? 4095 : integer($("port-vlan"), "untagged VLAN"),
         tagged: parseVLANs($("port-tagged").value),
@@ -106,9 +113,37 @@ export class PortDialog {
         stormLimit: integer($("port-storm"), "flooded frames per second", 0),
         macLimit: integer($("port-macs"), "addresses", 0),
         isolated: $("port-isolated").checked,
+        impair: impairments((this.port.config || {}).impair),
       },
     });
   }
+}
+
+// directions are those of a port's frames: from its endpoints, and to them.
+const directions = ["in", "out"];
+
+// impairments returns old with what the fields say; old may have more than they show.
+function impairments(old = {}) {
+  const changed = { ...old };
+  for (const d of directions) {
+    changed[d] = {
+      ...old[d],
+      delay: (decimal($(`port-${d}-delay`), "delay " + d) / 1000).toFixed(9) + "s",
+      loss: decimal($(`port-${d}-loss`), "lost " + d) / 100,
+      rate: integer($(`port-${d}-rate`), "bit/s " + d, 0),
+    };
+  }
+  return changed;
+}
+
+// short returns a number without the digits that come from computing it.
+function short(n) { return String(Number(n.toPrecision(12))); }
+
+// decimal reads the number in a field; empty is 0.
+function decimal(field, name) {
+  const text = field.value.trim();
+  if (!/^(\d+(\.\d+)?)?$/.test(text)) throw new Error(name + ": " + JSON.stringify(text) + " is no number");
+  return Number(text);
 }
 
 // integer reads the number in a field; empty is what is given for it, or an error.
