@@ -83,21 +83,14 @@ func (p *portState) in(v int) (member, tagged bool) {
 	return member, member
 }
 
-// ports returns the ports that exist, by number: those that the switch has a record of
-// or a configuration for, without those that port/remove has removed. s.mu is held.
+// ports returns the ports that exist, by number: those of the switch without those that
+// port/remove has removed. s.mu is held.
 func (s *Server) ports() []portState {
 	var list []portState
-	known := make(map[int]bool)
 	for _, p := range s.sw.Ports() {
-		known[p.Number] = true
 		ps := newPortState(p.Number, p.Config)
 		ps.endpoints, ps.blocked = p.Endpoints, p.Loop.Blocked
 		list = append(list, ps)
-	}
-	for n, pc := range s.sw.Config().Ports {
-		if !known[n] {
-			list = append(list, newPortState(n, pc))
-		}
 	}
 	if len(s.state.removed) > 0 {
 		stats := s.portStats()
@@ -110,7 +103,6 @@ func (s *Server) ports() []portState {
 			return removed
 		})
 	}
-	slices.SortFunc(list, func(a, b portState) int { return a.number - b.number })
 	return list
 }
 
