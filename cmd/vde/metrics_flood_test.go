@@ -7,35 +7,22 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"testing"
 
 	"github.com/go-vde/sdk/testutil"
-	"github.com/go-vde/sdk/vswitch"
 )
 
 // TestMetricsPageHeldConnections checks that clients who keep connections, after a request or
 // without one, keep nobody else from the page: the one idle for the longest time is closed.
 func TestMetricsPageHeldConnections(t *testing.T) {
 	testutil.NoLeaks(t)
-	sw := vswitch.New(vswitch.Config{})
-	defer sw.Close()
-	p, err := newMetricsPage(sw, "lab", slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := listenMetrics(context.Background(), "0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.serve(l, slog.New(slog.DiscardHandler))
+	p, addr := servePage(t)
 	defer p.close()
 	for i := range 3 * pageConns {
-		c, err := net.Dial("tcp", l.Addr().String())
+		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +35,7 @@ func TestMetricsPageHeldConnections(t *testing.T) {
 			t.Fatalf("connection %d: %v", i, err)
 		}
 	}
-	if code, text := fetch(t, "GET", l.Addr().String(), "/metrics", ""); code != http.StatusOK {
+	if code, text := fetch(t, "GET", addr, "/metrics", ""); code != http.StatusOK {
 		t.Errorf("%d\n%s", code, text)
 	}
 }

@@ -38,6 +38,24 @@ func startMetrics(t *testing.T, args ...string) (dir, addr string) {
 	return dir, regexp.MustCompile(`msg="serving metrics" addr=(\S+)`).FindStringSubmatch(l.String())[1]
 }
 
+// servePage serves the metrics of a switch without a port, and returns the page and its
+// address. The switch lives until the end of the test.
+func servePage(t *testing.T) (p *metricsPage, addr string) {
+	t.Helper()
+	sw := vswitch.New(vswitch.Config{})
+	t.Cleanup(func() { sw.Close() })
+	p, err := newMetricsPage(sw, "lab", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := listenMetrics(context.Background(), "0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.serve(l, slog.New(slog.DiscardHandler))
+	return p, l.Addr().String()
+}
+
 // fetch asks addr for path, under the name host, and returns the answer.
 func fetch(t *testing.T, method, addr, path, host string) (code int, text string) {
 	t.Helper()
@@ -145,19 +163,9 @@ func TestMetricsPagePaces(t *testing.T) {
 // nothing, and do not hold up its end.
 func TestMetricsPageIdleClients(t *testing.T) {
 	testutil.NoLeaks(t)
-	sw := vswitch.New(vswitch.Config{})
-	defer sw.Close()
-	p, err := newMetricsPage(sw, "lab", slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := listenMetrics(context.Background(), "0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.serve(l, slog.New(slog.DiscardHandler))
+	p, addr := servePage(t)
 	for range 2 * pageConns {
-		c, err := net.Dial("tcp", l.Addr().String())
+		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}
