@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/link"
@@ -54,13 +55,13 @@ type child struct {
 }
 
 // startChild starts a copy of this program as another user (nil: the same).
-func startChild(t *testing.T, ns *testpeers.Namespace, user *syscall.Credential, name string) *child {
+func startChild(t *testing.T, ns *testpeers.Namespace, user *syscall.SysProcAttr, name string) *child {
 	t.Helper()
 	cmd := exec.Command(testpeers.TestBinaryForAnyUser(t))
 	cmd.Env = append(os.Environ(), nameVariable+"="+name, "GORACE=atexit_sleep_ms=0")
 	cmd.Dir = "/"
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
+	cmd.SysProcAttr = user
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -86,11 +87,16 @@ func (c *child) end() {
 	_ = c.cmd.Wait() // it may have been killed
 }
 
-var nobody = &syscall.Credential{Uid: 65534, Gid: 65534}
+// nobody is a user whose one privilege is to open files that others keep to themselves:
+// on some machines only root may open the device file.
+var nobody = &syscall.SysProcAttr{
+	Credential:  &syscall.Credential{Uid: 65534, Gid: 65534},
+	AmbientCaps: []uintptr{unix.CAP_DAC_OVERRIDE},
+}
 
-// TestPermissions opens devices as a user without privileges.
+// TestPermissions opens devices as a user without privileges over interfaces.
 func TestPermissions(t *testing.T) {
-	testpeers.Need(t, "CAP_SETUID", "CAP_SETGID")
+	testpeers.Need(t, "CAP_SETUID", "CAP_SETGID", "CAP_DAC_OVERRIDE")
 	ns := namespace(t)
 	ip(t, ns,
 		"ip tuntap add dev mine mode tap user 65534", "ip link set dev mine up",
