@@ -45,8 +45,7 @@ func Redial(ctx context.Context, dial func(context.Context) (Link, error), polic
 			r.cancel()
 			return nil, err
 		}
-		r.use(first)
-		r.states.now.Up = true
+		r.use(first, State{Up: true}, time.Time{})
 	} else {
 		r.states.down = time.Now()
 	}
@@ -90,11 +89,10 @@ func (r *redial) run(l Link) {
 	for {
 		if l != nil {
 			up := time.Now()
-			if !r.awaitEnd(l) {
+			var ok bool
+			if down, ok = r.awaitEnd(l); !ok {
 				return
 			}
-			down = time.Now()
-			r.states.change(State{Err: l.Err()}, down)
 			if down.Sub(up) > r.policy.MaxDelay {
 				recent = 0
 			} // else the other side ends the link soon each time: do not hurry
@@ -105,21 +103,27 @@ func (r *redial) run(l Link) {
 	}
 }
 
-// awaitEnd waits for the end of l and reports whether to dial again.
-func (r *redial) awaitEnd(l Link) bool {
+// awaitEnd waits for the end of l, returns when it was noticed and reports whether to
+// dial again.
+func (r *redial) awaitEnd(l Link) (down time.Time, ok bool) {
 	select {
 	case <-l.Done():
 	case <-r.ctx.Done():
-		return false
+		return down, false
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.closed {
-		return false
+		r.mu.Unlock()
+		return down, false
 	}
+	down = time.Now()
+	state := State{Err: l.Err()}
 	r.tx.Store(nil)
+	r.states.note(state, down)
 	r.broadcast()
-	return true
+	r.mu.Unlock()
+	r.states.tell(state)
+	return down, true
 }
 
 // redial dials until an attempt succeeds; nil says that there is no use in going
@@ -133,11 +137,12 @@ func (r *redial) redial(atOnce bool, down time.Time, recent int) (Link, int) {
 		l, err := r.dial(r.ctx)
 		outage := time.Since(down)
 		if err == nil {
-			if !r.use(l) {
+			state := State{Up: true, Attempt: attempt, Outage: outage}
+			if !r.use(l, state, down) {
 				_, _ = l.Close()
 				return nil, 0
 			}
-			r.states.change(State{Up: true, Attempt: attempt, Outage: outage}, down)
+			r.states.tell(state)
 			return l, recent + attempt
 		}
 		if r.ctx.Err() != nil {
@@ -147,7 +152,9 @@ func (r *redial) redial(atOnce bool, down time.Time, recent int) (Link, int) {
 			r.giveUp(fmt.Errorf("%w; gave up reconnecting after %d attempts in %v: %w", ErrHangup, attempt, outage.Round(time.Millisecond), err))
 			return nil, 0
 		}
-		r.states.change(State{Attempt: attempt, Err: err, Outage: outage}, down)
+		state := State{Attempt: attempt, Err: err, Outage: outage}
+		r.states.note(state, down)
+		r.states.tell(state)
 	}
 }
 
@@ -163,8 +170,9 @@ func (r *redial) pause(attempt int) bool {
 	}
 }
 
-// use takes l, which was just opened, into use, unless r has been closed.
-func (r *redial) use(l Link) bool {
+// use takes l, which was just opened, into use, unless r has been closed. The state is
+// noted with that, so that it is right for whoever has sent or received through l.
+func (r *redial) use(l Link, state State, down time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -178,6 +186,7 @@ func (r *redial) use(l Link) bool {
 	}
 	r.rx = append(r.rx, l)
 	r.tx.Store(&l)
+	r.states.note(state, down)
 	r.broadcast()
 	return true
 }
@@ -375,7 +384,13 @@ func (r *redial) Send(t Tx) (n, calls int, err error) {
 		}
 		k, c, err := r.sendOn(l, t.From(n))
 		n, calls = n+k, calls+c
-		if err == nil || !r.retry(l, err, !t.NoWait) {
+		switch {
+		case err == nil:
+			return n, calls, nil
+		case r.retry(l, err, !t.NoWait):
+		case t.NoWait && l.Err() != nil && !errors.Is(err, net.ErrClosed):
+			return n, calls, fmt.Errorf("%w: %v", ErrDown, err) // which run is about to notice
+		default:
 			return n, calls, err
 		}
 	}

@@ -137,6 +137,21 @@ func TestRedialChanges(t *testing.T) {
 	})
 }
 
+// TestRedialStateOfTraffic checks that a link through which a frame has passed says that
+// it is up: whoever waits for the end of an outage waits for one that has begun.
+func TestRedialStateOfTraffic(t *testing.T) {
+	d := newDialer(0)
+	redial(t, d, policy, func(t *testing.T, l *redialed) {
+		for range 500 {
+			(<-d.peers).Close()
+			send(t, l, 1) // waits
+			if s := l.Caps().State.State(); !s.Up {
+				t.Fatalf("a frame was sent through a link with the state %+v", s)
+			}
+		}
+	})
+}
+
 // TestRedialOrder checks that nothing which an old link had received is lost or
 // comes late.
 func TestRedialOrder(t *testing.T) {
@@ -489,6 +504,25 @@ func TestRedialRefused(t *testing.T) {
 			t.Errorf("when the link has ended: %v", err)
 		}
 		want(t, <-d.peers, 1)
+	})
+}
+
+// An ending link is one of whose end nobody has been told yet.
+type ending struct{ link.Link }
+
+func (e ending) Done() <-chan struct{} { return nil }
+
+// TestRedialEnding checks that a send which may not wait and meets a link that has ended
+// says that the link is down, not that it is over.
+func TestRedialEnding(t *testing.T) {
+	d := newDialer(0)
+	d.wrap = func(l link.Link) link.Link { return ending{l} }
+	redial(t, d, policy, func(t *testing.T, l *redialed) {
+		(<-d.peers).Close()
+		n, _, err := l.Send(link.Tx{Frames: [][]byte{number(1)}, NoWait: true})
+		if n != 0 || !errors.Is(err, link.ErrDown) || errors.Is(err, link.ErrHangup) {
+			t.Errorf("%d, %v", n, err)
+		}
 	})
 }
 

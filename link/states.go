@@ -45,12 +45,15 @@ func (s *states) OnChange(f func(State)) (stop func()) {
 	}
 }
 
-// change notes a change and calls the listeners. down is when the link last went
-// down.
-func (s *states) change(to State, down time.Time) {
+// note makes to the state. down is when the link last went down.
+func (s *states) note(to State, down time.Time) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.now, s.down = to, down
-	s.mu.Unlock()
+}
+
+// tell calls the listeners with a change that was noted.
+func (s *states) tell(to State) {
 	s.calling.Lock()
 	defer s.calling.Unlock()
 	for f := range s.listeners {
