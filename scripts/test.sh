@@ -31,9 +31,10 @@ fi
 # that still run. The tests check that there are none.
 export GORACE="${GORACE:+$GORACE }atexit_sleep_ms=0"
 
-# Packages of all modules are tested in one go, as many side by side as there
-# are processors.
+# Packages of all modules are tested in one go, more of them side by side than there are
+# processors: many tests wait for a clock or for another program.
 # What takes longest begins first, so that a processor is not left alone with it.
+packages=$(($(getconf _NPROCESSORS_ONLN) + 2))
 everything=(./vswitch ./netstack ./vde ./cmd/vde)
 for dir in "${modules[@]}"; do
 	everything+=(".${dir#"$root"}/...")
@@ -66,7 +67,7 @@ otherGo() {
 # go vet reports, make lint reports.
 run() {
 	say "go test $*"
-	go test -json -vet=off -shuffle=on -timeout="$timeout" "$@" </dev/null
+	go test -json -vet=off -shuffle=on -timeout="$timeout" -p="$packages" "$@" </dev/null
 }
 
 short() {
