@@ -26,7 +26,14 @@ empty() {
 	fi
 }
 
+# binaries lists tracked files that are no text, except pictures: go build in the
+# folder of a command leaves one behind.
+binaries() {
+	git ls-files --eol | awk -F '\t' '$1 ~ /^i\/-text/ && $2 !~ /[.]png$/ { print $2 }'
+}
+
 empty gofmt -l .
+empty binaries
 for script in scripts/*.sh .ci/run; do
 	bash -n "$script" || failed=1
 done
