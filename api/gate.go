@@ -17,6 +17,7 @@ import (
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
 
+	"github.com/go-vde/sdk/api/connlimit"
 	pb "github.com/go-vde/sdk/api/switchv1"
 )
 
@@ -50,7 +51,7 @@ func (s *Server) gate(a Access, api http.Handler) http.Handler {
 		case isCall && !slices.Contains(contentTypes, contentType(r)):
 			http.Error(w, "send the header \"Content-Type: application/json\", or for a stream one of "+strings.Join(contentTypes, ", "), http.StatusUnsupportedMediaType)
 		case isCall:
-			admit(r.Context())
+			connlimit.Admit(r.Context())
 			r.Body = http.MaxBytesReader(w, r.Body, maxRequest+5) // the prefix of a stream's message
 			ctx := context.WithValue(r.Context(), controllerKey{}, controller)
 			api.ServeHTTP(w, r.WithContext(ctx))

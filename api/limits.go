@@ -5,8 +5,6 @@ package api
 
 import (
 	"context"
-	"net"
-	"net/http"
 	"sync"
 	"time"
 
@@ -84,98 +82,4 @@ func (l *limiter) leave(capture bool) {
 	if capture {
 		l.captures--
 	}
-}
-
-// A connTable bounds the connections of an [http.Server]. Those with a request that was
-// let in stay; anybody may be able to make others.
-type connTable struct {
-	most int
-
-	mu      sync.Mutex
-	all     int                   // guarded by mu; connections
-	waiting map[net.Conn]uint64   // guarded by mu; those without such a request, in which order they began to be
-	order   uint64                // guarded by mu; of the last one
-	known   map[net.Conn]struct{} // guarded by mu; those that have had one
-}
-
-// A connKey is the key of an *admission in the context of a connection's requests.
-type connKey struct{}
-
-// An admission is a connection of a table.
-type admission struct {
-	table *connTable
-	conn  net.Conn
-}
-
-// context is for http.Server.ConnContext.
-func (t *connTable) context(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, &admission{t, c})
-}
-
-// admit notes that the request with the context ctx was let in.
-func admit(ctx context.Context) {
-	if a, ok := ctx.Value(connKey{}).(*admission); ok {
-		a.table.mu.Lock()
-		delete(a.table.waiting, a.conn)
-		a.table.known[a.conn] = struct{}{}
-		a.table.mu.Unlock()
-	}
-}
-
-// changed is for http.Server.ConnState.
-func (t *connTable) changed(c net.Conn, state http.ConnState) {
-	if victim := t.update(c, state); victim != nil {
-		victim.Close()
-	}
-}
-
-// update notes the state of c and returns the connection to close, if there are too many.
-func (t *connTable) update(c net.Conn, state http.ConnState) (victim net.Conn) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch state {
-	case http.StateNew, http.StateIdle:
-		if t.waiting == nil {
-			t.waiting, t.known = make(map[net.Conn]uint64), make(map[net.Conn]struct{})
-		}
-		t.order++
-		t.waiting[c] = t.order
-	case http.StateClosed, http.StateHijacked:
-		t.all--
-		delete(t.waiting, c)
-		delete(t.known, c)
-	}
-	if state != http.StateNew {
-		return nil
-	}
-	t.all++
-	if t.all <= t.most {
-		return nil
-	}
-	victim = t.oldest(c)
-	delete(t.waiting, victim) // one more has to close another one, even if this one is not closed yet
-	return victim
-}
-
-// oldest returns the connection to close so that c has room: the one that has waited
-// longest, of those that were never let in if there is one besides c; or c itself if no other
-// waits. mu is held.
-func (t *connTable) oldest(c net.Conn) net.Conn {
-	var stranger, client net.Conn
-	for other, order := range t.waiting {
-		oldest := &stranger
-		if _, ok := t.known[other]; ok {
-			oldest = &client
-		}
-		if other != c && (*oldest == nil || order < t.waiting[*oldest]) {
-			*oldest = other
-		}
-	}
-	switch {
-	case stranger != nil:
-		return stranger
-	case client != nil:
-		return client
-	}
-	return c
 }

@@ -16,6 +16,7 @@ import (
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
 
+	"github.com/go-vde/sdk/api/connlimit"
 	pb "github.com/go-vde/sdk/api/switchv1"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -136,17 +137,15 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, a Access) error {
 	if l.Addr().Network() != "unix" && a.Token == "" {
 		return errToken
 	}
-	conns := connTable{most: s.options.MaxConns}
 	server := &http.Server{
 		Handler:           s.Handler(a),
 		ReadHeaderTimeout: s.options.Timeout,
 		WriteTimeout:      2 * s.options.Timeout, // of which the request may take one half; streams extend it
 		IdleTimeout:       3 * s.options.Timeout,
 		MaxHeaderBytes:    16 << 10,
-		ConnState:         conns.changed,
-		ConnContext:       conns.context,
 		ErrorLog:          slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelDebug),
 	}
+	connlimit.New(s.options.MaxConns).Bound(server)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(s.closing, func() { cancel(ErrClosed) })()

@@ -15,19 +15,27 @@ import (
 	"github.com/go-vde/sdk/testutil"
 )
 
-// TestMetricsPageHeldConnections checks that clients who keep connections, after a request or
-// without one, keep nobody else from the page: the one idle for the longest time is closed.
+// TestMetricsPageHeldConnections checks that clients who keep connections, after a request,
+// without one or with one that does not come to its end, keep nobody else from the page: the one that has
+// been without a request for the longest time is closed.
 func TestMetricsPageHeldConnections(t *testing.T) {
 	testutil.NoLeaks(t)
 	p, addr := servePage(t)
 	defer p.close()
-	for i := range 3 * pageConns {
+	for i := range 6 * pageConns {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		if i%2 == 0 {
+		switch i % 4 {
+		case 0:
+			continue
+		case 1:
+			fmt.Fprint(c, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n")
+			continue
+		case 2:
+			fmt.Fprint(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n")
 			continue
 		}
 		fmt.Fprint(c, "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n")

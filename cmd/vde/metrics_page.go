@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/go-vde/sdk/api/connlimit"
 	"github.com/go-vde/sdk/cmd/vde/internal/config"
 	"github.com/go-vde/sdk/metrics"
 	"github.com/go-vde/sdk/vswitch"
@@ -62,9 +63,8 @@ func newMetricsPage(sw *vswitch.Switch, name string, log *slog.Logger) (*metrics
 	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	page := promhttp.HandlerFor(&pacedGatherer{gatherer: registry}, promhttp.HandlerOpts{MaxRequestsInFlight: pageRequests, ErrorLog: errorLog})
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", forThisMachine(page))
-	conns := pageConnTable{idle: make(map[net.Conn]uint64)}
-	return &metricsPage{server: http.Server{
+	mux.Handle("GET /metrics", admitted(page))
+	p := &metricsPage{server: http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       5 * time.Second,
@@ -72,63 +72,9 @@ func newMetricsPage(sw *vswitch.Switch, name string, log *slog.Logger) (*metrics
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    8 << 10,
 		ErrorLog:          errorLog,
-		ConnState:         conns.changed,
-	}}, nil
-}
-
-// A pageConnTable bounds the connections of a page: one more closes the one that has been
-// without a request for the longest time. Anybody can make connections and keep them.
-type pageConnTable struct {
-	mu   sync.Mutex
-	all  int                 // guarded by mu; connections
-	idle map[net.Conn]uint64 // guarded by mu; those without a request, in which order they began to be
-	last uint64              // guarded by mu; of that order
-}
-
-// changed is for http.Server.ConnState.
-func (t *pageConnTable) changed(c net.Conn, state http.ConnState) {
-	if victim := t.update(c, state); victim != nil {
-		victim.Close()
-	}
-}
-
-// update notes the state of c and returns the connection to close, if there are too many.
-func (t *pageConnTable) update(c net.Conn, state http.ConnState) (victim net.Conn) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch state {
-	case http.StateNew:
-		t.all++
-		if t.all > pageConns {
-			victim = t.oldest(c)
-		}
-		if victim == c {
-			break
-		}
-		fallthrough
-	case http.StateIdle:
-		t.last++
-		t.idle[c] = t.last
-	case http.StateActive:
-		delete(t.idle, c)
-	case http.StateClosed, http.StateHijacked:
-		t.all--
-		delete(t.idle, c)
-	}
-	return victim
-}
-
-// oldest returns the connection that has been idle for the longest time, or c if none is;
-// mu is held.
-func (t *pageConnTable) oldest(c net.Conn) net.Conn {
-	victim := c
-	for other, order := range t.idle {
-		if victim == c || order < t.idle[victim] {
-			victim = other
-		}
-	}
-	delete(t.idle, victim) // one more soon has to close another one
-	return victim
+	}}
+	connlimit.New(pageConns).Bound(&p.server)
+	return p, nil
 }
 
 // serve answers on l until p is closed.
@@ -148,25 +94,35 @@ func (p *metricsPage) close() error {
 	return err
 }
 
-// forThisMachine refuses requests to a loopback address that were made for the name of
-// another machine: a page of others in a browser of this machine could make them.
-func forThisMachine(h http.Handler) http.Handler {
+// admitted lets in requests for h, except those that forThisMachine refuses.
+func admitted(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-		if !ok || !local.IP.IsLoopback() {
-			h.ServeHTTP(w, r)
-			return
-		}
-		host := r.Host
-		if h, _, err := net.SplitHostPort(host); err == nil {
-			host = h
-		}
-		if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err != nil && host != "localhost" {
+		if !forThisMachine(r) {
 			http.Error(w, "this address is only for this machine: use 127.0.0.1 or localhost", http.StatusForbidden)
 			return
 		}
+		if r.ContentLength != 0 {
+			http.Error(w, "a request for the page has no body", http.StatusBadRequest)
+			return
+		}
+		connlimit.Admit(r.Context())
 		h.ServeHTTP(w, r)
 	})
+}
+
+// forThisMachine reports false for a request to a loopback address that was made for the
+// name of another machine: a page of others in a browser of this machine could make it.
+func forThisMachine(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok || !local.IP.IsLoopback() {
+		return true
+	}
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil || host == "localhost"
 }
 
 // A pacedGatherer makes those who gather wait for each other, and for a pause: reading the
