@@ -27,14 +27,12 @@ type socketListener struct {
 }
 
 func listenSocket(path string, mode fs.FileMode, group string) (_ net.Listener, err error) {
-	d := &controlDir{mode: mode.Perm(), gid: -1, keep: true}
+	d := &controlDir{mode: mode.Perm(), keep: true}
 	if d.mode == 0 {
 		d.mode = 0o600
 	}
-	if group != "" {
-		if d.gid, err = groupID(group); err != nil {
-			return nil, err
-		}
+	if err := d.setGroup(group); err != nil {
+		return nil, err
 	}
 	dir, name := filepath.Split(path)
 	if name == "" || name == "." || name == ".." {

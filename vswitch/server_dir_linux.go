@@ -9,12 +9,12 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
-	"os/user"
 	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-vde/sdk/internal/account"
 	"github.com/go-vde/sdk/internal/sockfile"
 	"github.com/go-vde/sdk/internal/transport"
 	"github.com/go-vde/sdk/internal/wire"
@@ -44,14 +44,10 @@ type ctlSocket struct {
 
 // listen makes the directory, if it is not there, and the control sockets.
 func (d *controlDir) listen(dir string, cfg *Config) error {
-	d.gid = -1
 	d.mode, d.dirMode = modes(cfg.Mode, cfg.DirMode)
 	d.keep = cfg.Mode == 0 && cfg.DirMode == 0
-	if cfg.Group != "" {
-		var err error
-		if d.gid, err = groupID(cfg.Group); err != nil {
-			return err
-		}
+	if err := d.setGroup(cfg.Group); err != nil {
+		return err
 	}
 	if err := d.make(dir); err != nil {
 		return err
@@ -88,15 +84,12 @@ func modes(mode, dirMode fs.FileMode) (sockets, dir fs.FileMode) {
 	return mode, dirMode
 }
 
-func groupID(name string) (int, error) {
-	g, err := user.LookupGroup(name)
-	if err == nil {
-		return strconv.Atoi(g.Gid)
+// setGroup looks up the group that files get, if name is not empty.
+func (d *controlDir) setGroup(name string) (err error) {
+	if d.gid, err = account.GroupID(name); err != nil {
+		return fmt.Errorf("look up group %q: %w", name, err)
 	}
-	if n, e := strconv.ParseUint(name, 10, 31); e == nil {
-		return int(n), nil
-	}
-	return 0, fmt.Errorf("look up group %q: %w", name, err)
+	return nil
 }
 
 // make makes the directory if necessary, sets its permissions and fills in
@@ -214,7 +207,7 @@ func (d *controlDir) bind(fd, kind int, name func(try int) string, mode fs.FileM
 	err := error(unix.EADDRINUSE)
 	for i := 0; i < tries && errors.Is(err, unix.EADDRINUSE); i++ {
 		n := name(i)
-		if f, err = d.dir.Bind(fd, n, mode); errors.Is(err, unix.EADDRINUSE) && d.removeDead(n, kind) {
+		if f, err = d.dir.Bind(fd, n, mode); errors.Is(err, unix.EADDRINUSE) && d.dir.RemoveDead(n, kind) == nil {
 			f, err = d.dir.Bind(fd, n, mode)
 		}
 	}
@@ -235,36 +228,13 @@ func (d *controlDir) bind(fd, kind int, name func(try int) string, mode fs.FileM
 	return f, nil
 }
 
-// removeDead removes the socket called name if it is one that nothing is bound to,
-// and reports whether it did.
-func (d *controlDir) removeDead(name string, kind int) bool {
-	f, err := d.dir.Lookup(name)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	dead, err := f.Dead(kind)
-	return err == nil && dead && f.Remove() == nil
-}
-
 // takeOver removes the control socket called name if nobody listens to it.
 func (d *controlDir) takeOver(name string) error {
-	f, err := d.dir.Lookup(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
+	err := d.dir.RemoveDead(name, unix.SOCK_STREAM)
+	if errors.Is(err, sockfile.ErrAlive) {
+		return fmt.Errorf("%w: it answers at %s/%s", ErrInUse, d.dir.Path(), name)
 	}
-	defer f.Close()
-	dead, err := f.Dead(unix.SOCK_STREAM)
-	switch {
-	case err != nil:
-		return fmt.Errorf("whether a switch answers at %s cannot be told: %w", f.Path(), err)
-	case !dead:
-		return fmt.Errorf("%w: it answers at %s", ErrInUse, f.Path())
-	}
-	return f.Remove()
+	return err
 }
 
 // remove closes the control sockets and removes what Listen made.

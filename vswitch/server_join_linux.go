@@ -249,7 +249,7 @@ func (l *Listener) choose(s *ctlSocket, p Peer) (n, first, last int, err error) 
 		g := l.sw.cfg.PortGroups[s.group]
 		first, last = g.First, g.Last
 		if n != 0 && (n < first || n > last) {
-			return 0, 0, 0, fmt.Errorf("%w in group %s: %s", ErrNoPort, s.group, portName(wire.Port(n)))
+			return 0, 0, 0, fmt.Errorf("%w in group %s: %s", ErrNoPort, s.group, wire.Port(n))
 		}
 	}
 	if admit := l.sw.cfg.Admit; admit != nil {
@@ -339,15 +339,4 @@ func checkOwner(owner, uid uint32) error {
 		return fmt.Errorf("it belongs to user %d, the client is %d: %w", owner, uid, unix.EPERM)
 	}
 	return nil
-}
-
-// portName returns p as a person would say it.
-func portName(p wire.Port) string {
-	switch p {
-	case wire.AnyPort:
-		return "any port"
-	case wire.ManagementPort:
-		return "port 0"
-	}
-	return fmt.Sprintf("port %d", p)
 }

@@ -134,7 +134,7 @@ func (l *Listener) answer(p *pendingConn, req wire.Request, noDescriptors bool) 
 	if stream != nil {
 		stream.Close() // which is what tells the client
 	}
-	l.sw.cfg.Logger.Warn("refused a client", "socket", p.socket.file.Name(), "asked", portName(wire.Port(peer.Port)), "description", peer.Description, "reason", err)
+	l.sw.cfg.Logger.Warn("refused a client", "socket", p.socket.file.Name(), "asked", wire.Port(peer.Port).String(), "description", peer.Description, "reason", err)
 	return nil
 }
 

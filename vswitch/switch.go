@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch/internal/fdb"
@@ -34,12 +35,13 @@ var (
 	ErrPortInUse = errors.New("port in use")
 
 	// ErrInUse is returned by [Switch.Listen] and [Switch.Serve] for a directory
-	// in which another switch answers.
-	ErrInUse = errors.New("another switch serves this directory")
+	// in which another switch answers. It matches [syscall.EADDRINUSE], as the errors
+	// of drivers do whose address another program has.
+	ErrInUse error = &sentinel{"another switch serves this directory", syscall.EADDRINUSE}
 )
 
 // A sentinel is an error that matches the one with the same meaning in package
-// vde too.
+// vde, or in package syscall, too.
 type sentinel struct {
 	text string
 	as   error

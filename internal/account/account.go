@@ -5,6 +5,7 @@
 package account
 
 import (
+	"errors"
 	"os"
 	"os/user"
 	"strconv"
@@ -14,8 +15,19 @@ import (
 // of a file as it is.
 const NoGroup = -1
 
+// An unknownGroup is a [user.UnknownGroupError] whose text does not repeat the name,
+// which callers put into theirs.
+type unknownGroup struct{ error }
+
+// Error returns the text.
+func (unknownGroup) Error() string { return "there is no such group" }
+
+// Unwrap returns the error of package user.
+func (e unknownGroup) Unwrap() error { return e.error }
+
 // GroupID returns the number of a group given by name or in decimal, and NoGroup
-// for the empty string.
+// for the empty string. The error, which does not say the name, matches
+// [user.UnknownGroupError] with [errors.As] if there is no such group.
 func GroupID(name string) (int, error) {
 	if name == "" {
 		return NoGroup, nil
@@ -24,6 +36,9 @@ func GroupID(name string) (int, error) {
 	if err != nil {
 		if n, e := strconv.ParseUint(name, 10, 31); e == nil {
 			return int(n), nil
+		}
+		if unknown := user.UnknownGroupError(""); errors.As(err, &unknown) {
+			err = unknownGroup{err}
 		}
 		return NoGroup, err
 	}

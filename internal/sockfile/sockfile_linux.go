@@ -16,6 +16,9 @@ import (
 // ErrReplaced is returned when the name of a socket leads to something else.
 var ErrReplaced = errors.New("its name leads to something else")
 
+// ErrAlive is returned by [Dir.RemoveDead] for a socket that a program has bound.
+var ErrAlive = errors.New("a program answers")
+
 // A Dir is an open directory.
 type Dir struct {
 	fd   int // opened with O_PATH
@@ -265,6 +268,27 @@ func (f *File) Dead(kind int) (bool, error) {
 	default:
 		return false, pathError("connect", f.Path(), err)
 	}
+}
+
+// RemoveDead removes the socket called name from d if it is dead, as [File.Dead] says of
+// one of the given kind. It does nothing if there is no such name. An error that matches
+// [ErrAlive] says that a socket is bound to it, others that this cannot be told.
+func (d *Dir) RemoveDead(name string, kind int) error {
+	f, err := d.Lookup(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	switch dead, err := f.Dead(kind); {
+	case err != nil:
+		return fmt.Errorf("whether a program answers at %s cannot be told: %w", f.Path(), err)
+	case !dead:
+		return fmt.Errorf("%w at %s", ErrAlive, f.Path())
+	}
+	return f.Remove()
 }
 
 // Check returns [ErrReplaced] if the name is no longer that of the file.

@@ -228,6 +228,49 @@ func TestDead(t *testing.T) {
 	}
 }
 
+// TestRemoveDead checks that the file of a dead socket is removed, and nothing else.
+func TestRemoveDead(t *testing.T) {
+	d := testDir(t)
+	alive, dead := socket(t), socket(t)
+	for name, fd := range map[string]int{"alive": alive, "dead": dead} {
+		f, err := d.Bind(fd, name, 0o700)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+	}
+	if err := unix.Dup3(alive, dead, unix.O_CLOEXEC); err != nil { // closes it
+		t.Fatal(err)
+	}
+	fd, err := d.OpenFile("file", unix.O_CREAT|unix.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(fd)
+	if err := d.RemoveDead("alive", unix.SOCK_DGRAM); !errors.Is(err, ErrAlive) || !strings.Contains(err.Error(), d.Path()+"/alive") {
+		t.Errorf("one that lives: %v", err)
+	}
+	if err := d.RemoveDead("file", unix.SOCK_DGRAM); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a file: %v", err)
+	}
+	for range 2 { // the second time it is not there
+		if err := d.RemoveDead("dead", unix.SOCK_DGRAM); err != nil {
+			t.Errorf("one that is gone: %v", err)
+		}
+	}
+	entries, err := os.ReadDir(d.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if got := strings.Join(names, " "); got != "alive file" {
+		t.Errorf("%q are left", got)
+	}
+}
+
 // TestPeerOwner checks what the kernel says of sockets with abstract names.
 func TestPeerOwner(t *testing.T) {
 	name := "\x00sockfile-test-" + strings.Repeat("x", 20) + filepath.Base(t.TempDir())

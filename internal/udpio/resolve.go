@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-vde/sdk/vnl"
 )
@@ -30,6 +31,18 @@ func FamilyOf(a Addr) Family {
 		return IPv4
 	}
 	return IPv6
+}
+
+// lookupTimeout is the bound of BoundLookups.
+const lookupTimeout = 5 * time.Second
+
+// BoundLookups returns ctx, bounded to 5 seconds if it has no deadline, for Resolve, Port and
+// what else looks up names. cancel releases what it holds.
+func BoundLookups(ctx context.Context) (bounded context.Context, cancel context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, lookupTimeout)
 }
 
 // Resolve returns the address of a host given by name or number. An IPv6 address may

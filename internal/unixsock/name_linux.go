@@ -120,21 +120,10 @@ func locate(path string) (dir, base string, err error) {
 
 // removeDead removes a socket that nobody has any more.
 func removeDead(dir *sockfile.Dir, base string, kind int) error {
-	f, err := dir.Lookup(base)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	dead, err := f.Dead(kind)
-	switch {
-	case dead:
-		return f.Remove()
-	case err == nil, errors.Is(err, unix.EPROTOTYPE), errors.Is(err, unix.EPERM):
+	err := dir.RemoveDead(base, kind)
+	if errors.Is(err, sockfile.ErrAlive) || errors.Is(err, unix.EPROTOTYPE) || errors.Is(err, unix.EPERM) {
 		// EPERM: a datagram socket that is connected to another one
-		return fmt.Errorf("%s: %w (%w)", f.Path(), ErrInUse, unix.EADDRINUSE)
+		return fmt.Errorf("%s/%s: %w (%w)", dir.Path(), base, ErrInUse, unix.EADDRINUSE)
 	}
 	return err
 }

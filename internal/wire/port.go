@@ -24,6 +24,17 @@ const (
 	MaxPort Port = 1<<23 - 1
 )
 
+// String returns "a free port", "port 0" for [ManagementPort], or "port" and the number.
+func (p Port) String() string {
+	switch p {
+	case AnyPort:
+		return "a free port"
+	case ManagementPort:
+		return "port 0"
+	}
+	return fmt.Sprintf("port %d", int32(p))
+}
+
 // Kinds of request, the low 8 bits of the type word.
 const (
 	kindPort  = 0 // the port whose number is in the upper 24 bits, or any if that is 0

@@ -201,7 +201,7 @@ func answersOthers(ctx context.Context, path string) bool {
 
 // refused names the reason of a refusal, which the protocol does not tell.
 func (h *handshake) refused(how string) error {
-	e := &joinError{step: "ask for " + portName(h.port), path: "at " + h.ctl.path, err: errors.New(how)}
+	e := &joinError{step: "ask for " + h.port.String(), path: "at " + h.ctl.path, err: errors.New(how)}
 	switch {
 	case !h.switchMayWrite():
 		e.kind = ErrConnectBackDenied
@@ -246,19 +246,9 @@ func (h *handshake) notSwitch(err error) error {
 func (h *handshake) failed(step string, err error) error {
 	e := &joinError{step: step, path: "at " + h.ctl.path, err: err}
 	if errors.Is(err, context.DeadlineExceeded) {
-		e.remedy = "the switch is stopped, or refuses " + portName(h.port) + " without a word"
+		e.remedy = "the switch is stopped, or refuses " + h.port.String() + " without a word"
 	}
 	return e
-}
-
-func portName(p wire.Port) string {
-	switch p {
-	case wire.AnyPort:
-		return "a port"
-	case wire.ManagementPort:
-		return "port 0"
-	}
-	return fmt.Sprintf("port %d", p)
 }
 
 // orContext returns ctx's error if that is what made err happen.

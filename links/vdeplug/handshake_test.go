@@ -111,7 +111,7 @@ func TestOpenHangs(t *testing.T) {
 			noStrays(t, sw)
 
 			sw, err = openUntilHang(t, tt.script)
-			checkOpenError(t, sw.VNL(), err, context.DeadlineExceeded, tt.step+sw.Dir()+"/ctl", "the switch is stopped, or refuses a port without a word")
+			checkOpenError(t, sw.VNL(), err, context.DeadlineExceeded, tt.step+sw.Dir()+"/ctl", "the switch is stopped, or refuses a free port without a word")
 			noStrays(t, sw)
 		})
 	}
@@ -206,7 +206,7 @@ func TestOpenClosedAtEachByte(t *testing.T) {
 		kind   error
 		step   string
 	}{
-		{"", vde.ErrSwitchFull, "ask for a port at "},
+		{"", vde.ErrSwitchFull, "ask for a free port at "},
 		{"[5]", vde.ErrPortRefused, "ask for port 5 at "},
 		{"[0]", vde.ErrPortRefused, "ask for port 0 at "},
 	} {

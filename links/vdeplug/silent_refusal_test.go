@@ -47,7 +47,7 @@ func TestOpenSilentRefusal(t *testing.T) {
 	for _, tt := range []silentRefusal{
 		{"port taken", "[5]", testutil.FakeIgnorePort(5), vde.ErrPortRefused, "ask for port 5 at "},
 		{"port 0 of a node", "[0]", silentNode, vde.ErrPortRefused, "ask for port 0 at "},
-		{"switch full", "", fullSwitch, vde.ErrSwitchFull, "ask for a port at "},
+		{"switch full", "", fullSwitch, vde.ErrSwitchFull, "ask for a free port at "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			testutil.NoLeaks(t)

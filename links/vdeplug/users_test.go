@@ -321,7 +321,7 @@ func TestOpenOtherUsersSwitch(t *testing.T) {
 
 	// With options that keep the switch out, the error tells why.
 	err := conntest.FailsToOpen(t, conntest.Watchdog(t), dir, vde.WithSocketGroup("nogroup"))
-	checkOpenError(t, dir, err, vde.ErrConnectBackDenied, "ask for a port at "+dir+"/ctl", "closed the connection", "group=", dir+"/.")
+	checkOpenError(t, dir, err, vde.ErrConnectBackDenied, "ask for a free port at "+dir+"/ctl", "closed the connection", "group=", dir+"/.")
 	if !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("error %q does not match fs.ErrPermission", err)
 	}

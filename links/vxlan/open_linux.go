@@ -19,16 +19,10 @@ import (
 	"github.com/go-vde/sdk/vnl"
 )
 
-// lookupTimeout bounds looking up names.
-const lookupTimeout = 5 * time.Second
-
 // open opens the link that l names.
 func open(ctx context.Context, l vnl.Locator, s link.Settings) (link.Link, error) {
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, lookupTimeout)
-		defer cancel()
-	}
+	ctx, cancel := udpio.BoundLookups(ctx)
+	defer cancel()
 	a, err := parse(l)
 	if err != nil {
 		return nil, err

@@ -20,9 +20,6 @@ import (
 	"github.com/go-vde/sdk/internal/sockfile"
 )
 
-// ErrInUse is returned by [Listen] for a path at which a program answers.
-var ErrInUse = errors.New("another program serves this socket")
-
 // A Listener is a console's socket.
 type Listener struct {
 	net.Listener
@@ -68,7 +65,7 @@ func (l *Listener) listen(group string) error {
 	}
 	gid, err := account.GroupID(group)
 	if err != nil {
-		return err
+		return fmt.Errorf("look up group %q: %w", group, err)
 	}
 	absolute, err := filepath.Abs(l.path)
 	if err != nil {
@@ -154,19 +151,9 @@ func (l *Listener) bind(fd int) (*sockfile.File, error) {
 
 // takeOver removes the socket called name if nobody listens to it.
 func (l *Listener) takeOver(name string) error {
-	f, err := l.dir.Lookup(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	}
-	defer f.Close()
-	switch dead, err := f.Dead(unix.SOCK_STREAM); {
-	case err != nil:
-		return fmt.Errorf("whether a program answers cannot be told: %w", err)
-	case !dead:
+	err := l.dir.RemoveDead(name, unix.SOCK_STREAM)
+	if errors.Is(err, sockfile.ErrAlive) {
 		return ErrInUse
 	}
-	return f.Remove()
+	return err
 }

@@ -13,9 +13,6 @@ import (
 	"runtime"
 )
 
-// ErrInUse is returned by [Listen] for a path at which a program answers.
-var ErrInUse = errors.New("another program serves this socket")
-
 // A Listener is a console's socket.
 type Listener struct {
 	net.Listener

@@ -15,11 +15,24 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/vswitch"
 )
+
+// ErrInUse is returned by [Listen] for a path at which a program answers. It matches
+// [vswitch.ErrInUse] and [syscall.EADDRINUSE].
+var ErrInUse error = inUseError{}
+
+type inUseError struct{}
+
+func (inUseError) Error() string { return "another program serves this socket" }
+
+func (inUseError) Is(target error) bool {
+	return target == vswitch.ErrInUse || target == syscall.EADDRINUSE
+}
 
 // Defaults of [Options].
 const (
