@@ -6,7 +6,9 @@ package api
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -31,7 +33,7 @@ type Options struct {
 	// Reload reads the program's configuration again and returns what was changed, and
 	// what would need a restart, a line for each (default: there is nothing to reload).
 	// Calls do not overlap.
-	Reload func(ctx context.Context) (changes []string, err error)
+	Reload func(ctx context.Context) (changes []string, err error) `json:"-"`
 
 	// MaxStreams bounds the streams of all clients together (default 64), of which a
 	// quarter may be captures.
@@ -49,7 +51,43 @@ type Options struct {
 
 	// Logger gets connections that are refused and faults of handlers (default: nothing is
 	// logged).
-	Logger *slog.Logger
+	Logger *slog.Logger `json:"-"`
+}
+
+// A durationText is a duration whose JSON form is text, as in "10s".
+type durationText time.Duration
+
+// MarshalText implements [encoding.TextMarshaler].
+func (d durationText) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (d *durationText) UnmarshalText(b []byte) error {
+	parsed, err := time.ParseDuration(string(b))
+	if err != nil {
+		return fmt.Errorf("%q is not a duration, want for example 10s", b)
+	}
+	*d = durationText(parsed)
+	return nil
+}
+
+// MarshalJSON writes the duration as text, as in "10s", and leaves out Reload and Logger.
+func (o Options) MarshalJSON() ([]byte, error) {
+	type plain Options
+	return json.Marshal(struct {
+		plain
+		Timeout durationText
+	}{plain(o), durationText(o.Timeout)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes. Fields that b does not mention keep
+// their value.
+func (o *Options) UnmarshalJSON(b []byte) error {
+	type plain Options
+	v := struct {
+		*plain
+		Timeout *durationText
+	}{(*plain)(o), (*durationText)(&o.Timeout)}
+	return json.Unmarshal(b, &v)
 }
 
 // A Server answers the API of a switch. Its methods may be called from any goroutine.

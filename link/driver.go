@@ -5,6 +5,7 @@ package link
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-vde/sdk/internal/jsonconf"
 	"github.com/go-vde/sdk/vnl"
 )
 
@@ -105,6 +107,26 @@ type Settings struct {
 	// Offload asks for metadata beside the frames also where that has to be
 	// agreed on when the link is opened.
 	Offload bool
+}
+
+// MarshalJSON writes the permissions in octal, as in "0660".
+func (s Settings) MarshalJSON() ([]byte, error) {
+	type plain Settings
+	return json.Marshal(struct {
+		plain
+		SocketMode jsonconf.Mode
+	}{plain(s), jsonconf.Mode(s.SocketMode)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes. Fields that b does not mention keep
+// their value.
+func (s *Settings) UnmarshalJSON(b []byte) error {
+	type plain Settings
+	v := struct {
+		*plain
+		SocketMode *jsonconf.Mode
+	}{(*plain)(s), (*jsonconf.Mode)(&s.SocketMode)}
+	return json.Unmarshal(b, &v)
 }
 
 // A SharedMemory says with whom frames may go through shared memory.

@@ -5,6 +5,7 @@ package link
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/internal/framequeue"
+	"github.com/go-vde/sdk/internal/jsonconf"
 )
 
 // A FrameConn moves whole frames with calls that wait. It is what [New] makes a
@@ -45,6 +47,26 @@ type Config struct {
 	// Linger is how long Close waits for frames that Send has accepted to be
 	// written (default 1 second; negative: not at all).
 	Linger time.Duration
+}
+
+// MarshalJSON writes the duration as text, as in "1s".
+func (cfg Config) MarshalJSON() ([]byte, error) {
+	type plain Config
+	return json.Marshal(struct {
+		plain
+		Linger jsonconf.Duration
+	}{plain(cfg), jsonconf.Duration(cfg.Linger)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes. Fields that b does not mention keep
+// their value.
+func (cfg *Config) UnmarshalJSON(b []byte) error {
+	type plain Config
+	v := struct {
+		*plain
+		Linger *jsonconf.Duration
+	}{(*plain)(cfg), (*jsonconf.Duration)(&cfg.Linger)}
+	return json.Unmarshal(b, &v)
 }
 
 // New returns a link on c, which it owns from then on. One goroutine reads and one

@@ -4,9 +4,12 @@
 package link
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/go-vde/sdk/internal/jsonconf"
 )
 
 // A RedialPolicy says how a link made by [Redial] comes back after its end. The
@@ -32,6 +35,26 @@ type RedialPolicy struct {
 	// when an attempt succeeds. Without it the failure of the first attempt is
 	// that of Redial.
 	FirstDial bool
+}
+
+// MarshalJSON writes the durations as text, as in "50ms".
+func (p RedialPolicy) MarshalJSON() ([]byte, error) {
+	type plain RedialPolicy
+	return json.Marshal(struct {
+		plain
+		MinDelay, MaxDelay, MaxOutage jsonconf.Duration
+	}{plain(p), jsonconf.Duration(p.MinDelay), jsonconf.Duration(p.MaxDelay), jsonconf.Duration(p.MaxOutage)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes. Fields that b does not mention keep
+// their value.
+func (p *RedialPolicy) UnmarshalJSON(b []byte) error {
+	type plain RedialPolicy
+	v := struct {
+		*plain
+		MinDelay, MaxDelay, MaxOutage *jsonconf.Duration
+	}{(*plain)(p), (*jsonconf.Duration)(&p.MinDelay), (*jsonconf.Duration)(&p.MaxDelay), (*jsonconf.Duration)(&p.MaxOutage)}
+	return json.Unmarshal(b, &v)
 }
 
 // Defaults returns p with its defaults filled in, or what is wrong with it.

@@ -7,8 +7,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"strconv"
 	"time"
+
+	"github.com/go-vde/sdk/internal/jsonconf"
 )
 
 // A textDuration is a duration whose text form is that of [time.Duration], or
@@ -27,44 +28,14 @@ func (d *textDuration) UnmarshalText(b []byte) error {
 		*d = textDuration(Forever)
 		return nil
 	}
-	v, err := time.ParseDuration(string(b))
-	if err != nil {
+	var v jsonconf.Duration
+	if err := v.UnmarshalText(b); err != nil {
 		return err
 	}
 	if v < 0 {
 		return fmt.Errorf("negative duration %q, want a positive one or forever", b)
 	}
 	*d = textDuration(v)
-	return nil
-}
-
-// A textMode is permissions whose text form is octal, such as "02770".
-type textMode fs.FileMode
-
-func (m textMode) MarshalText() ([]byte, error) {
-	n := uint64(fs.FileMode(m).Perm())
-	if fs.FileMode(m)&fs.ModeSetgid != 0 {
-		n |= 0o2000
-	}
-	if fs.FileMode(m)&fs.ModeSticky != 0 {
-		n |= 0o1000
-	}
-	return fmt.Appendf(nil, "0%o", n), nil
-}
-
-func (m *textMode) UnmarshalText(b []byte) error {
-	n, err := strconv.ParseUint(string(b), 8, 32)
-	if err != nil || n > 0o3777 {
-		return fmt.Errorf("permissions %q, want an octal number up to 03777", b)
-	}
-	mode := fs.FileMode(n & 0o777)
-	if n&0o2000 != 0 {
-		mode |= fs.ModeSetgid
-	}
-	if n&0o1000 != 0 {
-		mode |= fs.ModeSticky
-	}
-	*m = textMode(mode)
 	return nil
 }
 
@@ -78,11 +49,11 @@ type (
 type configJSON struct {
 	plainConfig
 
-	AgeingTime       textDuration `json:",omitzero"`
-	HandshakeTimeout textDuration `json:",omitzero"`
-	LoopInterval     textDuration `json:",omitzero"`
-	Mode             textMode     `json:",omitzero"`
-	DirMode          textMode     `json:",omitzero"`
+	AgeingTime       textDuration  `json:",omitzero"`
+	HandshakeTimeout textDuration  `json:",omitzero"`
+	LoopInterval     textDuration  `json:",omitzero"`
+	Mode             jsonconf.Mode `json:",omitzero"`
+	DirMode          jsonconf.Mode `json:",omitzero"`
 }
 
 // MarshalJSON implements [json.Marshaler]: durations and permissions are text,
@@ -92,7 +63,7 @@ func (c Config) MarshalJSON() ([]byte, error) {
 		plainConfig: plainConfig(c),
 		AgeingTime:  textDuration(c.AgeingTime), HandshakeTimeout: textDuration(c.HandshakeTimeout),
 		LoopInterval: textDuration(c.LoopInterval),
-		Mode:         textMode(c.Mode), DirMode: textMode(c.DirMode),
+		Mode:         jsonconf.Mode(c.Mode), DirMode: jsonconf.Mode(c.DirMode),
 	})
 }
 
@@ -103,7 +74,7 @@ func (c *Config) UnmarshalJSON(b []byte) error {
 		plainConfig: plainConfig(*c),
 		AgeingTime:  textDuration(c.AgeingTime), HandshakeTimeout: textDuration(c.HandshakeTimeout),
 		LoopInterval: textDuration(c.LoopInterval),
-		Mode:         textMode(c.Mode), DirMode: textMode(c.DirMode),
+		Mode:         jsonconf.Mode(c.Mode), DirMode: jsonconf.Mode(c.DirMode),
 	}
 	if err := json.Unmarshal(b, &v); err != nil {
 		return err

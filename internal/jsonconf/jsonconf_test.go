@@ -6,6 +6,7 @@ package jsonconf_test
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"math"
 	"strings"
 	"testing"
@@ -60,6 +61,31 @@ func TestRoundTrip(t *testing.T) {
 		if err := json.Unmarshal(b, &got); err != nil || got.Wait != d {
 			t.Errorf("%v: %s became %v, %v", d, b, got.Wait, err)
 		}
+	}
+}
+
+// TestMode checks permissions against their text.
+func TestMode(t *testing.T) {
+	for text, want := range map[string]fs.FileMode{
+		"00": 0, "0640": 0o640, "02770": 0o770 | fs.ModeSetgid, "01777": 0o777 | fs.ModeSticky, "03700": 0o700 | fs.ModeSetgid | fs.ModeSticky,
+	} {
+		b, err := jsonconf.Mode(want).MarshalText()
+		if err != nil || string(b) != text {
+			t.Errorf("%v is %q, %v, want %q", want, b, err, text)
+		}
+		var m jsonconf.Mode
+		if err := m.UnmarshalText([]byte(text)); err != nil || fs.FileMode(m) != want {
+			t.Errorf("%q became %v, %v, want %v", text, fs.FileMode(m), err, want)
+		}
+	}
+	for _, bad := range []string{"", "4000", "-1", "8", "0o700", "rwx"} {
+		m := jsonconf.Mode(0o600)
+		if err := m.UnmarshalText([]byte(bad)); err == nil || fs.FileMode(m) != 0o600 {
+			t.Errorf("%q became %v, %v", bad, fs.FileMode(m), err)
+		}
+	}
+	if m, ok := jsonconf.ParseMode("1000", 0o777); ok {
+		t.Errorf("1000 of at most 0777 became %v", m)
 	}
 }
 

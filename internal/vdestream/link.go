@@ -5,10 +5,12 @@ package vdestream
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/jsonconf"
 	"github.com/go-vde/sdk/link"
 )
 
@@ -44,6 +46,28 @@ type Config struct {
 	// libvdeplug loses a frame that is not there whole when its length is. Readers
 	// with a buffer of their own are faster with 65536.
 	WriteSize int
+}
+
+// MarshalJSON writes the duration as text, as that of [link.Config].
+func (cfg Config) MarshalJSON() ([]byte, error) {
+	type base link.Config // without its methods, which would be those of the whole
+	return json.Marshal(struct {
+		base
+		Linger    jsonconf.Duration
+		WriteSize int
+	}{base(cfg.Config), jsonconf.Duration(cfg.Linger), cfg.WriteSize})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes. Fields that b does not mention keep
+// their value.
+func (cfg *Config) UnmarshalJSON(b []byte) error {
+	type base link.Config
+	v := struct {
+		*base
+		Linger    *jsonconf.Duration
+		WriteSize *int
+	}{(*base)(&cfg.Config), (*jsonconf.Duration)(&cfg.Linger), &cfg.WriteSize}
+	return json.Unmarshal(b, &v)
 }
 
 // CheckMaxFrameSize returns an error if the format cannot carry frames of n bytes.

@@ -6,6 +6,7 @@ package console
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/frame"
+	"github.com/go-vde/sdk/internal/jsonconf"
 	"github.com/go-vde/sdk/vswitch"
 )
 
@@ -65,11 +67,11 @@ type Options struct {
 
 	// Access holds the access lists of ports (default: port/setuser and port/setgroup
 	// answer that there is no such command). Its Admit must be that of the switch.
-	Access *Access
+	Access *Access `json:"-"`
 
 	// Shutdown is called by the command shutdown, in a goroutine of its own (default:
 	// there is no such command).
-	Shutdown func()
+	Shutdown func() `json:"-"`
 
 	// MaxSessions bounds the sessions of Serve together (default
 	// [DefaultMaxSessions]). One more ends the oldest that has sent no command, or is
@@ -82,7 +84,30 @@ type Options struct {
 
 	// Logger gets the beginning and end of sessions, and what they change (default:
 	// nothing is logged).
-	Logger *slog.Logger
+	Logger *slog.Logger `json:"-"`
+}
+
+// MarshalJSON writes the duration as text, as in "1m0s", and the permissions in octal. It
+// leaves out Access, Shutdown and Logger.
+func (o Options) MarshalJSON() ([]byte, error) {
+	type plain Options
+	return json.Marshal(struct {
+		plain
+		Mode         jsonconf.Mode
+		WriteTimeout jsonconf.Duration
+	}{plain(o), jsonconf.Mode(o.Mode), jsonconf.Duration(o.WriteTimeout)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes. Fields that b does not mention keep
+// their value.
+func (o *Options) UnmarshalJSON(b []byte) error {
+	type plain Options
+	v := struct {
+		*plain
+		Mode         *jsonconf.Mode
+		WriteTimeout *jsonconf.Duration
+	}{(*plain)(o), (*jsonconf.Mode)(&o.Mode), (*jsonconf.Duration)(&o.WriteTimeout)}
+	return json.Unmarshal(b, &v)
 }
 
 // A Server answers the commands of consoles. All methods may be called from any

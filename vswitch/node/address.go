@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-vde/sdk/internal/jsonconf"
 	"github.com/go-vde/sdk/vnl"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -104,16 +105,9 @@ func parseMode(name, s string, most uint64) (fs.FileMode, error) {
 	if s == "" {
 		return 0, nil
 	}
-	n, err := strconv.ParseUint(s, 8, 32)
-	if err != nil || n > most {
+	mode, ok := jsonconf.ParseMode(s, most)
+	if !ok {
 		return 0, vnl.Errorf("%s %q is not an octal number from 0 to %#o", name, s, most)
-	}
-	mode := fs.FileMode(n & 0o777)
-	if n&0o2000 != 0 {
-		mode |= fs.ModeSetgid
-	}
-	if n&0o1000 != 0 {
-		mode |= fs.ModeSticky
 	}
 	return mode, nil
 }
