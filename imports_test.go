@@ -71,7 +71,7 @@ var floors = []floor{
 	{"internal/recordtb", nil},
 	{"internal/openfiles", nil},
 	{"internal/testframe", nil},
-	{"internal/testpeers", []string{"testutil"}},
+	{"internal/testpeers", []string{"frame", "link", "testutil"}},
 	{"internal/testaccounts", []string{"vswitch"}},
 	{"internal/conntest", []string{"frame", "vde", "testutil"}},
 	{"internal/switchtest", []string{"frame", "pool", "vde", "testutil", "internal/testframe", "internal/testpeers"}},

@@ -16,7 +16,8 @@
 //     of package testframe, so Go and C can stand at either end.
 //   - [StartVdePlug] runs a vde_plug that sends and receives for the test: [VdePlug.Send] and [VdePlug.Recv].
 //   - [StartKernelTap] connects a TCP/IP stack of the kernel, in a network namespace of its own, to a VDE network.
-//   - [StartProcess] runs any program, [NewNamespace] makes an empty network namespace.
+//   - [StartProcess] runs any program, [NewNamespace] makes an empty network namespace, [NewVeth] two with a cable
+//     between them. [VethChanges] is what happens to cables.
 //
 // Every peer is ready when its constructor returns. The end of the test ends it; only processes started here are
 // signalled, by process descriptor or pid. The output of a peer is kept and logged if the test fails.

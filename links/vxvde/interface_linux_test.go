@@ -4,78 +4,12 @@
 package vxvde_test
 
 import (
-	"bytes"
-	"context"
 	"errors"
-	"os"
-	"strings"
 	"testing"
-	"time"
 
-	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/link"
 )
-
-// arrives sends a frame to all again and again until it arrives.
-func arrives(t *testing.T, what string, from, to link.Link, number byte) {
-	t.Helper()
-	f := bytes.Repeat([]byte{number}, 60)
-	frame.PutHeader(f, frame.Broadcast(), frame.MAC{2, 0, 0, 0, 0, number}, frame.EtherTypeExperimental)
-	rx := link.Rx{Bufs: [][]byte{make([]byte, 100)}, Sizes: make([]int, 1)}
-	for end := time.Now().Add(time.Minute); ; {
-		if _, _, err := from.Send(link.Tx{Frames: [][]byte{f}}); err != nil {
-			t.Fatalf("%s: %v", what, err)
-		}
-		if err := to.SetReadDeadline(time.Now().Add(20 * time.Millisecond)); err != nil { // then it is sent again
-			t.Fatal(err)
-		}
-		n, err := to.Recv(rx)
-		switch {
-		case n == 1 && bytes.Equal(rx.Bufs[0][:rx.Sizes[0]], f):
-			return
-		case n == 0 && !errors.Is(err, os.ErrDeadlineExceeded):
-			t.Fatalf("%s: Recv: %v", what, err)
-		case time.Now().After(end):
-			t.Fatalf("%s: no frame arrives any more", what)
-		}
-	}
-}
-
-// ip runs ip(8) in a namespace with each of the given arguments.
-func ip(t *testing.T, n *testpeers.Namespace, commands ...string) {
-	t.Helper()
-	for _, args := range commands {
-		if _, err := n.Exec(context.Background(), append([]string{"ip"}, strings.Fields(args)...)...); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// interfaceChanges are what happens to the interface below a link, after which frames
-// pass as before.
-var interfaceChanges = []struct {
-	name  string
-	apply func(t *testing.T, a, b *testpeers.Namespace)
-}{
-	{"down and up", func(t *testing.T, a, b *testpeers.Namespace) {
-		ip(t, a, "link set dev ve0 down")
-		testpeers.ConfigureVeth(t, a, b)
-	}},
-	{"another address", func(t *testing.T, a, b *testpeers.Namespace) {
-		ip(t, a, "addr add 10.99.0.9/24 dev ve0", "addr del 10.99.0.1/24 dev ve0", "route replace default dev ve0", "addr add 10.99.0.1/24 dev ve0")
-	}},
-	{"removed and made again", func(t *testing.T, a, b *testpeers.Namespace) {
-		ip(t, a, "link del dev ve0")
-		testpeers.ConnectVeth(t, a, b)
-	}},
-	{"moved away and back, with the same number", func(t *testing.T, a, b *testpeers.Namespace) {
-		c := testpeers.NewNamespace(t)
-		ip(t, a, "link set dev ve0 netns "+c.Path())
-		ip(t, c, "link set dev ve0 netns "+a.Path())
-		testpeers.ConfigureVeth(t, a, b)
-	}},
-}
 
 // notReturned checks that frames which l has sent do not come back to it.
 func notReturned(t *testing.T, what string, l link.Link, number byte) {
@@ -109,18 +43,18 @@ func TestInterfaceChanges(t *testing.T) {
 			t.Parallel()
 			a, b := testpeers.NewVeth(t)
 			addresses := func() {
-				ip(t, a, "addr replace fe80::a/64 dev ve0 nodad")
-				ip(t, b, "addr replace fe80::b/64 dev ve0 nodad")
+				a.IP(t, "addr replace fe80::a/64 dev ve0 nodad")
+				b.IP(t, "addr replace fe80::b/64 dev ve0 nodad")
 			}
 			addresses()
 			la, lb := open(t, a, c.a), open(t, b, c.b)
-			for i, change := range interfaceChanges {
-				change.apply(t, a, b)
+			for i, change := range testpeers.VethChanges() {
+				change.Apply(t, a, b)
 				addresses()
-				arrives(t, change.name, la, lb, byte(2*i))
-				notReturned(t, change.name, la, byte(2*i))
-				arrives(t, change.name, lb, la, byte(2*i+1))
-				notReturned(t, change.name, lb, byte(2*i+1))
+				testpeers.Arrives(t, change.Name, la, lb, byte(2*i))
+				notReturned(t, change.Name, la, byte(2*i))
+				testpeers.Arrives(t, change.Name, lb, la, byte(2*i+1))
+				notReturned(t, change.Name, lb, byte(2*i+1))
 			}
 		})
 	}
@@ -130,18 +64,18 @@ func TestInterfaceChanges(t *testing.T) {
 // interface, as that of a machine which changes from one network to another.
 func TestRouteChanges(t *testing.T) {
 	a, b := testpeers.NewVeth(t)
-	ip(t, a, "link add ve1 type veth peer name ve1 netns "+b.Path(), "addr add 10.98.0.1/24 dev ve1", "link set dev ve1 up")
-	ip(t, b, "addr add 10.98.0.2/24 dev ve1", "link set dev ve1 up")
+	a.IP(t, "link add ve1 type veth peer name ve1 netns "+b.Path(), "addr add 10.98.0.1/24 dev ve1", "link set dev ve1 up")
+	b.IP(t, "addr add 10.98.0.2/24 dev ve1", "link set dev ve1 up")
 	la, lb := open(t, a, "vxvde://"), open(t, b, "vxvde://")
 	for i, name := range []string{"ve0", "ve1", "ve0"} {
-		ip(t, a, "route replace default dev "+name)
-		ip(t, b, "route replace default dev "+name)
-		arrives(t, name, la, lb, byte(2*i))
-		arrives(t, name, lb, la, byte(2*i+1))
+		a.IP(t, "route replace default dev "+name)
+		b.IP(t, "route replace default dev "+name)
+		testpeers.Arrives(t, name, la, lb, byte(2*i))
+		testpeers.Arrives(t, name, lb, la, byte(2*i+1))
 	}
-	ip(t, a, "link del dev ve0")
-	ip(t, a, "route replace default dev ve1")
-	ip(t, b, "route replace default dev ve1")
-	arrives(t, "removed", la, lb, 100)
-	arrives(t, "removed", lb, la, 101)
+	a.IP(t, "link del dev ve0")
+	a.IP(t, "route replace default dev ve1")
+	b.IP(t, "route replace default dev ve1")
+	testpeers.Arrives(t, "removed", la, lb, 100)
+	testpeers.Arrives(t, "removed", lb, la, 101)
 }
