@@ -15,6 +15,7 @@ type Counter int
 // The counters, in the order of the detail view.
 const (
 	InFrames Counter = iota
+	InDuplicated
 	InBytes
 	Forwarded
 	Flooded
@@ -24,6 +25,7 @@ const (
 	Offered
 	Mirrored
 	Probes
+	OutDuplicated
 	OutFrames
 	OutBytes
 	numCounters
@@ -43,9 +45,9 @@ type Counters struct {
 func CountersOf(in *pb.InStats, out *pb.OutStats) Counters {
 	return Counters{
 		N: [numCounters]uint64{
-			InFrames: in.GetFrames(), InBytes: in.GetBytes(), Forwarded: in.GetForwarded(), Flooded: in.GetFlooded(),
+			InFrames: in.GetFrames(), InDuplicated: in.GetDuplicated(), InBytes: in.GetBytes(), Forwarded: in.GetForwarded(), Flooded: in.GetFlooded(),
 			Copies: in.GetCopies(), GSOFrames: in.GetGsoFrames(), Segments: in.GetSegments(),
-			Offered: out.GetOffered(), Mirrored: out.GetMirrored(), Probes: out.GetProbes(),
+			Offered: out.GetOffered(), Mirrored: out.GetMirrored(), Probes: out.GetProbes(), OutDuplicated: out.GetDuplicated(),
 			OutFrames: out.GetFrames(), OutBytes: out.GetBytes(),
 		},
 		Queued: out.GetQueued(), InDropped: maps.Clone(in.GetDropped()), OutDropped: maps.Clone(out.GetDropped()),

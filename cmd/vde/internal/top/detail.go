@@ -18,11 +18,12 @@ var names = [2][]struct {
 	name    string
 }{
 	{
-		{InFrames, "frames in"}, {InBytes, "bytes in"}, {Forwarded, "forwarded"}, {Flooded, "  flooded"},
+		{InFrames, "frames in"}, {InDuplicated, "  duplicated"}, {InBytes, "bytes in"}, {Forwarded, "forwarded"}, {Flooded, "  flooded"},
 		{Copies, "  copies made"}, {GSOFrames, "GSO frames"}, {Segments, "  segments"},
 	},
 	{
-		{Offered, "copies out"}, {Mirrored, "  as a mirror"}, {Probes, "  probes"}, {OutFrames, "delivered"}, {OutBytes, "  bytes"},
+		{Offered, "copies out"}, {Mirrored, "  as a mirror"}, {Probes, "  probes"}, {OutDuplicated, "  duplicated"},
+		{OutFrames, "delivered"}, {OutBytes, "  bytes"},
 	},
 }
 
@@ -39,7 +40,7 @@ func (p *Page) detail() []string {
 	}
 	lines = append(lines, r.Details...)
 	lines = append(lines, "")
-	height := max(1, min(4, (p.bodyLines()-len(lines)-8)/2))
+	height := max(1, min(4, (p.bodyLines()-len(lines)-len(names[0])-1)/2))
 	for _, g := range []struct {
 		name  string
 		rates *[Seconds]float64

@@ -10,11 +10,15 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	pb "github.com/go-vde/sdk/api/switchv1"
 )
 
 var update = flag.Bool("update", false, "write what is drawn to testdata")
@@ -107,6 +111,37 @@ func TestSizes(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// TestAllCounters checks that the detail view has every counter that the API has.
+func TestAllCounters(t *testing.T) {
+	in, out := &pb.InStats{}, &pb.OutStats{}
+	want := make(map[string]string) // names by values
+	for _, m := range []protoreflect.Message{in.ProtoReflect(), out.ProtoReflect()} {
+		fields := m.Descriptor().Fields()
+		for i := range fields.Len() {
+			f := fields.Get(i)
+			value := uint64(70000 + len(want))
+			want[strconv.FormatUint(value, 10)] = string(f.FullName())
+			if f.IsMap() {
+				m.Mutable(f).Map().Set(protoreflect.ValueOfString("vlan").MapKey(), protoreflect.ValueOfUint64(value))
+			} else {
+				m.Set(f, protoreflect.ValueOfUint64(value))
+			}
+		}
+	}
+	p := &Page{}
+	p.Resize(100, 60)
+	p.Describe(Switch{}, []Port{{Number: 1, Active: true}})
+	p.Start(&pb.Stats{Ports: []*pb.PortStats{{Port: 1, In: in, Out: out}}})
+	p.Described()
+	press(p, "enter")
+	drawn := p.Draw()
+	for value, name := range want {
+		if !strings.Contains(drawn, value) {
+			t.Errorf("%s is not shown", name)
 		}
 	}
 }
