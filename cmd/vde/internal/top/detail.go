@@ -38,6 +38,9 @@ func (p *Page) detail() []string {
 	if states := r.states(); len(states) > 0 {
 		lines = append(lines, style(yellow, strings.Join(states, ", ")))
 	}
+	if !p.hasTotals(r.Number) {
+		lines = append(lines, style(yellow, "more ports in use than the switch tells of at a time: not all frames are counted here"))
+	}
 	lines = append(lines, r.Details...)
 	lines = append(lines, "")
 	height := max(1, min(4, (p.bodyLines()-len(lines)-len(names[0])-1)/2))
@@ -88,7 +91,7 @@ func (p *Page) counters(r *portRow) []string {
 		row("", "TOTAL", "PER s")
 		tables[i][0] = style(bold, tables[i][0])
 		for _, n := range names[i] {
-			row(n.name, strconv.FormatUint(r.Total.N[n.counter], 10), count(r.Rate(n.counter)))
+			row(n.name, strconv.FormatUint(r.Total.N[n.counter], 10), p.rate(r, r.Rate(n.counter)))
 		}
 		dropped, growth := r.Total.InDropped, r.growth.InDropped
 		if i == 1 {
@@ -96,7 +99,7 @@ func (p *Page) counters(r *portRow) []string {
 			dropped, growth = r.Total.OutDropped, r.growth.OutDropped
 		}
 		for _, cause := range slices.Sorted(maps.Keys(dropped)) {
-			row("dropped, "+cause, strconv.FormatUint(dropped[cause], 10), count(r.perSecond(growth[cause])))
+			row("dropped, "+cause, strconv.FormatUint(dropped[cause], 10), p.rate(r, r.perSecond(growth[cause])))
 			last := &tables[i][len(tables[i])-1]
 			*last = style(red, *last)
 		}

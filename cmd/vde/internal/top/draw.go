@@ -95,6 +95,9 @@ func (p *Page) head() []string {
 	if s.ReadOnly {
 		parts = append(parts, style(yellow, "read-only"))
 	}
+	if p.noRates > 0 {
+		parts = append(parts, style(yellow, fmt.Sprintf("no rates from port %d on", p.noRates)))
+	}
 	parts = append(parts, fmt.Sprintf("ports %d of %d", s.Active, s.Ports), fmt.Sprintf("endpoints %d", s.Endpoints), fmt.Sprintf("FDB %d", s.FDB))
 	in, out, dropped := si(8*t.Rate(InBytes)), si(8*t.Rate(OutBytes)), si(t.DropRate())
 	second := fmt.Sprintf("in %s frames/s %s bit/s  out %s frames/s %s bit/s  ", si(t.Rate(InFrames)), in, si(t.Rate(OutFrames)), out)
@@ -189,7 +192,8 @@ q      quit
 
 IN is what comes from the port, OUT what goes to it. MINUTE is the last minute
 of both, each port on its own scale. QUEUE is what waits in the switch.
-STATE: B blocked by loop protection, D link is down, M mirrored, I impaired`
+STATE: B blocked by loop protection, D link is down, M mirrored, I impaired
+?: not known, as more ports are busy than the switch tells of at a time`
 
 // A column is one of the table.
 type column struct {
@@ -215,15 +219,23 @@ var columns = []column{
 	{"PORT", 5, 0, ByNumber, true, func(_ *Page, r *portRow) string { return strconv.Itoa(r.Number) }},
 	{"ENDPOINT", minName, 0, unsorted, false, func(_ *Page, r *portRow) string { return r.Name }},
 	{"VLAN", 6, 7, unsorted, false, func(_ *Page, r *portRow) string { return r.VLAN }},
-	{"IN f/s", 7, 8, unsorted, true, func(_ *Page, r *portRow) string { return count(r.Rate(InFrames)) }},
-	{"IN b/s", 7, 1, ByIn, true, func(_ *Page, r *portRow) string { return count(8 * r.Rate(InBytes)) }},
-	{"OUT f/s", 8, 8, unsorted, true, func(_ *Page, r *portRow) string { return count(r.Rate(OutFrames)) }},
-	{"OUT b/s", 8, 1, ByOut, true, func(_ *Page, r *portRow) string { return count(8 * r.Rate(OutBytes)) }},
+	{"IN f/s", 7, 8, unsorted, true, func(p *Page, r *portRow) string { return p.rate(r, r.Rate(InFrames)) }},
+	{"IN b/s", 7, 1, ByIn, true, func(p *Page, r *portRow) string { return p.rate(r, 8*r.Rate(InBytes)) }},
+	{"OUT f/s", 8, 8, unsorted, true, func(p *Page, r *portRow) string { return p.rate(r, r.Rate(OutFrames)) }},
+	{"OUT b/s", 8, 1, ByOut, true, func(p *Page, r *portRow) string { return p.rate(r, 8*r.Rate(OutBytes)) }},
 	{"MINUTE", 8, 4, unsorted, false, nil},
-	{"QUEUE", 6, 5, ByQueue, true, func(_ *Page, r *portRow) string { return count(float64(r.Total.Queued)) }},
-	{"DROP/s", 7, 2, ByDrops, true, func(_ *Page, r *portRow) string { return count(r.DropRate()) }},
+	{"QUEUE", 6, 5, ByQueue, true, func(p *Page, r *portRow) string { return p.rate(r, float64(r.Total.Queued)) }},
+	{"DROP/s", 7, 2, ByDrops, true, func(p *Page, r *portRow) string { return p.rate(r, r.DropRate()) }},
 	{"FDB", 5, 6, ByFDB, true, func(_ *Page, r *portRow) string { return count(float64(r.FDB)) }},
 	{"STATE", 5, 3, unsorted, false, func(_ *Page, r *portRow) string { return r.marks() }},
+}
+
+// rate returns what a port has had in the last interval as text, if that is known.
+func (p *Page) rate(r *portRow, v float64) string {
+	if !p.hasRates(r.Number) {
+		return "?"
+	}
+	return count(v)
 }
 
 // widths returns the width of each column, 0 for those that there is no room for.

@@ -146,6 +146,46 @@ func TestAllCounters(t *testing.T) {
 	}
 }
 
+// TestPortsNotTold checks that the page says of which ports it does not know the rates, and
+// of which not all counters: of those that did not fit an answer of the API.
+func TestPortsNotTold(t *testing.T) {
+	p := testPage(140, 24)
+	check := func(when string, rates, totals bool) {
+		t.Helper()
+		drawn := ansi.Strip(p.Draw())
+		if strings.Contains(drawn, "no rates from port 4 on") == rates {
+			t.Errorf("%s: the first line should say it: %v", when, !rates)
+		}
+		for line := range strings.Lines(drawn) {
+			told := !strings.Contains(line, " ? ")
+			switch {
+			case strings.Contains(line, "(shared-memory)") && !told: // port 3
+				t.Errorf("%s: %q", when, line)
+			case strings.Contains(line, "gamma"), strings.Contains(line, "(socket)") && strings.Contains(line, "東京"):
+				if told != rates {
+					t.Errorf("%s: %q", when, line)
+				}
+			}
+		}
+		press(p, "G", "enter") // port 5
+		if strings.Contains(p.Draw(), "not all frames are counted here") == totals {
+			t.Errorf("%s: whether all are counted should be %v:\n%s", when, totals, p.Draw())
+		}
+		press(p, "esc")
+	}
+	check("at first", true, true)
+	some := stats(epoch, port(3, 10, 10))
+	some.NextPort = 4
+	p.Grow(some, time.Second)
+	check("too many", false, false)
+	p.Grow(stats(epoch, port(3, 10, 10)), time.Second)
+	check("then not", true, false)
+	p.Start(some)
+	check("too many at the start", true, false)
+	p.Start(stats(epoch, port(3, 10, 10)))
+	check("after another start", true, true)
+}
+
 // TestStyles checks that the selected port is marked, and what is wrong is in red.
 func TestStyles(t *testing.T) {
 	p := testPage(80, 24)

@@ -59,7 +59,18 @@ type Model struct {
 
 	ports map[int]*portRow
 	slot  int // of the history that has the last rates
+
+	// The API tells the counters of a number of ports at a time. From these ports on,
+	// those of the last interval are not known, and some of those since the start of
+	// the switch; 0 if all are.
+	noRates, noTotals int
 }
+
+// hasRates reports whether the counters of the last interval are known of a port.
+func (m *Model) hasRates(port int) bool { return m.noRates == 0 || port < m.noRates }
+
+// hasTotals reports whether the counters since the start of the switch are known of a port.
+func (m *Model) hasTotals(port int) bool { return m.noTotals == 0 || port < m.noTotals }
 
 // A portRow is a port with its counters. One of both may have come and the other not yet.
 type portRow struct {
@@ -100,6 +111,7 @@ func (m *Model) Start(s *pb.Stats) {
 		r.start(Counters{})
 	}
 	m.slot = 0
+	m.noRates, m.noTotals = 0, int(s.GetNextPort())
 	m.Time = s.GetTime().AsTime()
 	m.Total.start(CountersOf(s.GetIn(), s.GetOut()))
 	for _, p := range s.GetPorts() {
@@ -112,6 +124,10 @@ func (m *Model) Start(s *pb.Stats) {
 func (m *Model) Grow(s *pb.Stats, elapsed time.Duration) {
 	m.Time = s.GetTime().AsTime()
 	seconds := elapsed.Seconds()
+	m.noRates = int(s.GetNextPort())
+	if m.noRates > 0 && m.hasTotals(m.noRates) {
+		m.noTotals = m.noRates
+	}
 	total := CountersOf(s.GetIn(), s.GetOut())
 	m.Total.grow(&total, seconds)
 	for _, r := range m.ports {
