@@ -6,6 +6,7 @@ package api_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -128,6 +129,32 @@ func TestSetPort(t *testing.T) {
 	}
 	_, err = l.client.ResetPort(t.Context(), &pb.ResetPortRequest{Port: proto.Uint32(10)})
 	wantError(t, "reset", err, connect.CodeNotFound)
+}
+
+// TestManyRanges checks that a request of many long ranges of VLANs takes no longer to read
+// than one of as many VLANs.
+func TestManyRanges(t *testing.T) {
+	const ranges = 256 << 10 / 5 // what fits a request
+	decode := func(first, last uint32) time.Duration {
+		m := &pb.PortConfig{Tagged: slices.Repeat([]*pb.VLANRange{{First: first, Last: last}}, ranges)}
+		start := time.Now()
+		c, err := api.DecodePortConfig(m)
+		d := time.Since(start)
+		if err != nil || len(c.Tagged) != int(last-first+1) {
+			t.Fatalf("%d VLANs, %v", len(c.Tagged), err)
+		}
+		return d
+	}
+	// The processor may be another's meanwhile, so one good measurement is enough.
+	var long, short time.Duration
+	for range 20 {
+		short, long = decode(4094, 4094), decode(0, 4094)
+		if long < 30*short {
+			t.Logf("%v, and %v for short ranges", long, short)
+			return
+		}
+	}
+	t.Errorf("%d ranges of all VLANs take %v, and of one %v", ranges, long, short)
 }
 
 func TestSetDefaultPort(t *testing.T) {

@@ -103,20 +103,21 @@ func encodeVLANs(list []uint16) (ranges []*pb.VLANRange) {
 // decodeVLANs returns the VLANs of ranges in order, each once, however often it is in them.
 func decodeVLANs(ranges []*pb.VLANRange) (list []uint16, _ error) {
 	const last = 4094
-	var set [last + 1]bool
+	// A request may have tens of thousands of ranges, so none may take longer than another.
+	var begins, ends [last + 1]int // how many ranges have their first or last VLAN there
 	for _, r := range ranges {
 		if r.GetFirst() > last || r.GetLast() > last {
 			return nil, fmt.Errorf("VLANs %d to %d, want 0 to %d", r.GetFirst(), r.GetLast(), last)
 		}
-		// One range may hide others, but costs no more for it than it is long once.
-		for v := r.GetFirst(); v <= max(r.GetFirst(), r.GetLast()); v++ {
-			set[v] = true
-		}
+		begins[r.GetFirst()]++
+		ends[max(r.GetFirst(), r.GetLast())]++
 	}
-	for v, in := range set {
-		if in {
+	in := 0
+	for v := range begins {
+		if in += begins[v]; in > 0 {
 			list = append(list, uint16(v))
 		}
+		in -= ends[v]
 	}
 	return list, nil
 }
