@@ -19,28 +19,37 @@ func (s *service) SetPort(_ context.Context, r *pb.SetPortRequest) (*pb.SetPortR
 	if err != nil {
 		return nil, err
 	}
-	s.changes.Lock()
-	defer s.changes.Unlock()
-	now, err := s.port(n)
-	if err != nil {
-		return nil, err
-	}
-	if tag := r.GetEtag(); tag != "" && tag != now.GetEtag() {
-		return nil, connect.Errorf(connect.CodeAborted, "port %d has been configured by somebody else meanwhile: read it again, then set it", n)
-	}
-	merged, err := merge(now.GetConfig(), r.GetConfig(), r.GetUpdateMask())
-	if err != nil {
-		return nil, err
-	}
-	config, err := DecodePortConfig(merged)
-	if err != nil {
-		return nil, invalid("config of port %d: %v", n, err)
-	}
-	if err := s.sw.SetPort(n, config); err != nil {
-		return nil, failure(err)
+	for set := false; !set; {
+		// If anybody changes the port meanwhile, a console or a reload, all of this is
+		// done again: the etag may be old by then, and the mask keeps other fields.
+		if set, err = s.setPort(n, r); err != nil {
+			return nil, err
+		}
 	}
 	m, err := s.port(n)
 	return &pb.SetPortResponse{Port: m}, err
+}
+
+// setPort sets port n as r says, unless it is changed meanwhile, and reports whether it has.
+func (s *service) setPort(n int, r *pb.SetPortRequest) (set bool, err error) {
+	info, _, err := s.portInfo(n)
+	if err != nil {
+		return false, err
+	}
+	now := EncodePortConfig(info.Config)
+	if tag := r.GetEtag(); tag != "" && tag != etag(now) {
+		return false, connect.Errorf(connect.CodeAborted, "port %d has been configured by somebody else meanwhile: read it again, then set it", n)
+	}
+	merged, err := merge(now, r.GetConfig(), r.GetUpdateMask())
+	if err != nil {
+		return false, err
+	}
+	config, err := DecodePortConfig(merged)
+	if err != nil {
+		return false, invalid("config of port %d: %v", n, err)
+	}
+	set, err = s.sw.CompareAndSetPort(n, info.Config, config)
+	return set, failure(err)
 }
 
 // merge returns new where mask, if there is one, does not say to keep the fields of old.
@@ -71,8 +80,6 @@ func (s *service) ResetPort(_ context.Context, r *pb.ResetPortRequest) (*pb.Rese
 	if err != nil {
 		return nil, err
 	}
-	s.changes.Lock()
-	defer s.changes.Unlock()
 	if err := s.sw.ResetPort(n); err != nil {
 		return nil, failure(err)
 	}
@@ -81,8 +88,8 @@ func (s *service) ResetPort(_ context.Context, r *pb.ResetPortRequest) (*pb.Rese
 }
 
 func (s *service) SetDefaultPort(_ context.Context, r *pb.SetDefaultPortRequest) (*pb.SetDefaultPortResponse, error) {
-	s.changes.Lock()
-	defer s.changes.Unlock()
+	s.defaultPort.Lock()
+	defer s.defaultPort.Unlock()
 	merged, err := merge(EncodePortConfig(s.sw.Config().DefaultPort), r.GetConfig(), r.GetUpdateMask())
 	if err != nil {
 		return nil, err

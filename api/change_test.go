@@ -6,6 +6,8 @@ package api_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -129,6 +131,57 @@ func TestSetPort(t *testing.T) {
 	}
 	_, err = l.client.ResetPort(t.Context(), &pb.ResetPortRequest{Port: proto.Uint32(10)})
 	wantError(t, "reset", err, connect.CodeNotFound)
+}
+
+// TestSetPortBesideOthers has the program change a port, as a console or a reload does,
+// while a client does: with an etag, or some fields of it. The client undoes nothing that
+// the program has set.
+func TestSetPortBesideOthers(t *testing.T) {
+	l := newLab(t, vswitch.Config{}, api.Options{}, api.Access{})
+	port := proto.Uint32(3)
+	many := &pb.PortConfig{} // so that a request takes so long that the changes meet
+	for v := uint32(10); v < 2000; v += 2 {
+		many.Tagged = append(many.Tagged, &pb.VLANRange{First: v, Last: v})
+	}
+	withMask := func() error {
+		_, err := l.client.SetPort(t.Context(), &pb.SetPortRequest{Port: port, Config: many, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"tagged"}}})
+		return err
+	}
+	withEtag := func() error {
+		got, err := l.client.GetPort(t.Context(), &pb.GetPortRequest{Port: port})
+		if err != nil {
+			return err
+		}
+		c := got.GetPort().GetConfig()
+		c.Tagged = many.GetTagged()
+		_, err = l.client.SetPort(t.Context(), &pb.SetPortRequest{Port: port, Config: c, Etag: got.GetPort().GetEtag()})
+		if connect.CodeOf(err) == connect.CodeAborted {
+			return nil
+		}
+		return err
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, change := range []func() error{withMask, withEtag} {
+		var usual time.Duration // that a change takes
+		for i := range 100 {
+			done := make(chan error, 1)
+			begin := time.Now()
+			go func() { done <- change() }()
+			for delay := time.Duration(rng.Int64N(int64(usual) + 1)); time.Since(begin) < delay; {
+				runtime.Gosched()
+			}
+			if err := l.sw.SetPort(3, vswitch.PortConfig{StormLimit: i + 1}); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			usual = time.Since(begin)
+			if pc, err := l.sw.Port(3); err != nil || pc.StormLimit != i+1 {
+				t.Fatalf("the storm limit is %d, %v, and was set to %d", pc.StormLimit, err, i+1)
+			}
+		}
+	}
 }
 
 // TestManyRanges checks that a request of many long ranges of VLANs takes no longer to read

@@ -101,8 +101,9 @@ type Server struct {
 	busy      semaphore // of calls that copy a whole table
 	pace      pacer     // of looks at the counters
 	streams   limiter
-	changes   sync.Mutex // held while something is read, changed and written
 	reloading sync.Mutex // held while Options.Reload is called
+
+	defaultPort sync.Mutex // held while a call reads, changes and writes the default of ports
 
 	closing context.Context // its end is that of all streams
 	close   context.CancelCauseFunc

@@ -6,6 +6,7 @@ package vswitch
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -102,22 +103,49 @@ func (sw *Switch) Port(n int) (PortConfig, error) {
 // SetPort configures port n, whether or not it has an endpoint. FDB entries
 // that were learned stay as far as pc allows.
 func (sw *Switch) SetPort(n int, pc PortConfig) error {
-	pc, err := pc.normalize()
-	if err != nil {
-		return fmt.Errorf("invalid configuration of port %d: %w", n, err)
+	_, err := sw.setPort(n, nil, pc)
+	return err
+}
+
+// CompareAndSetPort is SetPort if port n still has the configuration old, as [Switch.Port]
+// or [Switch.Ports] returned it, and reports whether it had. Nothing can change the port
+// between the comparison and the change, so no change that others make is undone.
+func (sw *Switch) CompareAndSetPort(n int, old, pc PortConfig) (set bool, err error) {
+	return sw.setPort(n, &old, pc)
+}
+
+// setPort configures port n, if old is nil or what is configured.
+func (sw *Switch) setPort(n int, old *PortConfig, pc PortConfig) (set bool, err error) {
+	if pc, err = pc.normalize(); err != nil {
+		return false, fmt.Errorf("invalid configuration of port %d: %w", n, err)
 	}
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
 	if err := sw.check(); err != nil {
-		return err
+		return false, err
 	}
 	if err := sw.checkPort(n); err != nil {
-		return err
+		return false, err
+	}
+	if old != nil && !sw.portConfig(n).equal(*old) {
+		return false, nil
 	}
 	pc = pc.clone()
 	sw.cfg.Ports[n] = pc
 	sw.configure(sw.port(n), pc)
-	return nil
+	return true, nil
+}
+
+// portConfig returns the configuration of port n, which shares memory with that of sw; mu
+// is held.
+func (sw *Switch) portConfig(n int) PortConfig {
+	if p := sw.ports[n]; p != nil {
+		return p.conf.Load().PortConfig
+	}
+	if pc, own := sw.cfg.Ports[n]; own {
+		return pc
+	}
+	return sw.cfg.defaultOf(n)
 }
 
 // ResetPort gives port n the configuration of a port that has none of its own: that of its
@@ -190,4 +218,13 @@ func (c *Config) defaultOf(n int) PortConfig {
 func (c PortConfig) clone() PortConfig {
 	c.Tagged, c.Static = slices.Clone(c.Tagged), slices.Clone(c.Static)
 	return c
+}
+
+// equal reports whether c and d, which are normalized, configure a port in the same way.
+func (c PortConfig) equal(d PortConfig) bool {
+	if !slices.Equal(c.Tagged, d.Tagged) || !slices.Equal(c.Static, d.Static) {
+		return false
+	}
+	c.Tagged, c.Static, d.Tagged, d.Static = nil, nil, nil, nil // nil is equal to empty
+	return reflect.DeepEqual(c, d)
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"log/slog"
 	"reflect"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,6 +60,77 @@ func TestDefaultPortChanges(t *testing.T) {
 	}
 	if err := sw.SetDefaultPort(vswitch.PortConfig{Reserved: true}); err == nil {
 		t.Error("all ports are reserved")
+	}
+}
+
+// TestCompareAndSetPort changes a port only while it has the configuration that was read,
+// with a record of the port and without.
+func TestCompareAndSetPort(t *testing.T) {
+	sw := vswitch.New(vswitch.Config{
+		NumPorts: 20, DefaultPort: vswitch.PortConfig{VLAN: 1}, Ports: map[int]vswitch.PortConfig{2: {VLAN: 2, Tagged: []uint16{3, 4}}},
+		PortGroups: map[string]vswitch.PortGroup{"lab": {First: 10, Last: 12, DefaultPort: vswitch.PortConfig{VLAN: 5}}},
+	})
+	defer sw.Close()
+	read := sw.Config() // not Port, which makes a record
+	attach(t, sw, 4)
+	for n, old := range map[int]vswitch.PortConfig{1: read.DefaultPort, 2: read.Ports[2], 4: read.DefaultPort, 11: read.PortGroups["lab"].DefaultPort} {
+		was := old.VLAN
+		other := old
+		other.Tagged = []uint16{3, 5}
+		if set, err := sw.CompareAndSetPort(n, other, vswitch.PortConfig{VLAN: 99}); set || err != nil {
+			t.Errorf("port %d, another configuration: %v, %v", n, set, err)
+		}
+		if slices.ContainsFunc(sw.Ports(), func(p vswitch.PortInfo) bool { return p.Number == n }) != (n == 2 || n == 4) {
+			t.Errorf("port %d: in use only because it was compared", n)
+		}
+		if len(old.Tagged) == 0 {
+			old.Tagged = []uint16{} // which is the same
+		}
+		if set, err := sw.CompareAndSetPort(n, old, vswitch.PortConfig{VLAN: was + 50}); !set || err != nil {
+			t.Errorf("port %d: %v, %v", n, set, err)
+		}
+		if vlan := vlanOf(t, sw, n); vlan != was+50 {
+			t.Errorf("port %d has VLAN %d, want %d", n, vlan, was+50)
+		}
+		if set, err := sw.CompareAndSetPort(n, old, vswitch.PortConfig{VLAN: 99}); set || err != nil {
+			t.Errorf("port %d, again: %v, %v", n, set, err)
+		}
+	}
+	if _, err := sw.CompareAndSetPort(21, read.DefaultPort, vswitch.PortConfig{}); !errors.Is(err, vswitch.ErrNoPort) {
+		t.Errorf("port 21: %v", err)
+	}
+	if _, err := sw.CompareAndSetPort(1, read.DefaultPort, vswitch.PortConfig{VLAN: 4096}); err == nil {
+		t.Error("VLAN 4096 was taken")
+	}
+}
+
+// TestCompareAndSetPortAtOnce changes a port several times at once: no change is lost.
+func TestCompareAndSetPortAtOnce(t *testing.T) {
+	sw := vswitch.New(vswitch.Config{})
+	defer sw.Close()
+	var running sync.WaitGroup
+	const each = 50
+	for i := range uint16(4) {
+		running.Go(func() {
+			for n := range uint16(each) {
+				for set := false; !set; {
+					old, err := sw.Port(7)
+					pc := old
+					pc.Tagged = append(slices.Clone(old.Tagged), 100+i*each+n)
+					if err == nil {
+						set, err = sw.CompareAndSetPort(7, old, pc)
+					}
+					if err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	running.Wait()
+	if pc, err := sw.Port(7); err != nil || len(pc.Tagged) != 4*each {
+		t.Errorf("%d VLANs, %v, want %d", len(pc.Tagged), err, 4*each)
 	}
 }
 

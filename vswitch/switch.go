@@ -145,10 +145,7 @@ func New(cfg Config) *Switch {
 func (sw *Switch) port(n int) *port {
 	p := sw.ports[n]
 	if p == nil {
-		pc, ok := sw.cfg.Ports[n]
-		if !ok {
-			pc = sw.cfg.defaultOf(n)
-		}
+		pc := sw.portConfig(n)
 		p = newPort(sw, n)
 		p.configure(pc)
 		sw.ports[n] = p

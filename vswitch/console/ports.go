@@ -61,19 +61,39 @@ func (x *executor) portSetVLAN(arg string) Status {
 	if a[1] != vswitch.NoVLAN && !s.hasVLAN(a[1]) {
 		return NoObject
 	}
-	p := s.port(a[0])
-	p.config.VLAN = uint16(a[1])
-	p.config.Tagged = slices.DeleteFunc(slices.Clone(p.config.Tagged), func(v uint16) bool { return int(v) == a[1] })
-	return s.configure(p)
+	return s.change(s.port(a[0]), func(pc *vswitch.PortConfig) {
+		pc.VLAN = uint16(a[1])
+		pc.Tagged = without(pc.Tagged, a[1])
+	})
 }
 
-// configure has the switch use the configuration of p; s.mu is held.
-func (s *Server) configure(p *portState) Status {
-	if err := s.sw.SetPort(p.number, p.config); err != nil {
-		s.opts.Logger.Warn("cannot configure a port", "port", p.number, "error", err)
-		return BadValue
+// without returns a copy of a list of VLANs without v.
+func without(vlans []uint16, v int) []uint16 {
+	return slices.DeleteFunc(slices.Clone(vlans), func(o uint16) bool { return int(o) == v })
+}
+
+// change changes the configuration of p: what do says, and nothing that others change at
+// the same moment. do is called again if they do. The slices of what it is given belong to
+// the switch. s.mu is held.
+func (s *Server) change(p *portState, do func(*vswitch.PortConfig)) Status {
+	for set := false; !set; {
+		old, err := s.sw.Port(p.number)
+		if err == nil {
+			pc := old
+			do(&pc)
+			set, err = s.sw.CompareAndSetPort(p.number, old, pc)
+		}
+		if err != nil {
+			return s.refused(p.number, err)
+		}
 	}
 	return OK
+}
+
+// refused logs why the configuration of port n cannot be changed.
+func (s *Server) refused(n int, err error) Status {
+	s.opts.Logger.Warn("cannot configure a port", "port", n, "error", err)
+	return BadValue
 }
 
 func (x *executor) portCreateAuto(string) Status {
@@ -112,10 +132,10 @@ func (s *Server) createPort(n int) (int, Status) {
 	case slices.ContainsFunc(ports, func(p portState) bool { return p.number == n }):
 		return 0, Exists
 	}
-	p := &portState{number: n, config: s.sw.Config().DefaultPort}
-	p.config.Reserved = true
-	if status := s.configure(p); status != OK {
-		return 0, status
+	pc := s.sw.Config().DefaultPort
+	pc.Reserved = true
+	if err := s.sw.SetPort(n, pc); err != nil {
+		return 0, s.refused(n, err)
 	}
 	if was, ok := s.state.removed[n]; ok {
 		delete(s.state.removed, n)
@@ -172,8 +192,7 @@ func (s *Server) setAllocatable(p *portState, allocatable bool) Status {
 	if delete(s.state.open, p.number); allocatable && restricted {
 		s.state.open[p.number] = true
 	}
-	p.config.Reserved = !allocatable || restricted
-	return s.configure(p)
+	return s.change(p, func(pc *vswitch.PortConfig) { pc.Reserved = !allocatable || restricted })
 }
 
 // allocatable reports what port/allocatable has set; s.mu is held.

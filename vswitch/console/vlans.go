@@ -76,8 +76,7 @@ func (x *executor) vlanAddPort(arg string) Status {
 	if member, _ := p.in(v); member {
 		return OK
 	}
-	p.config.Tagged = append(slices.Clone(p.config.Tagged), uint16(v))
-	return s.configure(p)
+	return s.change(p, func(pc *vswitch.PortConfig) { pc.Tagged = append(without(pc.Tagged, v), uint16(v)) })
 }
 
 func (x *executor) vlanDelPort(arg string) Status {
@@ -94,8 +93,7 @@ func (x *executor) vlanDelPort(arg string) Status {
 	case !tagged:
 		return InUse
 	}
-	p.config.Tagged = slices.DeleteFunc(slices.Clone(p.config.Tagged), func(t uint16) bool { return int(t) == v })
-	return s.configure(p)
+	return s.change(p, func(pc *vswitch.PortConfig) { pc.Tagged = without(pc.Tagged, v) })
 }
 
 func (x *executor) vlanPrint(arg string) Status { return x.printVLANs(arg, false, 0) }
