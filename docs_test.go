@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -83,4 +84,48 @@ func TestHeaders(t *testing.T) {
 			t.Errorf("%s does not begin with the licence, as the other files do", name)
 		}
 	}
+}
+
+// TestDocsPackages checks that the README links to each package that others can import,
+// of all modules, and names each command of vde but one for packagers, those that every
+// such program has, and a command of vde demo.
+func TestDocsPackages(t *testing.T) {
+	readme := read(t, "README.md")
+	linked := map[string]bool{}
+	for _, m := range link.FindAllStringSubmatch(readme, -1) {
+		linked[m[1]] = true
+	}
+	public := map[string]bool{}
+	for _, name := range sources(t, ".go") {
+		dir := path.Dir(name)
+		if strings.HasSuffix(name, "_test.go") || strings.HasPrefix(dir, "examples/") || hasElement(dir, "internal") {
+			continue
+		}
+		if !strings.Contains(read(t, name), "\npackage main\n") {
+			public[dir] = true
+		}
+	}
+	if len(public) < 20 {
+		t.Fatalf("only %d packages found", len(public))
+	}
+	for dir := range public {
+		if !linked[dir] {
+			t.Errorf("README.md has no link to the package %s", dir)
+		}
+	}
+	row := regexp.MustCompile("(?m)^\\| \\[`cmd/vde`].*$").FindString(readme)
+	names, _ := vdeSubcommands(t)
+	for _, hidden := range []string{"vde", "man", "help", "completion", "frames"} {
+		delete(names, hidden)
+	}
+	for name := range names {
+		if !strings.Contains(row, "`"+name+"`") && !strings.Contains(row, "`vde "+name+"`") {
+			t.Errorf("README.md does not name the command %s: %q", name, row)
+		}
+	}
+}
+
+// hasElement reports whether a path has an element of that name.
+func hasElement(name, element string) bool {
+	return slices.Contains(strings.Split(name, "/"), element)
 }
