@@ -1,7 +1,15 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Package frame reads and writes Ethernet frames in place.
+// Package frame reads and writes Ethernet frames in place. Use it to look at the
+// headers of frames that a connection delivers, and to make frames.
+//
+//	f, err := frame.Parse(b) // an error if b is shorter than a header
+//	...
+//	if f.Dst() == frame.Broadcast() && f.EtherType() == frame.EtherTypeARP {
+//		reply := frame.AppendHeader(nil, f.Src(), mac, frame.EtherTypeARP)
+//		...
+//	}
 //
 // A [Frame] is a view: a byte slice known to hold a whole header, with methods
 // that decode on demand. There is nothing to allocate, nothing to copy back

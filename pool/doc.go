@@ -1,7 +1,16 @@
 // Copyright 2026 The go-vde Authors
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Package pool provides fixed-size, reference-counted packet buffers.
+// Package pool provides fixed-size, reference-counted packet buffers. Use it where
+// frames pass from one goroutine to others and nothing may be allocated for each.
+//
+//	p := pool.New(1518, 0) // bytes in a buffer, and of headroom in front of them
+//	b := p.Get()           // one reference to a buffer, which may hold anything
+//	n, err := conn.Read(b.Bytes())
+//	...
+//	b.SetLen(n)
+//	...
+//	b.Release()
 //
 // A [Pool] hands out [Buffer] values of one size. A buffer carries its own
 // count of references and a window onto its memory, with headroom in front so

@@ -41,14 +41,14 @@ type PayloadConn struct {
 var _ net.PacketConn = (*PayloadConn)(nil)
 
 // NewPayloadConn returns a PayloadConn for frames of type t between others and the
-// station that has the address mac, which c becomes: it takes over c and all reads
+// host that has the address mac, which c becomes: it takes over c and all reads
 // from it. If it fails, c is still the caller's.
 func NewPayloadConn(c *Conn, t frame.EtherType, mac frame.MAC) (*PayloadConn, error) {
 	switch {
 	case t.IsTag():
 		return nil, fmt.Errorf("vde: EtherType %v is that of a VLAN tag: give the type of a payload", t)
 	case mac.IsGroup() || mac == frame.MAC{}:
-		return nil, fmt.Errorf("vde: %v is no address of a station: give one without the group bit", mac)
+		return nil, fmt.Errorf("vde: %v is no address of one host: give one without the group bit", mac)
 	}
 	p := &PayloadConn{conn: c, mac: mac, kind: t}
 	p.rx.buf = make([]byte, c.maxFrame)
@@ -58,7 +58,7 @@ func NewPayloadConn(c *Conn, t frame.EtherType, mac frame.MAC) (*PayloadConn, er
 // ReadFrom receives the payload of one frame into b, padding included, and returns its
 // length and the frame's source as an [Addr]. io.ErrShortBuffer means that b held only
 // the beginning; the rest is lost. It skips frames of other types or VLANs, and those
-// that are for other stations: see [PayloadConn.Skipped]. A priority tag is removed.
+// that are for other hosts: see [PayloadConn.Skipped]. A priority tag is removed.
 func (p *PayloadConn) ReadFrom(b []byte) (n int, src net.Addr, err error) {
 	p.rx.mu.Lock()
 	defer p.rx.mu.Unlock()
@@ -80,7 +80,7 @@ func (p *PayloadConn) ReadFrom(b []byte) (n int, src net.Addr, err error) {
 	}
 }
 
-// wants reports whether f is of the type, without a VLAN, and for this station.
+// wants reports whether f is of the type, without a VLAN, and for this host.
 func (p *PayloadConn) wants(f frame.Frame) bool {
 	for _, tag := range f.Tags() {
 		if tag.ID() != 0 {
@@ -132,7 +132,7 @@ func macOf(a net.Addr) (frame.MAC, error) {
 	return mac, nil
 }
 
-// LocalAddr returns the address of the station as an [Addr].
+// LocalAddr returns the address of the host as an [Addr].
 func (p *PayloadConn) LocalAddr() net.Addr { return Addr{p.mac} }
 
 // SetDeadline is [Conn.SetDeadline].

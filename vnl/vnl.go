@@ -6,6 +6,11 @@
 //
 //	[scheme://] address [ '[' parameters ']' ]
 //
+// Use it to write a driver, or to look at a locator before it is opened:
+//
+//	l := vnl.Parse("/run/vde.ctl[port=5/mode=0660]") // l.Scheme is "vde"
+//	address, params, err := l.Bracketed()            // "/run/vde.ctl", and two parameters
+//
 // It knows the grammar and does no I/O. What an address and its parameters mean
 // is the business of the scheme's driver; see package link.
 //

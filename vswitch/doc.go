@@ -27,9 +27,10 @@
 // not send to it, and keeps one that does from its frames for others for a 20th of
 // its time at most; see [Backpressure].
 //
-// Partial frames, those that [vde.Conn.WritePackets] sends, pass as they are if
+// Unfinished frames (GSO frames, and those with partial checksums), which
+// [vde.Conn.WritePackets] sends, pass as they are if
 // every endpoint that gets them takes them, mirrors included. Otherwise the switch
-// completes or segments them, once, and all get the same ordinary frames.
+// finishes them, once, and all get the same ordinary frames.
 // [Config].MaxFrameSize bounds the segments of a GSO frame, not the frame.
 //
 // [Switch.Stats] accounts for every frame: each that comes in is forwarded or

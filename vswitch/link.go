@@ -42,7 +42,7 @@ type Attachment struct{ l *linkEndpoint }
 // port meanwhile. What is for it while it is down is dropped and counted as Refused, and
 // changes are logged.
 //
-// Partial frames are handed to l as they are if its [link.Caps] take them, and
+// Unfinished frames are handed to l as they are if its [link.Caps] take them, and
 // received from it if they do or if l is shared memory.
 func (sw *Switch) AttachLink(l link.Link, cfg LinkConfig) (*Attachment, error) {
 	e := newLinkEndpoint(sw, func(*endpoint) (link.Link, error) { return l, nil })

@@ -172,7 +172,7 @@ type InDropped struct {
 	Closed   uint64 // still unread when the switch ended the endpoint
 	Offload  uint64 // not what its virtio-net header says
 	Segments uint64 // GSO frames of more than frame.MaxGSOSegments segments, or of shorter ones than frame.MinGSOSize
-	Group    uint64 // from a group address, which no station has
+	Group    uint64 // from a group address, which no host has
 	Tagged   uint64 // tagged, on an access port; see PortConfig.Tagged
 	Isolated uint64 // for an address behind another isolated port
 	Probe    uint64 // the switch's own, which find loops; see LoopProtection
