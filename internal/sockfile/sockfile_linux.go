@@ -191,13 +191,10 @@ func (f *File) open(sock int) error {
 		}
 	}
 	st, err := f.lookup()
-	if err != nil {
-		return err
-	}
-	if !ownSocket(&st) {
+	if err == unix.ENOENT || err == nil && !ownSocket(&st) {
 		return ErrReplaced
 	}
-	return nil
+	return err
 }
 
 // lookup opens what is called so.

@@ -15,11 +15,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// testDir returns a new directory, open.
+// testDir returns a new directory, open. Its path leaves room for the name of a socket.
 func testDir(t *testing.T) *Dir {
 	t.Helper()
-	path, err := filepath.EvalSymlinks(t.TempDir())
+	path, err := os.MkdirTemp("/tmp", "sockfile")
 	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(path) })
+	if path, err = filepath.EvalSymlinks(path); err != nil {
 		t.Fatal(err)
 	}
 	d, err := OpenDir(path)
@@ -125,35 +129,37 @@ func TestBindInUse(t *testing.T) {
 // TestDirExchanged checks that names stay in the directory that was opened, when its
 // path leads to another.
 func TestDirExchanged(t *testing.T) {
-	d := testDir(t)
-	f := bind(t, d, "s")
-	if !d.Same(d.Path()) {
-		t.Error("it is not what it is")
-	}
-	if err := errors.Join(os.Rename(d.Path(), d.Path()+".old"), os.Mkdir(d.Path(), 0o700)); err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(d.Path() + ".old")
-	if d.Same(d.Path()) {
-		t.Error("another directory is taken for it")
-	}
-	if _, err := d.Bind(socket(t), "t", 0o600); !errors.Is(err, ErrReplaced) {
-		t.Errorf("bound elsewhere: %v, want ErrReplaced", err)
-	}
-	if err := f.Remove(); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Lstat(d.Path() + ".old/s"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("its name is still there: %v", err)
-	}
-	if err := os.Symlink(d.Path()+".old", d.Path()+"/link"); err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range []string{"/link", "/link/.."} {
-		if _, err := OpenDir(d.Path() + path); err == nil {
-			t.Errorf("%s was opened by way of a symbolic link", path)
+	both(t, func(t *testing.T) {
+		d := testDir(t)
+		f := bind(t, d, "s")
+		if !d.Same(d.Path()) {
+			t.Error("it is not what it is")
 		}
-	}
+		if err := errors.Join(os.Rename(d.Path(), d.Path()+".old"), os.Mkdir(d.Path(), 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(d.Path() + ".old")
+		if d.Same(d.Path()) {
+			t.Error("another directory is taken for it")
+		}
+		if _, err := d.Bind(socket(t), "t", 0o600); !errors.Is(err, ErrReplaced) {
+			t.Errorf("bound elsewhere: %v, want ErrReplaced", err)
+		}
+		if err := f.Remove(); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Lstat(d.Path() + ".old/s"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("its name is still there: %v", err)
+		}
+		if err := os.Symlink(d.Path()+".old", d.Path()+"/link"); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{"/link", "/link/.."} {
+			if _, err := OpenDir(d.Path() + path); err == nil {
+				t.Errorf("%s was opened by way of a symbolic link", path)
+			}
+		}
+	})
 }
 
 // TestLink checks second names, and that an exchanged first name has no influence
