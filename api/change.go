@@ -32,11 +32,11 @@ func (s *service) SetPort(_ context.Context, r *pb.SetPortRequest) (*pb.SetPortR
 
 // setPort sets port n as r says, unless it is changed meanwhile, and reports whether it has.
 func (s *service) setPort(n int, r *pb.SetPortRequest) (set bool, err error) {
-	info, _, err := s.portInfo(n)
+	old, err := s.sw.Port(n)
 	if err != nil {
-		return false, err
+		return false, failure(err)
 	}
-	now := EncodePortConfig(info.Config)
+	now := EncodePortConfig(old)
 	if tag := r.GetEtag(); tag != "" && tag != etag(now) {
 		return false, connect.Errorf(connect.CodeAborted, "port %d has been configured by somebody else meanwhile: read it again, then set it", n)
 	}
@@ -48,7 +48,7 @@ func (s *service) setPort(n int, r *pb.SetPortRequest) (set bool, err error) {
 	if err != nil {
 		return false, invalid("config of port %d: %v", n, err)
 	}
-	set, err = s.sw.CompareAndSetPort(n, info.Config, config)
+	set, err = s.sw.CompareAndSetPort(n, old, config)
 	return set, failure(err)
 }
 

@@ -140,26 +140,15 @@ func (s *service) GetPort(ctx context.Context, r *pb.GetPortRequest) (*pb.GetPor
 
 // port describes port n. The switch gets no record of it from that.
 func (s *service) port(n int) (*pb.Port, error) {
-	info, own, err := s.portInfo(n)
-	if err != nil {
-		return nil, err
-	}
-	m := encodePort(info, own)
-	s.addStats([]*pb.Port{m})
-	return m, nil
-}
-
-// portInfo returns what the switch says of port n, and whether it has a configuration of its
-// own.
-func (s *service) portInfo(n int) (info vswitch.PortInfo, own bool, err error) {
 	list, configured := s.ports()
 	i, ok := slices.BinarySearchFunc(list, n, func(p vswitch.PortInfo, n int) int { return p.Number - n })
+	var info vswitch.PortInfo
 	if ok {
 		info = list[i]
 	} else {
 		c := s.sw.Config()
 		if n > c.NumPorts {
-			return info, false, connect.Errorf(connect.CodeNotFound, "port %d: there are ports 0 to %d", n, c.NumPorts)
+			return nil, connect.Errorf(connect.CodeNotFound, "port %d: there are ports 0 to %d", n, c.NumPorts)
 		}
 		info = vswitch.PortInfo{Number: n, Config: c.DefaultPort}
 		for _, g := range c.PortGroups {
@@ -168,8 +157,10 @@ func (s *service) portInfo(n int) (info vswitch.PortInfo, own bool, err error) {
 			}
 		}
 	}
-	_, own = configured[n]
-	return info, own, nil
+	_, own := configured[n]
+	m := encodePort(info, own)
+	s.addStats([]*pb.Port{m})
+	return m, nil
 }
 
 // portNumber returns a number that has to be given.
