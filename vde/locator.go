@@ -45,7 +45,7 @@ func (p places) find(text string) (l vnl.Locator, from string, err error) {
 	line, ok, err := locatorFile(path)
 	switch {
 	case err != nil:
-		return vnl.Locator{}, "", fmt.Errorf("locator %q: %w", text, err)
+		return vnl.Locator{}, "", err
 	case ok:
 		// A path in the line is not looked up as a file again, so files
 		// cannot refer to each other in circles.

@@ -69,9 +69,19 @@ import (
 func Open(ctx context.Context, vnl string, opts ...Option) (*Conn, error) {
 	c, err := open(ctx, vnl, opts)
 	if err != nil {
-		return nil, &net.OpError{Op: "open", Net: network, Addr: portAddr(vnl), Err: err}
+		return nil, locatorError("open", vnl, err)
 	}
 	return c, nil
+}
+
+// locatorError returns err, which does not say the locator, with it. The default network has
+// none.
+func locatorError(op, vnl string, err error) error {
+	e := &net.OpError{Op: op, Net: network, Err: err}
+	if vnl != "" {
+		e.Addr = portAddr(vnl)
+	}
+	return e
 }
 
 func open(ctx context.Context, vnl string, opts []Option) (*Conn, error) {
@@ -98,6 +108,9 @@ func OpenLink(ctx context.Context, vnl string, opts ...Option) (link.Link, error
 		return nil, err
 	}
 	l, _, err := openLink(ctx, vnl, &cfg)
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		err = fmt.Errorf("locator %q: %w", vnl, err)
+	}
 	return l, err
 }
 
@@ -112,7 +125,7 @@ func openLink(ctx context.Context, text string, cfg *config) (link.Link, vnl.Loc
 	dial := func(ctx context.Context) (link.Link, error) {
 		l, err := mux.Open(ctx, loc, cfg.Settings)
 		if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
-			err = fmt.Errorf("locator %q: %s%w", text, from, err)
+			err = fmt.Errorf("%s%w", from, err)
 		}
 		return l, err
 	}
@@ -149,15 +162,15 @@ var drivers = link.Mux{
 func Locate(vnl string) (dirs []string, err error) {
 	loc, from, err := systemPlaces().find(vnl)
 	if err == nil && loc.Scheme != "vde" {
-		err = fmt.Errorf("locator %q: scheme %q has no control directory: %w", vnl, loc.Scheme, errors.ErrUnsupported)
+		err = fmt.Errorf("scheme %q has no control directory: %w", loc.Scheme, errors.ErrUnsupported)
 	}
 	if err == nil {
 		if dirs, err = vdeplug.Dirs(loc); err != nil {
-			err = fmt.Errorf("locator %q: %s%w", vnl, from, err)
+			err = fmt.Errorf("%s%w", from, err)
 		}
 	}
 	if err != nil {
-		return nil, &net.OpError{Op: "locate", Net: network, Addr: portAddr(vnl), Err: err}
+		return nil, locatorError("locate", vnl, err)
 	}
 	return dirs, nil
 }

@@ -50,6 +50,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newCapture(), newDemo(), newDisconnect(), newDoctor(), newEvents(), newFDB(), newGet(), newMan(), newMirror(),
 		newPing(), newPlug(), newPorts(), newReload(), newServe(), newSet(), newStats(), newSwitch(), newCompat(), newTop(), newVersion())
 	return root

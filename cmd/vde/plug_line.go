@@ -4,6 +4,7 @@
 package main
 
 import (
+	"errors"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -57,27 +58,29 @@ func (o *impairOptions) register(cmd *cobra.Command) {
 	f.Uint64Var(&o.seed, "seed", 0, "of the random numbers: with the same one, the same frames meet the same fate")
 }
 
-// An impairFlag is the name and the value of a flag, and what reads it.
+// An impairFlag is the name and the value of a flag, what reads it, and what can be given.
 type impairFlag struct {
 	name, value string
 	set         func(i *impair.Impairment, value string) error
+	wants       string
 }
 
 func (o *impairOptions) flags() []impairFlag {
+	const probability = "give a probability, from 0 to 1"
 	return []impairFlag{
-		{"delay", o.delay, durationOf(func(i *impair.Impairment) *time.Duration { return &i.Delay })},
-		{"jitter", o.jitter, durationOf(func(i *impair.Impairment) *time.Duration { return &i.Jitter })},
-		{"loss", o.loss, probabilityOf(func(i *impair.Impairment) *float64 { return &i.Loss })},
-		{"duplicate", o.duplicate, probabilityOf(func(i *impair.Impairment) *float64 { return &i.Duplicate })},
-		{"reorder", o.reorder, probabilityOf(func(i *impair.Impairment) *float64 { return &i.Reorder })},
+		{"delay", o.delay, durationOf(func(i *impair.Impairment) *time.Duration { return &i.Delay }), wantedTime},
+		{"jitter", o.jitter, durationOf(func(i *impair.Impairment) *time.Duration { return &i.Jitter }), wantedTime},
+		{"loss", o.loss, probabilityOf(func(i *impair.Impairment) *float64 { return &i.Loss }), probability},
+		{"duplicate", o.duplicate, probabilityOf(func(i *impair.Impairment) *float64 { return &i.Duplicate }), probability},
+		{"reorder", o.reorder, probabilityOf(func(i *impair.Impairment) *float64 { return &i.Reorder }), probability},
 		{"rate", o.rate, func(i *impair.Impairment, value string) (err error) {
 			i.Rate, err = config.ParseRate(value)
 			return err
-		}},
+		}, "give a number of bits per second, such as 64k, 10M or 1G"},
 		{"impair-queue", o.queue, func(i *impair.Impairment, value string) (err error) {
 			i.Queue, err = strconv.Atoi(value)
 			return err
-		}},
+		}, "give a number of frames"},
 	}
 }
 
@@ -95,6 +98,19 @@ func probabilityOf(field func(*impair.Impairment) *float64) func(*impair.Impairm
 	}
 }
 
+// check returns an error if text, for one direction, is not what f takes.
+func (f *impairFlag) check(text string) error {
+	var alone impair.Config
+	err := f.set(&alone.Out, text)
+	if err == nil {
+		err = alone.Validate()
+	}
+	if err != nil {
+		return usageErrorf("--%s %q: %s", f.name, f.value, f.wants)
+	}
+	return nil
+}
+
 // config returns the line that the flags describe, or nil for a good one.
 func (o *impairOptions) config() (*impair.Config, error) {
 	cfg := impair.Config{Seed: o.seed}
@@ -108,12 +124,13 @@ func (o *impairOptions) config() (*impair.Config, error) {
 		if !both {
 			in = out
 		}
-		err := f.set(&cfg.Out, out)
-		if err == nil {
-			err = f.set(&cfg.In, in)
+		for _, text := range []string{out, in} {
+			if err := f.check(text); err != nil {
+				return nil, err
+			}
 		}
-		if err != nil {
-			return nil, usageErrorf("--%s %q: %w", f.name, f.value, err)
+		if err := errors.Join(f.set(&cfg.Out, out), f.set(&cfg.In, in)); err != nil {
+			return nil, err
 		}
 	}
 	if !given {

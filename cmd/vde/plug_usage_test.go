@@ -17,7 +17,7 @@ func TestPlugExitStatus(t *testing.T) {
 		{"plug x y = true", 2, "vde plug"},
 		{"plug x --net y = true", 2, "vde plug"},
 		{"plug x =", 2, "equals sign"},
-		{"plug x --loss 2 = true", 2, "Loss"},
+		{"plug x --loss 2 = true", 2, "--loss"},
 		{"plug x --loss 0.1,x = true", 2, "--loss"},
 		{"plug x --delay 5 = true", 2, "--delay"},
 		{"plug x --rate 1T = true", 2, "--rate"},

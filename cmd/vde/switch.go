@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -248,16 +247,9 @@ func parseMode(flag, s string, most uint64) (fs.FileMode, error) {
 	if s == "" {
 		return 0, nil
 	}
-	n, err := strconv.ParseUint(s, 8, 32)
-	if err != nil || n > most {
+	mode, ok := config.ParseMode(s, most)
+	if !ok {
 		return 0, usageErrorf("%s %q: give an octal number up to %#o", flag, s, most)
-	}
-	mode := fs.FileMode(n & 0o777)
-	if n&0o2000 != 0 {
-		mode |= fs.ModeSetgid
-	}
-	if n&0o1000 != 0 {
-		mode |= fs.ModeSticky
 	}
 	return mode, nil
 }

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // The exit status of a command.
@@ -25,6 +27,42 @@ func (e usageError) Unwrap() error { return e.error }
 
 // usageErrorf returns a usageError.
 func usageErrorf(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// flagError returns err, of a flag that cannot be read, in words of the command line: package
+// pflag repeats the value and names functions of package strconv.
+func flagError(_ *cobra.Command, err error) error {
+	var invalid *pflag.InvalidValueError
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	return usageErrorf("--%s %q: %s", invalid.GetFlag().Name, invalid.GetValue(), wantedOf(invalid))
+}
+
+// wantedOf says what can be given for a flag, or what its own parser has said.
+func wantedOf(e *pflag.InvalidValueError) string {
+	flag := e.GetFlag()
+	switch flag.Value.Type() {
+	case "duration":
+		return wantedTime
+	case "bool":
+		return "give true or false"
+	case "int", "uint16", "uint64":
+		switch {
+		case errors.Is(e, strconv.ErrRange):
+			return "the number is too large or too small"
+		case flag.Value.Type() != "int":
+			return "give a whole number that is not negative"
+		}
+		return wantedNumber
+	}
+	return errors.Unwrap(e).Error()
+}
+
+// What can be given for a number and a time.
+const (
+	wantedNumber = "give a whole number"
+	wantedTime   = "give a time with its unit, such as 100s or 20ms"
+)
 
 // watchStart has *started set when a command of root has found its arguments and
 // flags well formed, and starts. An error before is about the command line.

@@ -74,6 +74,29 @@ func checkStatus(t *testing.T, args string, status int, want string) {
 	}
 }
 
+// TestUsageErrors checks that errors about the command line are in its words: they name the
+// flag, say what can be given, and name no function or field of Go.
+func TestUsageErrors(t *testing.T) {
+	for args, want := range map[string]string{
+		"switch x --ports many":                 `--ports "many": give a whole number`,
+		"switch x --ports 99999999999999999999": `--ports "99999999999999999999": the number is too large or too small`,
+		"switch x --wait long":                  `--wait "long": give a time with its unit`,
+		"switch x --http-write=so":              `--http-write "so": give true or false`,
+		"switch x --mode 999":                   `--mode "999": give an octal number up to 0777`,
+		"serve . -p many":                       `--port "many": give a whole number that is not negative`,
+		"capture x -c -1":                       `--count "-1": give a whole number that is not negative`,
+		"plug a b --delay soon":                 `--delay "soon": give a time with its unit`,
+		"plug a b --delay=-1s":                  `--delay "-1s": give a time with its unit`,
+		"plug a b --jitter 1ms,2":               `--jitter "1ms,2": give a time with its unit`,
+		"plug a b --loss 7":                     `--loss "7": give a probability, from 0 to 1`,
+		"plug a b --duplicate 0,x":              `--duplicate "0,x": give a probability, from 0 to 1`,
+		"plug a b --rate fast":                  `--rate "fast": give a number of bits per second`,
+		"plug a b --impair-queue few":           `--impair-queue "few": give a number of frames`,
+	} {
+		checkStatus(t, args, 2, "vde: "+want)
+	}
+}
+
 // TestOneNameForTheNetwork checks that each command which joins a network takes
 // its name by the flag --net.
 func TestOneNameForTheNetwork(t *testing.T) {

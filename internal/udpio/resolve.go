@@ -5,6 +5,7 @@ package udpio
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -88,6 +89,10 @@ func InterfaceIndex(name string) (int, error) {
 	}
 	if n, e := strconv.ParseUint(name, 10, 31); e == nil && n > 0 {
 		return int(n), nil
+	}
+	var route *net.OpError // "route ip+net"
+	if errors.As(err, &route) {
+		err = route.Err
 	}
 	return 0, fmt.Errorf("interface %q: %w", name, err)
 }

@@ -126,7 +126,7 @@ func gid(name, value string, egid int) (int, error) {
 	}
 	n, err := account.GroupID(value)
 	if err != nil {
-		return 0, vnl.Errorf("%s %q is neither a number nor a group of this system: %v", name, value, err)
+		return 0, vnl.Errorf("%s %q: %v: give a number or a group of this system", name, value, err)
 	}
 	return n, nil
 }

@@ -164,7 +164,7 @@ func Connect(ctx context.Context, sock int, path string) error {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return fmt.Errorf("connect %s: its backlog is full: %w", path, context.Cause(ctx))
+			return &fs.PathError{Op: "connect", Path: path, Err: fmt.Errorf("its backlog is full: %w", context.Cause(ctx))}
 		}
 	}
 }

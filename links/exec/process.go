@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"sync"
@@ -90,10 +91,19 @@ func (d Driver) start(words []string) (*process, error) {
 	setGroup(p.cmd, p.group)
 	if err := p.cmd.Start(); err != nil {
 		closeAll(p.in, p.out, errs)
-		return nil, fmt.Errorf("start command %q: %w", words[0], err)
+		return nil, startError(words[0], err)
 	}
 	p.words.follow(errs)
 	return p, nil
+}
+
+// startError returns err, of starting the command called name, with the name.
+func startError(name string, err error) error {
+	switch err.(type) {
+	case *exec.Error, *fs.PathError: // have it
+		return fmt.Errorf("start the command: %w", err)
+	}
+	return fmt.Errorf("start the command %q: %w", name, err)
 }
 
 // closeAll closes files, some of which may be nil.

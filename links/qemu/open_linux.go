@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"time"
 
@@ -58,9 +59,20 @@ func (o opener) dial(ctx context.Context) (link.Link, error) {
 	}
 	fd, err := o.connect(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the %s socket %s: %w%s", o.scheme, o.remote, err, remedy(err))
+		return nil, fmt.Errorf("connect to the %s socket %s: %w%s", o.scheme, o.remote, bare(err), remedy(err))
 	}
 	return o.link(ctx, fd)
+}
+
+// bare returns err without the operation and the address, which the error around it names.
+func bare(err error) error {
+	switch e := err.(type) {
+	case *fs.PathError:
+		return e.Err
+	case *net.OpError:
+		return e.Err
+	}
+	return err
 }
 
 // remedy returns what would help, if that is known.
@@ -124,7 +136,7 @@ func (o opener) listen(ctx context.Context) (link.Link, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listen at the %s socket %s: %w", o.scheme, o.local, err)
+		return nil, fmt.Errorf("listen at the %s socket %s: %w", o.scheme, o.local, bare(err))
 	}
 	return unixsock.Serve(ctx, cfg)
 }

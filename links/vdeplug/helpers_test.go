@@ -53,7 +53,7 @@ func checkOpenError(t testing.TB, vnl string, err, kind error, parts ...string) 
 		t.Fatalf("Open succeeded, want %q", kind)
 	}
 	var op *net.OpError
-	if e, ok := err.(*net.OpError); !ok || e.Op != "open" || e.Net != "vde" || e.Addr == nil || e.Addr.String() != vnl {
+	if e, ok := err.(*net.OpError); !ok || e.Op != "open" || e.Net != "vde" || (e.Addr == nil) != (vnl == "") || vnl != "" && e.Addr.String() != vnl {
 		t.Errorf("error %q is %#v, want an OpError of open, vde, %s", err, err, vnl)
 	} else {
 		op = e

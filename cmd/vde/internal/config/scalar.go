@@ -164,18 +164,28 @@ func wanted(t reflect.Type, name string) string {
 }
 
 func parseMode(text string) (fs.FileMode, error) {
-	n, err := strconv.ParseUint(strings.TrimPrefix(text, "0o"), 8, 16)
-	if err != nil || n > 0o3777 {
+	mode, ok := ParseMode(strings.TrimPrefix(text, "0o"), 0o3777)
+	if !ok {
 		return 0, fmt.Errorf("%q: %s, up to 03777", text, wanted(modeType, ""))
 	}
-	mode := fs.FileMode(n & 0o777)
+	return mode, nil
+}
+
+// ParseMode reads permissions in octal. It reports false for text that is no number from 0 to
+// most.
+func ParseMode(text string, most uint64) (mode fs.FileMode, ok bool) {
+	n, err := strconv.ParseUint(text, 8, 16)
+	if err != nil || n > most {
+		return 0, false
+	}
+	mode = fs.FileMode(n & 0o777)
 	if n&0o2000 != 0 {
 		mode |= fs.ModeSetgid
 	}
 	if n&0o1000 != 0 {
 		mode |= fs.ModeSticky
 	}
-	return mode, nil
+	return mode, true
 }
 
 // ParseMirror reads SRC:DST.
