@@ -155,7 +155,7 @@ type EndpointConfig struct {
 	// NoOffload disables GSO frames and partial checksums, which the endpoint
 	// otherwise reads and writes as packets; see [vde.Conn.ReadPackets]. Where the other
 	// side has agreed, packets of up to 64 KiB are sent and received as one frame
-	// each. Above an MTU of 65512 the endpoint does not ask for offload headers.
+	// each. Above an MTU of 65512 the endpoint does not ask for virtio-net headers.
 	NoOffload bool
 
 	// Forwarding is for a stack that forwards packets between interfaces. The

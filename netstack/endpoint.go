@@ -23,7 +23,7 @@ import (
 )
 
 // gsoMaxSize is the longest packet that the stack sends at once: with the Ethernet
-// and offload headers it is 64 KiB.
+// and virtio-net headers it is 64 KiB.
 const gsoMaxSize = maxOffloadMTU
 
 // An Endpoint is a [stack.LinkEndpoint] on one port of a VDE network. It adds and
@@ -221,7 +221,7 @@ func (e *Endpoint) MAC() frame.MAC {
 // with [EndpointConfig.NoChecksums]. Otherwise it includes receive checksum offload
 // while a packet is delivered that the stack need not verify: the stack asks for
 // each packet. Such packets were merged from verified segments, or have a partial
-// or verified checksum according to their offload header.
+// or verified checksum according to their virtio-net header.
 func (e *Endpoint) Capabilities() stack.LinkEndpointCapabilities {
 	if e.rxTrusted.Load() {
 		return e.caps | stack.CapabilityRXChecksumOffload

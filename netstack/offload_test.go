@@ -203,7 +203,7 @@ func exchangeDatagrams(t *testing.T, from, to *netstack.Host, addr string) {
 }
 
 // TestOffloadVerifies checks that the stack skips verifying a checksum only if the
-// offload header of the frame allows it: it sends datagrams with a right, a wrong and a
+// virtio-net header of the frame allows it: it sends datagrams with a right, a wrong and a
 // partial checksum behind different headers.
 func TestOffloadVerifies(t *testing.T) {
 	for _, processors := range []int{1, 2} {

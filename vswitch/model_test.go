@@ -122,7 +122,7 @@ func (m *model) forward(from int, h packet) map[int]func(packet) packet {
 // script turns fuzz input into batches of frames: one byte says from which port,
 // one how many, then for each frame one for its length and its bytes. Addresses
 // are brought down to few, so that stations meet. Of a length of 255 it is a TCP
-// segment with an offload header instead; see scriptSegment.
+// segment with a virtio-net header instead; see scriptSegment.
 func script(data []byte, do func(port int, frames []packet)) {
 	next := func(n int) (b []byte) {
 		n = min(n, len(data))

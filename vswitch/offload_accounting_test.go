@@ -60,7 +60,7 @@ const (
 )
 
 // An offloadLoad is a switch whose ports send and receive random frames, with and
-// without offload headers.
+// without virtio-net headers.
 type offloadLoad struct {
 	t       *testing.T
 	seed    uint64

@@ -28,7 +28,7 @@ type offloadForm struct {
 	whole   bool  // they get it as it was sent
 }
 
-// Who gets which form: with and without a tag, undone and ordinary, behind a
+// Who gets which form: with and without a tag, unfinished and ordinary, behind a
 // header and not. Nobody's form changes another's, except that all get ordinary
 // frames if one does.
 func TestOffloadForms(t *testing.T) {

@@ -284,7 +284,7 @@ func payload(n int) []byte {
 	return b
 }
 
-// plain returns frames with offload headers that say nothing.
+// plain returns frames with virtio-net headers that say nothing.
 func plain(frames ...[]byte) (all []packet) {
 	for _, f := range frames {
 		all = append(all, packet{data: f})

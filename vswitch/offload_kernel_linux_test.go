@@ -26,7 +26,7 @@ type tcpPeer struct {
 	window   int
 }
 
-// send sends a segment, undone.
+// send sends an unfinished segment.
 func (p *tcpPeer) send(flags byte, data []byte) {
 	h := segment(p.mac, macA, p.v6, p.seq, data, 1400)
 	tcp, _, _ := tcpOf(h.data)

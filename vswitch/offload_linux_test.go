@@ -282,7 +282,7 @@ func (s *tcpStream) run(from, to func(*testing.T, *vswitch.Switch, int) end) {
 }
 
 // Under HeadDrop the endpoint of another process has a queue of its own, in which
-// frames have headers if its peer may take undone ones.
+// frames have headers if its peer may take unfinished ones.
 func TestOffloadSendQueue(t *testing.T) {
 	for _, kind := range endKinds[2:] {
 		t.Run(kind.name, func(t *testing.T) {

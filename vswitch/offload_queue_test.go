@@ -171,8 +171,8 @@ func TestOffloadStorm(t *testing.T) {
 	}
 }
 
-// Somebody who is attached after it was decided that a frame may stay undone
-// gets it neither undone nor at all.
+// Somebody who is attached after it was decided that a frame may stay unfinished
+// gets it neither unfinished nor at all.
 func TestOffloadLateComer(t *testing.T) {
 	sw := vswitch.New(vswitch.Config{MaxFrameSize: 1514, Ports: map[int]vswitch.PortConfig{
 		2: withStatic(macB, vswitch.PortConfig{Queue: 1, Wait: vswitch.Forever}), 5: withStatic(macC, vswitch.PortConfig{}),

@@ -65,7 +65,7 @@ func TestOffloadUnicast(t *testing.T) {
 	}
 }
 
-// A frame that is too long for an offload header once it has its tag is cut.
+// A frame that is too long for a virtio-net header once it has its tag is cut.
 func TestOffloadLongest(t *testing.T) {
 	sw := vswitch.New(vswitch.Config{MaxFrameSize: 1518, Ports: map[int]vswitch.PortConfig{
 		2: withStatic(macB, vswitch.PortConfig{}), 3: withStatic(macC, vswitch.PortConfig{VLAN: vswitch.NoVLAN, Tagged: []uint16{0}}),

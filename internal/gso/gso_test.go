@@ -12,7 +12,7 @@ import (
 	"github.com/go-vde/sdk/internal/gso"
 )
 
-// An example is a frame with something left undone, and what becomes of it. The
+// An example is a frame with something left to finish, and what becomes of it. The
 // expected bytes were not made by this package.
 type example struct {
 	name string
