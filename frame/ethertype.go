@@ -3,7 +3,11 @@
 
 package frame
 
-import "strconv"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // An EtherType names the payload's protocol; values below 0x0600 are 802.3
 // lengths.
@@ -26,33 +30,64 @@ const (
 
 const maxLength = 1500 // largest value that is an 802.3 length
 
+// etherTypeNames are the names of the constants.
+var etherTypeNames = [...]struct {
+	t    EtherType
+	name string
+}{
+	{EtherTypeIPv4, "IPv4"},
+	{EtherTypeARP, "ARP"},
+	{EtherTypeVLAN, "VLAN"},
+	{EtherTypeIPv6, "IPv6"},
+	{EtherTypeQinQ, "QinQ"},
+	{EtherTypeQinQ9100, "QinQ9100"},
+	{EtherTypeExperimental, "Experimental"},
+	{EtherTypeLLDP, "LLDP"},
+}
+
+const lengthPrefix = "length "
+
 // String returns the protocol's name if it is one of this package's constants,
 // "length n" for an 802.3 length, and otherwise four hexadecimal digits as in
 // "0x1234".
 func (t EtherType) String() string {
-	switch t {
-	case EtherTypeIPv4:
-		return "IPv4"
-	case EtherTypeARP:
-		return "ARP"
-	case EtherTypeVLAN:
-		return "VLAN"
-	case EtherTypeIPv6:
-		return "IPv6"
-	case EtherTypeQinQ:
-		return "QinQ"
-	case EtherTypeQinQ9100:
-		return "QinQ9100"
-	case EtherTypeExperimental:
-		return "Experimental"
-	case EtherTypeLLDP:
-		return "LLDP"
+	for _, known := range etherTypeNames {
+		if known.t == t {
+			return known.name
+		}
 	}
 	if t <= maxLength {
-		return "length " + strconv.Itoa(int(t))
+		return lengthPrefix + strconv.Itoa(int(t))
 	}
 	return string([]byte{'0', 'x',
 		hexDigit[t>>12], hexDigit[t>>8&0xf], hexDigit[t>>4&0xf], hexDigit[t&0xf]})
+}
+
+// MarshalText implements [encoding.TextMarshaler] with the form of String.
+func (t EtherType) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. It takes the forms of String, and
+// the hexadecimal one for all values; on error t is left as it was.
+func (t *EtherType) UnmarshalText(b []byte) error {
+	text := string(b)
+	for _, known := range etherTypeNames {
+		if known.name == text {
+			*t = known.t
+			return nil
+		}
+	}
+	digits, base, most := strings.TrimPrefix(text, "0x"), 16, uint64(1<<16-1)
+	if n, ok := strings.CutPrefix(text, lengthPrefix); ok {
+		digits, base, most = n, 10, maxLength
+	} else if digits == text {
+		digits = "" // refused below
+	}
+	n, err := strconv.ParseUint(digits, base, 16)
+	if err != nil || n > most {
+		return fmt.Errorf("frame: %q is not an EtherType, want a name such as IPv4, a number such as 0x0800 or a length such as %s46", text, lengthPrefix)
+	}
+	*t = EtherType(n)
+	return nil
 }
 
 // IsTag reports whether t announces a VLAN tag rather than a payload: whether it is
