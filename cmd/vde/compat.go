@@ -83,7 +83,7 @@ func (o *compatOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.dirMode, "dirmode", "", "permissions of the control directory, octal")
 	f.StringVarP(&o.group, "group", "g", "", "group of the control directory and the sockets")
 	f.BoolVarP(&o.background, "daemon", "d", false, "go on in the background once the switch serves")
-	f.StringVarP(&o.pidFile, "pidfile", "p", "", "file to write the process id to")
+	f.StringVarP(&o.pidFile, "pidfile", "p", "", "file to write the process id to; links and files of other users are refused")
 	f.StringVarP(&o.rcFile, "rcfile", "f", "", "commands of the console to begin with (default ~/.vde2/vde_switch.rc or /etc/vde2/vde_switch.rc)")
 	o.console.register(f)
 	f.IntVarP(&o.debugClients, "debugclients", "D", 0, "taken, and without effect: there may be any number")

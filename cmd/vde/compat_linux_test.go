@@ -208,6 +208,7 @@ func TestCompatDaemonFails(t *testing.T) {
 		{"-s", filepath.Join(dir, "none", "ctl"), "-d"},
 		{"-s", filepath.Join(dir, "x"), "-d", "-t", "no/such"},
 		{"-s", filepath.Join(dir, "x"), "-d", "-n", "0"},
+		{"-s", filepath.Join(dir, "x"), "-d", "-p", dir},
 		{"-s", filepath.Join(dir, "x"), "extra"},
 	} {
 		if testing.Short() && i > 1 {

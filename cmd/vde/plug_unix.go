@@ -110,7 +110,7 @@ type daemonOptions struct {
 func (o *daemonOptions) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.BoolVarP(&o.daemon, "daemon", "d", false, "go on in the background once both sides are joined")
-	f.StringVarP(&o.pidFile, "pidfile", "p", "", "file to write the process id to")
+	f.StringVarP(&o.pidFile, "pidfile", "p", "", "file to write the process id to; links and files of other users are refused")
 	f.BoolVarP(&o.log, "log", "l", false, "log the beginning and the end in the system's log")
 	f.BoolVarP(&o.ipLog, "iplog", "L", false, "--log; for the addresses used, capture instead")
 	cobra.CheckErr(f.MarkHidden("iplog"))
@@ -177,10 +177,11 @@ func (o *daemonOptions) ready() (ended func(), err error) {
 		}
 	}
 	if o.pidFile != "" {
-		if err := os.WriteFile(o.pidFile, fmt.Appendln(nil, os.Getpid()), 0o644); err != nil {
+		remove, err := writePidFile(o.pidFile)
+		if err != nil {
 			return nil, err
 		}
-		undo = append(undo, func() { os.Remove(o.pidFile) })
+		undo = append(undo, remove)
 	}
 	if o.log {
 		w, err := syslog.New(syslog.LOG_DAEMON|syslog.LOG_INFO, "vde_plug")
