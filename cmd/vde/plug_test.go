@@ -345,15 +345,84 @@ func TestPlugReconnect(t *testing.T) {
 func TestPlugDaemon(t *testing.T) {
 	p := newPlugTest(t)
 	name := filepath.Join(t.TempDir(), "pid")
-	run := func(args ...string) (string, error) {
-		cmd := exec.CommandContext(t.Context(), p.ours, args...)
-		cmd.Env = append(os.Environ(), commandVariable+"=1")
-		out, err := cmd.CombinedOutput()
-		return string(out), err
-	}
-	if out, err := run("-d", "-p", name, "-D", "in the background", p.dirs[0], p.dirs[1]); err != nil {
+	if out, err := p.background(nil, "-p", name, "-D", "in the background", p.dirs[0], p.dirs[1]); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	defer p.endBackground(name)
+	p.exchange(2)
+}
+
+// TestPlugDaemonFails checks that what has failed in the background is told.
+func TestPlugDaemonFails(t *testing.T) {
+	p := newPlugTest(t)
+	if out, err := p.background(nil, "/nowhere", p.dirs[1]); err == nil || !strings.Contains(out, "/nowhere") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestPlugDaemonSeqpacket passes sockets on to a plug that goes to the background, with
+// numbers between which others are free.
+func TestPlugDaemonSeqpacket(t *testing.T) {
+	p := newPlugTest(t)
+	var ours [2]int
+	var theirs [2]*os.File
+	for i := range ours {
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ours[i], theirs[i] = fds[0], os.NewFile(uintptr(fds[1]), "theirs")
+		defer unix.Close(ours[i])
+		defer theirs[i].Close()
+		if err := unix.SetsockoptTimeval(ours[i], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 60}); err != nil { // a hang
+			t.Fatal(err)
+		}
+	}
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	name := filepath.Join(t.TempDir(), "pid")
+	files := []*os.File{theirs[0], nil, writer, theirs[1]}
+	if out, err := p.background(files, "-p", name, "seqpacket://3", "seqpacket://6"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	defer p.endBackground(name)
+	sent := frame.AppendHeader(nil, frame.Broadcast(), frame.MAC{2, 0, 0, 0, 0, 9}, frame.EtherTypeExperimental)
+	for i := range ours {
+		got := make([]byte, 100)
+		if _, err := unix.Write(ours[i], sent); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := unix.Read(ours[1-i], got); err != nil || !bytes.Equal(got[:n], sent) {
+			t.Errorf("got %x, %v", got[:max(n, 0)], err)
+		}
+	}
+	// What no locator names ends with the command, though the plug goes on.
+	writer.Close()
+	if err := reader.SetReadDeadline(time.Now().Add(time.Minute)); err != nil { // a hang
+		t.Fatal(err)
+	}
+	if n, err := reader.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("a pipe that was inherited: %d, %v, want its end", n, err)
+	}
+}
+
+// background runs a plug with -d, which inherits files from descriptor 3 on, and returns
+// what it prints.
+func (p *plugTest) background(files []*os.File, args ...string) (out string, err error) {
+	cmd := exec.CommandContext(p.Context(), p.ours, append([]string{"-d"}, args...)...)
+	cmd.Env = append(os.Environ(), commandVariable+"=1")
+	cmd.ExtraFiles = files
+	text, err := cmd.CombinedOutput()
+	return string(text), err
+}
+
+// endBackground ends the process whose id is in the file name, and waits until it has.
+func (p *plugTest) endBackground(name string) {
+	t := p.T
+	t.Helper()
 	text, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
@@ -362,7 +431,6 @@ func TestPlugDaemon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.exchange(2)
 	process, err := unix.PidfdOpen(pid, 0) // it is no child of ours
 	if err != nil {
 		t.Fatal(err)
@@ -382,9 +450,6 @@ func TestPlugDaemon(t *testing.T) {
 	}
 	if _, err := os.Stat(name); !os.IsNotExist(err) {
 		t.Errorf("the file with the process id: %v", err)
-	}
-	if out, err := run("-d", "/nowhere", p.dirs[1]); err == nil || !strings.Contains(out, "/nowhere") {
-		t.Errorf("%v\n%s", err, out)
 	}
 }
 

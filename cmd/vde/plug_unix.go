@@ -105,6 +105,7 @@ type daemonOptions struct {
 	ipLog   bool
 
 	background bool // this is the process in the background
+	joined     int  // the descriptor on which that says that both sides are joined
 }
 
 func (o *daemonOptions) register(cmd *cobra.Command) {
@@ -116,12 +117,9 @@ func (o *daemonOptions) register(cmd *cobra.Command) {
 	cobra.CheckErr(f.MarkHidden("iplog"))
 }
 
-// daemonVariable tells the process in the background that it is the one. It says on
-// joinedFD that both sides are joined.
-const (
-	daemonVariable = "VDE_PLUG_DAEMON"
-	joinedFD       = 3
-)
+// daemonVariable tells the process in the background that it is the one, and the number of
+// the descriptor on which it says that both sides are joined.
+const daemonVariable = "VDE_PLUG_DAEMON"
 
 // start starts this command again in the background, if that is wanted, and waits
 // until both sides are joined. It then returns true.
@@ -132,11 +130,20 @@ func (o *daemonOptions) start(streams bool) (started bool, err error) {
 	if !o.daemon {
 		return false, nil
 	}
-	if os.Getenv(daemonVariable) != "" {
+	if text := os.Getenv(daemonVariable); text != "" {
+		if o.joined, err = strconv.Atoi(text); err != nil {
+			return false, fmt.Errorf("%s is for vde plug -d itself: %w", daemonVariable, err)
+		}
 		o.background = true
-		unix.CloseOnExec(joinedFD)
+		unix.CloseOnExec(o.joined)
 		return false, os.Unsetenv(daemonVariable) // for commands
 	}
+	files := inheritedPackets()
+	defer func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}()
 	program, err := os.Executable()
 	if err != nil {
 		return false, err
@@ -146,10 +153,11 @@ func (o *daemonOptions) start(streams bool) (started bool, err error) {
 		return false, err
 	}
 	defer joined.Close()
+	files = append(files, theirs)
 	cmd := exec.Command(program, os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), daemonVariable+"=1")
-	cmd.Stderr, cmd.ExtraFiles = os.Stderr, []*os.File{theirs}
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", daemonVariable, 2+len(files)))
+	cmd.Stderr, cmd.ExtraFiles = os.Stderr, files
 	if streams {
 		cmd.Stdin, cmd.Stdout = os.Stdin, os.Stdout
 	}
@@ -193,20 +201,20 @@ func (o *daemonOptions) ready() (ended func(), err error) {
 		undo = append(undo, func() { _ = w.Info("STOP"); w.Close() })
 	}
 	if o.background {
-		return ended, detach()
+		return ended, o.detach()
 	}
 	return ended, nil
 }
 
 // detach tells the process that started this one that all is well, and lets go of its
 // standard error.
-func detach() error {
+func (o *daemonOptions) detach() error {
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
 	defer null.Close()
-	joined := os.NewFile(joinedFD, "joined")
+	joined := os.NewFile(uintptr(o.joined), "joined")
 	defer joined.Close()
 	if err := dup2(int(null.Fd()), 2); err != nil {
 		return err
