@@ -5,6 +5,8 @@ package bench_test
 
 import (
 	"net"
+	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,22 +60,9 @@ type alone struct {
 
 func newAlone(t testing.TB, n *tcpNetwork, taps ...int) *alone {
 	a := &alone{taps: taps, buf: make([]byte, 1<<17), sink: make([]byte, aloneSize)}
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() { // the frames of the handshake
-		defer close(stopped)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				a.forward()
-				time.Sleep(100 * time.Microsecond)
-			}
-		}
-	}()
+	stop := a.forwardUntil(t) // the frames of the handshake
+	defer stop()
 	f := n.connect(t, 1)
-	close(stop)
-	<-stopped
 	for _, s := range []struct {
 		conn net.Conn
 		fd   *int
@@ -91,6 +80,33 @@ func newAlone(t testing.TB, n *tcpNetwork, taps ...int) *alone {
 		}
 	}
 	return a
+}
+
+// forwardUntil copies between the devices what comes, until stop is called.
+func (a *alone) forwardUntil(t testing.TB) (stop func()) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fds := []unix.PollFd{{Fd: int32(reader.Fd()), Events: unix.POLLIN}}
+	for _, fd := range a.taps {
+		fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+	}
+	var running sync.WaitGroup
+	running.Go(func() {
+		defer reader.Close()
+		for fds[0].Revents == 0 {
+			if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
+				t.Error(err)
+				return
+			}
+			a.forward()
+		}
+	})
+	return func() {
+		writer.Close()
+		running.Wait()
+	}
 }
 
 // forward copies between the devices what there is.
