@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/go-vde/sdk/api"
+	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -34,7 +35,7 @@ type lab struct {
 // newLab returns a lab that ends with the test.
 func newLab(t *testing.T, c vswitch.Config, o api.Options, a api.Access) *lab {
 	t.Helper()
-	l := &lab{t: t, sw: vswitch.New(c), socket: filepath.Join(t.TempDir(), "api")}
+	l := &lab{t: t, sw: vswitch.New(c), socket: filepath.Join(testutil.ShortDir(t), "api")}
 	t.Cleanup(func() { l.sw.Close() })
 	l.server = api.New(l.sw, o)
 	t.Cleanup(func() { l.server.Close() })

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-vde/sdk/api"
+	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vswitch"
 )
@@ -71,7 +72,7 @@ func benchSwitch(b *testing.B, ports int) (conns []*vde.Conn, socket string) {
 	b.Cleanup(func() { to.Close(); <-received })
 	server := api.New(sw, api.Options{})
 	b.Cleanup(func() { server.Close() })
-	socket = filepath.Join(b.TempDir(), "api")
+	socket = filepath.Join(testutil.ShortDir(b), "api")
 	listener, err := vswitch.ListenSocket(socket, 0, "")
 	if err != nil {
 		b.Fatal(err)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/go-vde/sdk/api"
 	pb "github.com/go-vde/sdk/api/switchv1"
+	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vswitch"
 )
 
@@ -308,7 +309,7 @@ func TestManyConnections(t *testing.T) {
 
 // TestDialErrors checks what is said when nothing answers.
 func TestDialErrors(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.ShortDir(t)
 	for _, c := range []struct{ target, want string }{
 		{dir + "/none", "no such file"},
 		{dir, "serves no API"},

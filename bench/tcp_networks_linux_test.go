@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-vde/sdk/bench/internal/gvisor"
 	"github.com/go-vde/sdk/netstack"
+	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 )
 
@@ -204,7 +205,7 @@ func dialBare(s *gvisor.BareStack) func(context.Context, string) (net.Conn, erro
 }
 
 func unixNetwork(t testing.TB, _ tcpShape) *tcpNetwork {
-	path := t.TempDir() + "/s"
+	path := testutil.ShortDir(t) + "/s"
 	return &tcpNetwork{
 		listen: func() (net.Listener, error) { return net.Listen("unix", path) },
 		dial: func(ctx context.Context, addr string) (net.Conn, error) {

@@ -63,7 +63,7 @@ func dialRaw(t *testing.T, ctlPath string) *rawClient {
 		t.Fatal(err)
 	}
 	p.path = filepath.Join(filepath.Dir(ctlPath), fmt.Sprintf(".%05d-%05d", os.Getpid(), rawClients.Add(1)))
-	if err := errors.Join(unix.Fchmod(data, 0o640), unix.Bind(data, &unix.SockaddrUnix{Name: p.path})); err != nil {
+	if err := errors.Join(unix.Fchmod(data, 0o600), unix.Bind(data, &unix.SockaddrUnix{Name: p.path}), unix.Chmod(p.path, 0o640)); err != nil { // whatever the umask
 		t.Fatal(err)
 	}
 	return p

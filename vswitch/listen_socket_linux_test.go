@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/internal/testpeers"
+	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vswitch"
 )
 
@@ -33,7 +34,7 @@ func listenSocket(t *testing.T, path string, mode fs.FileMode) net.Listener {
 // TestListenSocket checks the mode of the socket, that it answers, that it is the only
 // name left in the directory, and that it goes with its listener.
 func TestListenSocket(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.ShortDir(t)
 	for _, mode := range []fs.FileMode{0, 0o600, 0o660, 0o666} {
 		path := filepath.Join(dir, "api")
 		l := listenSocket(t, path, mode)
@@ -75,7 +76,7 @@ func TestListenSocket(t *testing.T) {
 // TestListenSocketWaiting checks that a connection that nobody has accepted yet ends with
 // the listener.
 func TestListenSocketWaiting(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "api")
+	path := filepath.Join(testutil.ShortDir(t), "api")
 	l := listenSocket(t, path, 0)
 	c, err := net.Dial("unix", path)
 	if err != nil {
@@ -91,7 +92,7 @@ func TestListenSocketWaiting(t *testing.T) {
 // TestListenSocketStale checks that a socket which nobody listens to is replaced, and that
 // of somebody else, a file, and what a symbolic link leads to are left alone.
 func TestListenSocketStale(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.ShortDir(t)
 	path := filepath.Join(dir, "api")
 	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
 	if err != nil {
@@ -133,7 +134,7 @@ func TestListenSocketStale(t *testing.T) {
 
 // TestListenSocketErrors checks what cannot be listened at.
 func TestListenSocketErrors(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.ShortDir(t)
 	for _, path := range []string{"", dir + "/", dir + "/.", dir + "/..", dir + "/none/api", dir + "/" + string(bytes.Repeat([]byte("x"), 108))} {
 		if l, err := vswitch.ListenSocket(path, 0, ""); err == nil {
 			l.Close()

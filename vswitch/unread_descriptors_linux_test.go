@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-vde/sdk/internal/transport"
 	"github.com/go-vde/sdk/internal/wire"
+	"github.com/go-vde/sdk/testutil"
 )
 
 // A lingerer makes TCP sockets whose last close takes an hour, until end is called.
@@ -136,7 +137,7 @@ func TestCloseWithDescriptors(t *testing.T) {
 	for _, served := range []bool{false, true} {
 		l := newLingerer(t)
 		sw := New(Config{})
-		listener, err := sw.Listen(t.TempDir() + "/sw")
+		listener, err := sw.Listen(testutil.ShortDir(t) + "/sw")
 		if err != nil {
 			t.Fatal(err)
 		}

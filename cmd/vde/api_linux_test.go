@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -18,6 +19,7 @@ import (
 
 	"github.com/go-vde/sdk/api"
 	pb "github.com/go-vde/sdk/api/switchv1"
+	"github.com/go-vde/sdk/testutil"
 )
 
 // getSwitch asks the switch at target to describe itself.
@@ -45,11 +47,11 @@ func TestSwitchAPI(t *testing.T) {
 		mode   fs.FileMode
 	}{
 		{"default", nil, "ctl/api", 0o600},
-		{"mode", []string{"--api-mode", "0660", "--api-group", "0"}, "ctl/api", 0o660},
+		{"mode", []string{"--api-mode", "0660", "--api-group", strconv.Itoa(os.Getegid())}, "ctl/api", 0o660},
 		{"path", []string{"--api", "own"}, "own", 0o600},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := testutil.ShortDir(t)
 			t.Chdir(dir)
 			_, stop := startSwitch(t, append([]string{"ctl", "--ports", "9"}, c.args...)...)
 			if info, err := os.Lstat(c.socket); err != nil || info.Mode() != fs.ModeSocket|c.mode {
@@ -72,7 +74,7 @@ func TestSwitchAPI(t *testing.T) {
 }
 
 func TestSwitchNoAPI(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "ctl")
+	dir := filepath.Join(testutil.ShortDir(t), "ctl")
 	startSwitch(t, dir, "--no-api")
 	if _, err := os.Lstat(filepath.Join(dir, "api")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the socket: %v", err)
@@ -100,7 +102,7 @@ func wantPage(t *testing.T, url string) {
 // in a file.
 func TestSwitchHTTP(t *testing.T) {
 	url := regexp.MustCompile(`The switch is shown at (http://\S+)`)
-	dir := t.TempDir()
+	dir := testutil.ShortDir(t)
 	file := filepath.Join(dir, "token")
 	if err := os.WriteFile(file, []byte("0123456789abcdef\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -142,7 +144,7 @@ func TestSwitchHTTP(t *testing.T) {
 }
 
 func TestSwitchAPIUsage(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.ShortDir(t)
 	open, short := filepath.Join(dir, "open"), filepath.Join(dir, "short")
 	for name, text := range map[string]string{open: "0123456789abcdef\n", short: "0123456789abcde\n"} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {

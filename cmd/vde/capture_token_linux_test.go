@@ -11,12 +11,14 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/go-vde/sdk/testutil"
 )
 
 // TestPortCaptureHidesToken checks that what is printed about a capture does not have the
 // token of the URL by which the switch was named.
 func TestPortCaptureHidesToken(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "ctl")
+	dir := filepath.Join(testutil.ShortDir(t), "ctl")
 	log, _ := startSwitch(t, dir, "--no-api", "--http", "127.0.0.1:0", "--http-write")
 	m := regexp.MustCompile(`The switch is shown at ((http://\S+/)#token=(\S+))`).FindStringSubmatch(log.String())
 	if m == nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/go-vde/sdk/frame"
 	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/link/linktest"
+	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 )
 
@@ -30,7 +31,7 @@ func listen(tb testing.TB, network string) net.Listener {
 	tb.Helper()
 	address := "127.0.0.1:0"
 	if network == "unix" {
-		address = filepath.Join(tb.TempDir(), "s")
+		address = filepath.Join(testutil.ShortDir(tb), "s")
 	}
 	ln, err := net.Listen(network, address)
 	if err != nil {
@@ -189,8 +190,8 @@ func TestEnds(t *testing.T) {
 // TestRefuses checks what is wrong with locators, and who is not there.
 func TestRefuses(t *testing.T) {
 	for locator, want := range map[string]error{
-		"tcp://127.0.0.1:1[x=y]":                       syscall.EINVAL,
-		"unix://" + filepath.Join(t.TempDir(), "none"): syscall.ENOENT,
+		"tcp://127.0.0.1:1[x=y]":                                syscall.EINVAL,
+		"unix://" + filepath.Join(testutil.ShortDir(t), "none"): syscall.ENOENT,
 	} {
 		if _, err := vde.Open(t.Context(), locator, vde.WithDrivers(netconn.Drivers)); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", locator, err, want)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-vde/sdk/internal/unixsock"
 	"github.com/go-vde/sdk/link"
+	"github.com/go-vde/sdk/testutil"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -27,7 +28,7 @@ const watchdog = time.Minute
 // serve returns a server and its path.
 func serve(t *testing.T, admit func(ctx context.Context, fd int) (link.Link, error)) (link.Link, string) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "s")
+	path := filepath.Join(testutil.ShortDir(t), "s")
 	fd, name, err := unixsock.Listen(unix.SOCK_SEQPACKET, path, unixsock.Permission{})
 	if err != nil {
 		t.Fatal(err)

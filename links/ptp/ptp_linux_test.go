@@ -25,6 +25,7 @@ import (
 	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/link/linktest"
 	"github.com/go-vde/sdk/links/ptp"
+	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vde"
 	"github.com/go-vde/sdk/vnl"
 )
@@ -56,7 +57,7 @@ func mustOpen(tb testing.TB, path string) link.Link {
 
 func newPath(tb testing.TB) string {
 	tb.Helper()
-	return filepath.Join(tb.TempDir(), "p")
+	return filepath.Join(testutil.ShortDir(tb), "p")
 }
 
 func numbered(n int) []byte {
@@ -434,7 +435,7 @@ func TestGreetings(t *testing.T) {
 
 // Two programs open the same path.
 func Example() {
-	dir, err := os.MkdirTemp("", "")
+	dir, err := os.MkdirTemp("/tmp", "vde")
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -24,6 +24,7 @@ import (
 	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/link/linktest"
 	"github.com/go-vde/sdk/links/qemu"
+	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vnl"
 )
 
@@ -55,7 +56,7 @@ func mustOpen(tb testing.TB, text string) link.Link {
 // path returns the path of a socket in a new directory.
 func path(tb testing.TB) string {
 	tb.Helper()
-	return filepath.Join(tb.TempDir(), "s")
+	return filepath.Join(testutil.ShortDir(tb), "s")
 }
 
 // freePort returns an address on loopback at which nobody listens.
@@ -280,7 +281,7 @@ func TestSocketFile(t *testing.T) {
 	for _, c := range []struct {
 		params string
 		mode   fs.FileMode
-	}{{"[server]", 0o700}, {"[server/mode=0660]", 0o660}, {"[s/m=600/group=0]", 0o600}} {
+	}{{"[server]", 0o700}, {"[server/mode=0660]", 0o660}, {fmt.Sprintf("[s/m=600/group=%d]", os.Getegid()), 0o600}} {
 		l := mustOpen(t, "stream://"+p+c.params)
 		fi, err := os.Stat(p)
 		if err != nil || fi.Mode().Perm() != c.mode {
@@ -409,7 +410,7 @@ func TestWriteBuffer(t *testing.T) {
 }
 
 func Example() {
-	dir, err := os.MkdirTemp("", "")
+	dir, err := os.MkdirTemp("/tmp", "vde")
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -43,7 +43,7 @@ func TestOpenErrors(t *testing.T) {
 			t.Errorf("%s: %v, want EINVAL", locator, err)
 		}
 	}
-	for _, locator := range []string{"udp://1->fe80::1:2", "udp://[fe80::1]:1->[fe80::2%1]:2"} {
+	for _, locator := range []string{fmt.Sprintf("udp://%d->fe80::1:2", p), "udp://[fe80::1]:1->[fe80::2%1]:2"} {
 		if _, err := (udp.Driver{}).Open(context.Background(), vnl.Parse(locator), link.Settings{}); err == nil || !strings.Contains(err.Error(), "fe80::1%eth0") {
 			t.Errorf("%s: %v, want a remedy", locator, err)
 		}
@@ -54,7 +54,7 @@ func TestOpenErrors(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := (udp.Driver{}).Open(ctx, vnl.Parse("udp://1->no-such-host.invalid:2"), link.Settings{}); err == nil {
+	if _, err := (udp.Driver{}).Open(ctx, vnl.Parse(fmt.Sprintf("udp://%d->no-such-host.invalid:2", p)), link.Settings{}); err == nil {
 		t.Error("a name was looked up after the end of the context")
 	}
 }

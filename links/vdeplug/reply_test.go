@@ -188,7 +188,7 @@ var wrongReplies = []wrongReply{
 	{"a stream socket", repliesInDir("stream"), vde.ErrNotSwitch, []string{"does not name a data socket"}},
 	{"the control socket", repliesInDir("ctl"), vde.ErrNotSwitch, nil},
 	{"the directory", repliesInDir(""), vde.ErrNotSwitch, nil},
-	{"the root", replies(1, "/"), vde.ErrNotSwitch, nil},
+	{"a directory of all users", replies(1, "/tmp"), vde.ErrNotSwitch, nil},
 	{"another client's data socket", repliesInDir("taken"), vde.ErrDataDenied, []string{"not permitted"}},
 }
 

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-vde/sdk/testutil"
 	"github.com/go-vde/sdk/vswitch"
 	"github.com/go-vde/sdk/vswitch/console"
 )
@@ -124,7 +125,7 @@ func TestTerminal(t *testing.T) {
 // TestRun runs a script without a session.
 func TestRun(t *testing.T) {
 	r := start(t, vswitch.Config{}, console.Options{})
-	dir := t.TempDir()
+	dir := testutil.ShortDir(t)
 	path := filepath.Join(dir, "rc")
 	text := "port/create 7\nbogus\n# comment\n\nvlan/create 9\nport/setvlan 7 9\ndebug/add\nlogout\nport/allocatable 7 1\nload " + path + "\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -18,7 +18,7 @@ import (
 // A program becomes a switch, and another connection joins it, as any VDE program
 // could.
 func Example() {
-	dir, err := os.MkdirTemp("", "n")
+	dir, err := os.MkdirTemp("/tmp", "n")
 	if err != nil {
 		log.Fatal(err)
 	}
