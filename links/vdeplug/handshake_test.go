@@ -57,19 +57,17 @@ func openEnded(t testing.TB, vnl string, reached <-chan struct{}, opts ...vde.Op
 	return conntest.FailsToOpen(t, ctx, vnl, opts...)
 }
 
-// openUntilHang opens with less and less haste, until the deadline leaves the time to
-// reach the switch.
-func openUntilHang(t testing.TB, script testutil.FakeScript) (sw *testutil.FakeSwitch, err error) {
+// openUntilHang has open join new switches, within more and more time, until that is
+// enough to reach the step at which they hang. It returns the last of them and the error.
+func openUntilHang(t testing.TB, script testutil.FakeScript, step string, open func(vnl string, within time.Duration) error) (sw *testutil.FakeSwitch, err error) {
 	t.Helper()
-	for timeout := 20 * time.Millisecond; ; timeout *= 2 {
+	for within := 20 * time.Millisecond; within < conntest.Patience/4; within *= 2 {
 		sw = testutil.NewFakeSwitch(t, script)
-		ctx, cancel := context.WithTimeout(conntest.Watchdog(t), timeout)
-		err = conntest.FailsToOpen(t, ctx, sw.VNL())
-		cancel()
-		if len(sw.Requests()) > 0 || !strings.Contains(err.Error(), "connect to the control socket") {
-			return sw, err
+		if err = open(sw.VNL(), within); strings.Contains(err.Error(), step+sw.Dir()+"/ctl") {
+			break
 		}
 	}
+	return sw, err
 }
 
 // A switch that hangs at some step: the end of the context ends Open, which says
@@ -110,7 +108,11 @@ func TestOpenHangs(t *testing.T) {
 			checkOpenError(t, sw.VNL(), err, context.Canceled, tt.step+sw.Dir()+"/ctl")
 			noStrays(t, sw)
 
-			sw, err = openUntilHang(t, tt.script)
+			sw, err = openUntilHang(t, tt.script, tt.step, func(vnl string, within time.Duration) error {
+				ctx, cancel := context.WithTimeout(conntest.Watchdog(t), within)
+				defer cancel()
+				return conntest.FailsToOpen(t, ctx, vnl)
+			})
 			checkOpenError(t, sw.VNL(), err, context.DeadlineExceeded, tt.step+sw.Dir()+"/ctl", "the switch is stopped, or refuses a free port without a word")
 			noStrays(t, sw)
 		})
@@ -160,13 +162,17 @@ func TestOpenDefaultBound(t *testing.T) {
 	if d := vdeplug.JoinTimeout(); d != 5*time.Second {
 		t.Errorf("the default bound is %v, documented are 5 s", d)
 	}
-	defer vdeplug.SetJoinTimeout(20 * time.Millisecond)()
+	defer vdeplug.SetJoinTimeout(vdeplug.JoinTimeout())()
 	unbounded, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	defer time.AfterFunc(conntest.Patience, cancel).Stop()
 
-	sw := testutil.NewFakeSwitch(t, testutil.FakeSilence)
-	checkOpenError(t, sw.VNL(), conntest.FailsToOpen(t, unbounded, sw.VNL()), context.DeadlineExceeded, "wait for the switch's reply")
+	const step = "wait for the switch's reply at "
+	sw, err := openUntilHang(t, testutil.FakeSilence, step, func(vnl string, within time.Duration) error {
+		vdeplug.SetJoinTimeout(within)
+		return conntest.FailsToOpen(t, unbounded, vnl)
+	})
+	checkOpenError(t, sw.VNL(), err, context.DeadlineExceeded, step+sw.Dir()+"/ctl")
 	noStrays(t, sw)
 
 	sw = testutil.NewFakeSwitch(t)

@@ -102,10 +102,15 @@ func TestOpenSilenceForEverybody(t *testing.T) {
 // TestOpenHalfReplyThenSilence: half a reply is none of a VDE switch.
 func TestOpenHalfReplyThenSilence(t *testing.T) {
 	defer vdeplug.SetProbeDelay(time.Millisecond)()
+	written := make(chan struct{})
 	sw := testutil.NewFakeSwitch(t, func(c *testutil.FakeClient) {
 		c.ReadRequest()
 		c.WriteCtl(make([]byte, 50))
-	}, testutil.FakeRefuse)
+		close(written)
+	}, func(c *testutil.FakeClient) { // who asks whether others are answered: one after the other
+		c.Wait(written)
+		testutil.FakeRefuse(c)
+	})
 	checkOpenError(t, sw.VNL(), conntest.FailsToOpen(t, conntest.Watchdog(t), sw.VNL()), vde.ErrNotSwitch, "reply of 50 bytes instead of 110")
 }
 
