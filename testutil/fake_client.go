@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -304,6 +305,27 @@ func (c *FakeClient) Wait(ch <-chan struct{}) error {
 			return context.Cause(c.ctx)
 		}
 	})
+}
+
+// closeInTurn closes the connection when the scripts of the clients that came before
+// have returned, or the switch stops.
+func (c *FakeClient) closeInTurn() {
+	defer c.Close()
+	s := c.sw
+	for {
+		s.mu.Lock()
+		waiting := slices.ContainsFunc(s.clients[:c.Index], func(before *FakeClient) bool { return !before.scripted })
+		changed := s.changed
+		s.mu.Unlock()
+		if !waiting {
+			return
+		}
+		select {
+		case <-changed:
+		case <-c.ctx.Done():
+			return
+		}
+	}
 }
 
 // Inject sends one datagram to the client's data socket from a foreign socket:

@@ -18,11 +18,16 @@ import (
 
 // FakeServe is the script of a correct switch: it reads the request, connects
 // back, replies, and leaves the data socket to the test. It refuses a malformed
-// request, and a client it cannot reach, by end of file.
+// request by end of file, and so a client it cannot reach, once it has dealt with those
+// that came before: clients take a switch that answers others first for one that refuses them.
 func FakeServe(c *FakeClient) {
 	r, err := c.ReadRequest()
-	if err != nil || r.Err != nil || c.ConnectBack() != nil {
+	if err != nil || r.Err != nil {
 		c.Close()
+		return
+	}
+	if c.ConnectBack() != nil {
+		c.closeInTurn()
 		return
 	}
 	c.Reply()
@@ -59,8 +64,10 @@ func fakeServeExcept(port int, refuse func(*FakeClient)) FakeScript {
 		switch {
 		case err == nil && r.Err == nil && r.Port == port:
 			refuse(c)
-		case err != nil || r.Err != nil || c.ConnectBack() != nil:
+		case err != nil || r.Err != nil:
 			c.Close()
+		case c.ConnectBack() != nil:
+			c.closeInTurn()
 		default:
 			c.Reply()
 		}
@@ -91,8 +98,12 @@ type fakeHubPort struct {
 
 func (h *fakeHub) serve(c *FakeClient) {
 	r, err := c.ReadRequest()
-	if err != nil || r.Err != nil || c.ConnectBack() != nil || c.Bind() != nil {
+	if err != nil || r.Err != nil {
 		c.Close()
+		return
+	}
+	if c.ConnectBack() != nil || c.Bind() != nil {
+		c.closeInTurn()
 		return
 	}
 	data, err := c.link()

@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/go-vde/sdk/testutil"
 )
@@ -83,5 +86,39 @@ func TestFakePointToPoint(t *testing.T) {
 	}
 	if got := b.queued(); !slices.Equal(got, []string{fakeFrame1}) {
 		t.Errorf("b still has %q", got)
+	}
+}
+
+// TestFakeServeInTurn checks that a client that cannot be reached is refused only after
+// the client that came before it has been served.
+func TestFakeServeInTurn(t *testing.T) {
+	serve := make(chan struct{})
+	s := newFake(t, func(c *testutil.FakeClient) {
+		c.Wait(serve)
+		testutil.FakeServe(c)
+	}, testutil.FakeServe)
+	first := dialRaw(t, s.Dir()+"/ctl")
+	first.request(0, "first")
+	second := dialRaw(t, s.Dir()+"/ctl")
+	second.path = s.Dir() + "/none"
+	second.request(0, "second")
+	refused := make(chan error, 1)
+	go func() {
+		refused <- uninterrupted(func() error {
+			_, err := unix.Read(second.ctl, make([]byte, 1))
+			return err
+		})
+	}()
+	select {
+	case err := <-refused:
+		t.Errorf("refused first: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(serve)
+	if err := nextClient(t, s).Err(); err != nil {
+		t.Error(err)
+	}
+	if !t.Failed() {
+		<-refused
 	}
 }
