@@ -6,10 +6,12 @@ package udp_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"sync/atomic"
 	"testing"
 
+	"github.com/go-vde/sdk/internal/testpeers"
 	"github.com/go-vde/sdk/link"
 	"github.com/go-vde/sdk/link/linktest"
 	"github.com/go-vde/sdk/links/udp"
@@ -35,6 +37,17 @@ func open(tb testing.TB, locator string) link.Link {
 	return l
 }
 
+// needIPv6 skips the test where the loopback interface has no address of IPv6.
+func needIPv6(t *testing.T) {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "[::1]:0")
+	if err != nil {
+		testpeers.Skip(t, "IPv6 on the loopback interface", err.Error())
+		return
+	}
+	c.Close()
+}
+
 // pair returns both ends of a cable between two ports of an address.
 func pair(tb testing.TB, host string) (a, b link.Link) {
 	tb.Helper()
@@ -47,6 +60,9 @@ func pair(tb testing.TB, host string) (a, b link.Link) {
 func TestLink(t *testing.T) {
 	for _, host := range []string{host, "[::1]"} {
 		t.Run(host, func(t *testing.T) {
+			if host == "[::1]" {
+				needIPv6(t)
+			}
 			linktest.Test(t, func(tb testing.TB) (a, b link.Link, err error) {
 				a, b = pair(tb, host)
 				return a, b, nil

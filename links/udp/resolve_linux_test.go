@@ -49,6 +49,7 @@ func answers(c net.PacketConn) {
 // TestNameOfBothVersions has a destination with addresses of both versions of IP: that of
 // the source, which is given as a number, is meant.
 func TestNameOfBothVersions(t *testing.T) {
+	needIPv6(t)
 	server, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
