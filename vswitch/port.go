@@ -133,7 +133,7 @@ type Endpoint struct {
 	Dir         string `json:",omitempty"` // control directory, if any
 	Since       time.Time
 	Queued      int          // frames in the switch's own queue to it, or delayed by PortConfig.Impair
-	Offload     link.Offload `json:",omitempty"` // the partial frames it takes
+	Offload     link.Offload `json:",omitempty"` // the unfinished frames it takes
 	Uplink      bool         `json:",omitempty"` // see LinkConfig.Uplink
 	Down        bool         `json:",omitempty"` // a link that will be opened again
 }
