@@ -107,17 +107,19 @@ func TestPageShows(t *testing.T) {
 		send(t, conns, 1, 2, 1000)
 		send(t, conns, 2, 1, 1000)
 	}
-	for range 3 { // of a VLAN that the port is not in
-		f := make([]byte, 60)
-		frame.PutHeader(f, station(1), station(3), 0x8100)
-		f[15] = 9
-		if _, err := conns[2].Write(f); err != nil {
-			t.Fatal(err)
-		}
+	foreign := make([]byte, 60) // of a VLAN that the port is not in
+	frame.PutHeader(foreign, station(1), station(3), 0x8100)
+	foreign[15] = 9
+	if _, err := conns[2].WriteBatch([][]byte{foreign, foreign, foreign}); err != nil {
+		t.Fatal(err)
 	}
 	b.untilText("#drops", "in/vlan")
 	b.untilText("#fdb", station(2).String())
 	b.untilText("#events", "3 frames dropped at port 3: in/vlan")
+	if _, err := conns[2].Write(foreign); err != nil {
+		t.Fatal(err)
+	}
+	b.untilText("#events", "1 frame dropped at port 3: in/vlan")
 	wantNumbers(t, b, sw)
 
 	b.set("#ports-search", "STATION 11")

@@ -132,7 +132,7 @@ const groups = {
   ports: ["attached", "detached", "port-up", "port-down", "blocked", "unblocked", "link-up", "link-down", "configured", "mirrored", "unmirrored"],
 };
 
-// Stations can cause some kinds of events at any rate. They push out no others.
+// Endpoints can cause some kinds of events at any rate. They push out no others.
 const rare = [], frequent = [];
 let handled = 0;
 
@@ -158,8 +158,8 @@ function sentence(e) {
     case "blocked": return port + " is blocked: a probe of " + other + " came back there";
     case "mirrored": return port + " is mirrored to " + other;
     case "unmirrored": return port + " is no longer mirrored to " + other;
-    case "dropped": return whole(Number(e.count)) + " frames dropped at " + port + cause;
-    case "lost": return whole(Number(e.count)) + " events are missing";
+    case "dropped": return many(Number(e.count), "frame", "frames") + " dropped at " + port + cause;
+    case "lost": return many(Number(e.count), "event is", "events are") + " missing";
     default: return port + cause;
   }
 }

@@ -77,7 +77,7 @@ export class Topology {
     });
     setText(this.note, all.length === 0 ? "Nothing is attached." : all.length > ports.length
       ? "The first " + ports.length + " of " + all.length + " ports; the table has all."
-      : "Circles are stations, squares are uplinks. Rates are those of the last second.");
+      : "Circles are ports, squares are ports with an uplink. Rates are those of the last second.");
     this.update(model);
   }
 
