@@ -387,7 +387,7 @@ func (r *redial) Send(t Tx) (n, calls int, err error) {
 		switch {
 		case err == nil:
 			return n, calls, nil
-		case r.retry(l, err, !t.NoWait):
+		case r.retry(l, err, !t.NoWait): // on the next link
 		case t.NoWait && l.Err() != nil && !errors.Is(err, net.ErrClosed):
 			return n, calls, fmt.Errorf("%w: %v", ErrDown, err) // which run is about to notice
 		default:

@@ -31,10 +31,14 @@ fi
 # that still run. The tests check that there are none.
 export GORACE="${GORACE:+$GORACE }atexit_sleep_ms=0"
 
-# Packages of all modules are tested in one go, more of them side by side than there are
-# processors: many tests wait for a clock or for another program.
+# Packages of all modules are tested in one go. Many tests wait for a clock or for another
+# program, so where there are few processors, more packages are tested side by side than
+# there are; otherwise as many as go test takes, which knows what a container may use.
 # What takes longest begins first, so that a processor is not left alone with it.
-packages=$(($(getconf _NPROCESSORS_ONLN) + 2))
+side=()
+if [ "$(getconf _NPROCESSORS_ONLN)" -le 4 ]; then
+	side=(-p=4)
+fi
 everything=(./vswitch ./netstack ./vde ./cmd/vde)
 for dir in "${modules[@]}"; do
 	everything+=(".${dir#"$root"}/...")
@@ -67,7 +71,7 @@ otherGo() {
 # go vet reports, make lint reports.
 run() {
 	say "go test $*"
-	go test -json -vet=off -shuffle=on -timeout="$timeout" -p="$packages" "$@" </dev/null
+	go test -json -vet=off -shuffle=on -timeout="$timeout" "${side[@]}" "$@" </dev/null
 }
 
 short() {

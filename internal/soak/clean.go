@@ -50,7 +50,7 @@ const (
 
 // runClean loads a network of its own until ctx ends.
 func (s *soak) runClean(ctx context.Context, r *rand.Rand, epoch time.Duration) {
-	top, err := os.MkdirTemp("/tmp", "soak")
+	top, err := tempDir()
 	if err != nil {
 		s.violate("%v", err)
 		return

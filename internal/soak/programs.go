@@ -63,7 +63,7 @@ type programs struct {
 
 // newPrograms starts the first one: vde_switch, if both are to take turns.
 func newPrograms(s *soak, both bool) (*programs, error) {
-	top, err := os.MkdirTemp("/tmp", "soak")
+	top, err := tempDir()
 	if err != nil {
 		return nil, err
 	}

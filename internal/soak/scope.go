@@ -104,8 +104,12 @@ func (c *scope) Skipf(format string, args ...any) {
 	runtime.Goexit()
 }
 
+// tempDir makes a directory for sockets, whose names may have 107 bytes: TMPDIR may be too
+// long for that.
+func tempDir() (string, error) { return os.MkdirTemp("/tmp", "soak") }
+
 func (c *scope) TempDir() string {
-	dir, err := os.MkdirTemp("", "soak")
+	dir, err := tempDir()
 	if err != nil {
 		c.Fatal(err)
 	}
