@@ -158,7 +158,7 @@ func wantNumbers(t *testing.T, b *browser, sw *vswitch.Switch) {
 	b.untilText("#port-endpoints", "station 1, in-process")
 	b.click("#port-close")
 	b.until(`!document.querySelector("#port").open`)
-	b.untilText("#total-dropped", "3 in all")
+	b.untilText("#total-dropped", "4 in all")
 }
 
 // The page changes what the API lets it change.
