@@ -59,7 +59,9 @@ func TestMixedNetwork(t *testing.T) {
 	var result bytes.Buffer
 	cmd.Stdout = &result
 	var finish func() (string, error)
-	if err := here.Do(func() error { finish = start(t, cmd); return nil }); err != nil {
+	// The switch serves before its uplinks are there.
+	up := []string{`"link up" port=11`, `"link up" port=12`, `"link up" port=13`}
+	if err := here.Do(func() error { finish = start(t, cmd, up...); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	ip(ctx, t, here, "link set lan0 netns "+tap.Path())

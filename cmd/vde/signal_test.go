@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -47,9 +48,9 @@ func commandContext(ctx context.Context, t *testing.T, args ...string) *exec.Cmd
 	return cmd
 }
 
-// start starts cmd and waits for the first line that it writes to the standard
-// error. finish returns the further lines and how the process ended.
-func start(t *testing.T, cmd *exec.Cmd) (finish func() (string, error)) {
+// start starts cmd and waits until it has written a line to the standard error, and for each
+// of texts one that contains it. finish returns the further lines and how the process ended.
+func start(t *testing.T, cmd *exec.Cmd, texts ...string) (finish func() (string, error)) {
 	t.Helper()
 	messages, err := cmd.StderrPipe()
 	if err != nil {
@@ -59,8 +60,14 @@ func start(t *testing.T, cmd *exec.Cmd) (finish func() (string, error)) {
 		t.Fatal(err)
 	}
 	lines := bufio.NewReader(messages)
-	if _, err := lines.ReadString('\n'); err != nil {
-		t.Fatal(err, cmd.Wait())
+	var seen strings.Builder
+	for first := true; first || len(texts) > 0; first = false {
+		line, err := lines.ReadString('\n')
+		seen.WriteString(line)
+		if err != nil {
+			t.Fatalf("%v, %v, before %q: %s", err, cmd.Wait(), texts, seen.String())
+		}
+		texts = slices.DeleteFunc(texts, func(text string) bool { return strings.Contains(line, text) })
 	}
 	return func() (string, error) {
 		rest, err := io.ReadAll(lines)
